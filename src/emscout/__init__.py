@@ -1,0 +1,51 @@
+"""emscout: electron micrographs in, measured particles out.
+
+>>> import emscout as em
+>>> m = em.read("micrograph.tif")                 # doctest: +SKIP
+>>> seg = em.segment_particles(m)                 # doctest: +SKIP
+>>> table = em.measure_particles(seg, m)          # doctest: +SKIP
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from emscout.errors import EmscoutError
+from emscout.micrograph import Calibration, Micrograph, Report, Segmentation, Series
+
+if TYPE_CHECKING:
+    from emscout.io import read, read_series
+    from emscout.particles import AnalyzeOptions, analyze, measure_particles, segment_particles
+
+__version__ = version("emscout")
+
+# Imported when first used, so that `import emscout` stays light.
+_LAZY = {
+    "read": "emscout.io",
+    "read_series": "emscout.io",
+    "AnalyzeOptions": "emscout.particles",
+    "analyze": "emscout.particles",
+    "measure_particles": "emscout.particles",
+    "segment_particles": "emscout.particles",
+}
+
+__all__ = [
+    "AnalyzeOptions",
+    "Calibration",
+    "EmscoutError",
+    "Micrograph",
+    "Report",
+    "Segmentation",
+    "Series",
+    "analyze",
+    "measure_particles",
+    "read",
+    "read_series",
+    "segment_particles",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'emscout' has no attribute '{name}'")
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,60 @@
+"""The exception tree.
+
+Every message is one sentence (or two) a microscopist understands: which file,
+what is wrong, what to do. The command line prints the message without a
+traceback.
+
+::
+
+    EmscoutError
+    ├── UsageError            the call itself is wrong: an option, a missing path (exit code 2)
+    ├── ReadError             a file cannot be read as a micrograph
+    │   ├── NonSquarePixelsError   rows and columns have different pixel sizes
+    │   └── NotOneImageError       the file is a stack where one image is needed
+    ├── CalibrationError      a pixel size is given but makes no sense
+    ├── NothingToFindError    the image holds nothing to segment (constant, all NaN)
+    └── OutputError           results cannot be written where asked
+"""
+
+__all__ = [
+    "CalibrationError",
+    "EmscoutError",
+    "NonSquarePixelsError",
+    "NotOneImageError",
+    "NothingToFindError",
+    "OutputError",
+    "ReadError",
+    "UsageError",
+]
+
+
+class EmscoutError(Exception):
+    """Root of every error emscout raises on purpose."""
+
+
+class UsageError(EmscoutError):
+    """The call is wrong: an unknown option value, a path that does not exist."""
+
+
+class ReadError(EmscoutError):
+    """A file cannot be read as a micrograph."""
+
+
+class NonSquarePixelsError(ReadError):
+    """Rows and columns have different pixel sizes and no resampling was asked for."""
+
+
+class NotOneImageError(ReadError):
+    """A stack was given where one image is needed."""
+
+
+class CalibrationError(EmscoutError):
+    """A pixel size that is not a finite positive length."""
+
+
+class NothingToFindError(EmscoutError):
+    """The image carries no contrast at all: constant, or not a single finite pixel."""
+
+
+class OutputError(EmscoutError):
+    """Results cannot be written where asked."""

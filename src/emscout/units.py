@@ -1,0 +1,108 @@
+"""Lengths as people write them: ``5nm``, ``0.5 µm``, ``12 Å``, ``40px``."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from emscout.errors import UsageError
+
+__all__ = ["NM_PER_UNIT", "nm_per_unit", "parse_length"]
+
+# Both code points of µ (MICRO SIGN, GREEK SMALL LETTER MU) are normalised to "u" before the look-up.
+NM_PER_UNIT = {
+    "pm": 1e-3,
+    "a": 0.1,
+    "angstrom": 0.1,
+    "nm": 1.0,
+    "um": 1e3,
+    "mm": 1e6,
+    "cm": 1e7,
+    "m": 1e9,
+    "inch": 25.4e6,
+}
+
+_SYNONYMS = {
+    "å": "a",
+    "å": "a",
+    "ang": "a",
+    "angstroms": "a",
+    "ångström": "a",
+    "ångstrom": "a",
+    "picometer": "pm",
+    "picometre": "pm",
+    "nanometer": "nm",
+    "nanometre": "nm",
+    "nanometers": "nm",
+    "nanometres": "nm",
+    "micron": "um",
+    "microns": "um",
+    "micrometer": "um",
+    "micrometre": "um",
+    "micrometers": "um",
+    "micrometres": "um",
+    "millimeter": "mm",
+    "millimetre": "mm",
+    "centimeter": "cm",
+    "centimetre": "cm",
+    "meter": "m",
+    "metre": "m",
+    "in": "inch",
+    "inches": "inch",
+}
+
+
+def nm_per_unit(unit: str | None) -> float | None:
+    """Nanometres in one unit of length, or ``None`` for what is not a length.
+
+    Knows the spellings instruments use: ``µm`` with either code point, ``um``, ``\\u00B5m``,
+    ``n_m`` (Berkeley EMD), ``Å``, ``[nm]``, ``micron``. ``1/nm``, ``px`` and the empty
+    string are not lengths.
+    """
+    if not unit:
+        return None
+    name = unit.strip().strip("[]()").strip().replace("_", "").replace("\\u00b5", "u").replace("\\u00B5", "u")
+    name = name.replace("µ", "u").replace("μ", "u").lower()
+    return NM_PER_UNIT.get(_SYNONYMS.get(name, name))
+
+
+def parse_length(text: str, *, px_allowed: bool = True) -> tuple[float, str]:
+    """Split ``"5nm"`` into a value and one of the units ``'nm'`` and ``'px'``.
+
+    Parameters
+    ----------
+    text : str
+        A number and a unit, with or without a space between them; a bare number is refused,
+        because nobody can tell what it means.
+    px_allowed : bool
+        Whether ``px`` is a sensible answer here.
+
+    Returns
+    -------
+    (float, str)
+        The length, in nanometres or in pixels.
+
+    Raises
+    ------
+    UsageError
+        When it is not a positive length.
+    """
+    example = "5nm, 0.2µm or 12px" if px_allowed else "0.5nm or 12Å"
+    match = re.fullmatch(r"\s*([0-9.eE+-]+?)\s*([^\d\s.+-].*)\s*", text)
+    if match is None:
+        raise UsageError(f"'{text}' is not a length: give a number with its unit, such as {example}.")
+    number, unit = match.group(1), match.group(2).strip()
+    try:
+        value = float(number)
+    except ValueError:
+        raise UsageError(f"'{text}' is not a length: give a number with its unit, such as {example}.") from None
+    if not (math.isfinite(value) and value > 0):
+        raise UsageError(f"'{text}' is not a positive length: give one such as {example}.")
+    if unit.lower() in ("px", "pixel", "pixels"):
+        if not px_allowed:
+            raise UsageError(f"'{text}' is in pixels, but a physical length is needed here, such as {example}.")
+        return value, "px"
+    factor = nm_per_unit(unit)
+    if factor is None:
+        raise UsageError(f"The unit '{unit}' in '{text}' is not a length emscout knows: use pm, Å, nm, µm, mm or px.")
+    return value * factor, "nm"
