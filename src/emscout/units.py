@@ -24,7 +24,6 @@ NM_PER_UNIT = {
 
 _SYNONYMS = {
     "å": "a",
-    "å": "a",
     "ang": "a",
     "angstroms": "a",
     "ångström": "a",
