@@ -1,0 +1,204 @@
+"""The picture that shows what was measured: particle outlines and numbers on the micrograph, with a scale bar."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib import get_data_path
+from PIL import Image, ImageDraw, ImageFont
+from scipy.spatial import KDTree
+from skimage.segmentation import find_boundaries
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["draw_overlay", "write_png"]
+
+# Okabe & Ito's palette, told apart by colour-blind readers too, without its black; see https://jfly.uni-koeln.de/color/
+_COLOURS = np.array(
+    [(230, 159, 0), (86, 180, 233), (0, 178, 130), (240, 228, 66), (235, 104, 20), (214, 131, 184)], dtype=np.uint8
+)
+_CUT_COLOUR = np.array((160, 148, 200), dtype=np.uint8)
+
+# Smaller images are enlarged, so that an outline of one pixel does not hide a particle of five.
+_COMFORTABLE_SIDE_PX = 1200
+_GREATEST_ENLARGEMENT = 6
+
+
+def draw_overlay(
+    image: np.ndarray,
+    labels: np.ndarray,
+    particles: pd.DataFrame,
+    *,
+    nm_per_px: float | None = None,
+    max_side_px: int = 2048,
+) -> np.ndarray:
+    """Draw the outline of each particle on the micrograph, above a strip with a scale bar.
+
+    Neighbours get different colours; particles cut by the border are a dull violet. A particle's number is
+    written in it where there is room.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W)
+        Grey values of any real dtype; not-a-number is drawn black.
+    labels : ndarray of int, shape (H, W)
+        0 is background.
+    particles : DataFrame
+        Columns ``label``, ``row_px``, ``col_px``, ``equivalent_circular_diameter_px``, ``touches_border``.
+    nm_per_px : float or None
+        Pixel size; without one the bar is in pixels and says so.
+    max_side_px : int
+        A larger image is made smaller by a whole factor.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 3)
+        The strip with the scale bar is below the image and hides none of it.
+    """
+    longest = max(image.shape)
+    shrink = math.ceil(longest / max_side_px)
+    enlarge = max(1, min(math.ceil(_COMFORTABLE_SIDE_PX / longest), max_side_px // longest, _GREATEST_ENLARGEMENT))
+    scale = enlarge / shrink
+
+    grey = np.repeat(np.repeat(_stretch_contrast(_block_mean(image, shrink)), enlarge, axis=0), enlarge, axis=1)
+    shown = np.repeat(np.repeat(_every_nth(labels, shrink, particles), enlarge, axis=0), enlarge, axis=1)
+
+    rgb = np.repeat(grey[:, :, None], 3, axis=2)
+    colours = _colours_of_particles(particles, int(shown.max(initial=0)))
+    diameters_px = particles["equivalent_circular_diameter_px"].to_numpy(dtype=float) * scale
+    width = 2 if diameters_px.size and np.median(diameters_px) > 40 else 1
+    for _ in range(width):
+        outline = find_boundaries(shown, connectivity=1, mode="inner", background=0)
+        rgb[outline] = colours[shown[outline]]
+        shown = np.where(outline, 0, shown)
+
+    picture = Image.fromarray(rgb)
+    font_px = max(11, round(max(rgb.shape[:2]) / 90))
+    _write_numbers(picture, particles, scale, diameters_px, font_px)
+    return np.asarray(_with_scale_bar(picture, scale, nm_per_px, font_px=round(1.4 * font_px)))
+
+
+def write_png(path: Path | str, rgb: np.ndarray) -> None:
+    """Write a picture as PNG: the same picture gives the same bytes.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write; its name may end in anything.
+    rgb : ndarray of uint8, shape (h, w, 3)
+    """
+    with Path(path).open("wb") as file:
+        Image.fromarray(rgb).save(file, format="PNG")
+
+
+def _block_mean(image: np.ndarray, side: int) -> np.ndarray:
+    """Mean of each block of side × side pixels, a few rows at a time: the image is never held twice."""
+    if side == 1:
+        return np.asarray(image, dtype=np.float32)
+    rows, cols = image.shape[0] // side, image.shape[1] // side
+    # An image thinner than a block has no whole block across it.
+    tall, wide = min(side, image.shape[0]), min(side, image.shape[1])
+    rows, cols = max(rows, 1), max(cols, 1)
+    mean = np.empty((rows, cols), dtype=np.float32)
+    for row in range(rows):
+        strip = np.asarray(image[row * tall : (row + 1) * tall, : cols * wide], dtype=np.float32)
+        mean[row] = strip.reshape(tall, cols, wide).mean(axis=(0, 2))
+    return mean
+
+
+def _every_nth(labels: np.ndarray, step: int, particles: pd.DataFrame) -> np.ndarray:
+    """Label at the centre of each block; a particle that falls between the centres keeps one pixel."""
+    if step == 1:
+        return labels
+    rows, cols = max(labels.shape[0] // step, 1), max(labels.shape[1] // step, 1)
+    tall, wide = min(step, labels.shape[0]), min(step, labels.shape[1])
+    small = labels[tall // 2 :: tall, wide // 2 :: wide][:rows, :cols].copy()
+    lost = particles[~particles["label"].isin(np.unique(small))]
+    row = np.clip(lost["row_px"].to_numpy(dtype=float) // tall, 0, rows - 1).astype(int)
+    col = np.clip(lost["col_px"].to_numpy(dtype=float) // wide, 0, cols - 1).astype(int)
+    small[row, col] = lost["label"].to_numpy(dtype=small.dtype)
+    return small
+
+
+def _stretch_contrast(image: np.ndarray) -> np.ndarray:
+    """Grey values between the 0.5th and the 99.5th percentile spread over 0..255."""
+    finite = np.isfinite(image)
+    if not finite.any():
+        return np.zeros(image.shape, dtype=np.uint8)
+    low, high = np.percentile(image[finite], (0.5, 99.5))
+    if high <= low:
+        low, high = float(image[finite].min()), float(image[finite].max())
+    if high <= low:
+        return np.where(finite, 128, 0).astype(np.uint8)
+    stretched = (np.where(finite, image, low) - low) * (255 / (high - low))
+    return np.clip(np.where(finite, stretched, 0), 0, 255).astype(np.uint8)
+
+
+def _colours_of_particles(particles: pd.DataFrame, greatest_label: int) -> np.ndarray:
+    """Colour of each label: dull violet where cut by the border, else one that the nearest particles do not have."""
+    label = particles["label"].to_numpy(dtype=int)
+    colours = np.tile(_CUT_COLOUR, (max(greatest_label, label.max(initial=0)) + 1, 1))
+    inner = particles[~particles["touches_border"].to_numpy(dtype=bool)]
+    if len(inner) == 0:
+        return colours
+    centres = inner[["row_px", "col_px"]].to_numpy(dtype=float)
+    neighbours = KDTree(centres).query(centres, k=min(len(_COLOURS), len(inner)))[1].reshape(len(inner), -1)
+    chosen = np.full(len(inner), -1)
+    for i, near in enumerate(neighbours):
+        taken = set(chosen[near])
+        turns = ((i + k) % len(_COLOURS) for k in range(len(_COLOURS)))
+        chosen[i] = next((colour for colour in turns if colour not in taken), i % len(_COLOURS))
+    colours[inner["label"].to_numpy(dtype=int)] = _COLOURS[chosen]
+    return colours
+
+
+def _write_numbers(
+    picture: Image.Image, particles: pd.DataFrame, scale: float, diameters_px: np.ndarray, font_px: int
+) -> None:
+    """Write each label into its particle where it fits."""
+    font = _font(font_px)
+    draw = ImageDraw.Draw(picture)
+    rows = (particles["row_px"].to_numpy(dtype=float) + 0.5) * scale
+    cols = (particles["col_px"].to_numpy(dtype=float) + 0.5) * scale
+    for label, row, col, diameter_px in zip(particles["label"], rows, cols, diameters_px, strict=True):
+        if draw.textlength(str(label), font) < 0.6 * diameter_px:
+            draw.text((col, row), str(label), fill="white", font=font, anchor="mm", stroke_width=2, stroke_fill="black")
+
+
+def _font(size_px: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans as it comes with matplotlib: the same on every machine, and it has µ."""
+    return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size_px)
+
+
+def _round_length(longest: float) -> float:
+    """The greatest of 1, 2, 5 times a power of ten that is not above ``longest``."""
+    power = 10.0 ** math.floor(math.log10(longest))
+    return max(step * power for step in (1, 2, 5) if step * power <= longest * (1 + 1e-9))
+
+
+def _with_scale_bar(picture: Image.Image, scale: float, nm_per_px: float | None, *, font_px: int) -> Image.Image:
+    """Add a white strip below with a bar of round length, about a quarter of the image wide."""
+    unit_per_px = (nm_per_px or 1.0) / scale
+    length = _round_length(picture.width / 4 * unit_per_px)
+    if nm_per_px is None:
+        text = f"{length:g} px (uncalibrated)"
+    elif length >= 1000:
+        text = f"{length / 1000:g} µm"
+    else:
+        text = f"{length:g} nm"
+    strip_px = round(1.9 * font_px)
+    framed = Image.new("RGB", (picture.width, picture.height + strip_px), "white")
+    framed.paste(picture, (0, 0))
+    draw = ImageDraw.Draw(framed)
+    middle = picture.height + strip_px // 2
+    left = font_px // 2
+    bar_px = max(1, round(length / unit_per_px))
+    thick = max(2, font_px // 4)
+    draw.rectangle((left, middle - thick // 2, left + bar_px - 1, middle - thick // 2 + thick - 1), fill="black")
+    font = _font(font_px)
+    draw.text((left + bar_px + font_px // 2, middle), text, fill="black", font=font, anchor="lm")
+    return framed
