@@ -87,14 +87,10 @@ def parse_length(text: str, *, px_allowed: bool = True) -> tuple[float, str]:
         When it is not a positive length.
     """
     example = "5nm, 0.2µm or 12px" if px_allowed else "0.5nm or 12Å"
-    match = re.fullmatch(r"\s*([0-9.eE+-]+?)\s*([^\d\s.+-].*)\s*", text)
+    match = re.fullmatch(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-].*?)\s*", text)
     if match is None:
         raise UsageError(f"'{text}' is not a length: give a number with its unit, such as {example}.")
-    number, unit = match.group(1), match.group(2).strip()
-    try:
-        value = float(number)
-    except ValueError:
-        raise UsageError(f"'{text}' is not a length: give a number with its unit, such as {example}.") from None
+    value, unit = float(match.group(1)), match.group(2)
     if not (math.isfinite(value) and value > 0):
         raise UsageError(f"'{text}' is not a positive length: give one such as {example}.")
     if unit.lower() in ("px", "pixel", "pixels"):

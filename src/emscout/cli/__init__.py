@@ -1,0 +1,62 @@
+"""The command line: parse, call a wing, show progress, say what came out."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from emscout.cli.analyze import analyze
+from emscout.cli.info import info
+from emscout.errors import EmscoutError, UsageError
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    name="emscout",
+    help="Electron micrographs in, measured particles out. Everything stays on this computer.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command()(info)
+app.command()(analyze)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from emscout import __version__
+
+        typer.echo(f"emscout {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _emscout(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Electron micrographs in, measured particles out. Everything stays on this computer."""
+
+
+def main() -> None:
+    """Run the command line; exit 0 for done, 1 for failed work, 2 for wrong usage, 130 for interrupted."""
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        app()
+    except EmscoutError as error:
+        errors.print(f"[bold red]emscout:[/] {_plain(str(error))}")
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    except KeyboardInterrupt:
+        errors.print("[bold red]emscout:[/] interrupted.")
+        sys.exit(130)
+
+
+def _plain(text: str) -> str:
+    # File names may hold square brackets, which rich would take for markup.
+    return text.replace("[", "\\[")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+# `make demo` shows emscout at work, `make test` checks all of it. Both need Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/runtime
+	$(BIN)/python examples/demo.py demo
+
+test: $(VENV)/test lint
+	$(BIN)/pytest -n auto
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The pins make today's install the install of next year; they hold versions only, no addresses.
+$(VENV)/runtime: pyproject.toml constraints/runtime.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/runtime.txt --editable .
+	touch $@
+
+$(VENV)/test: $(VENV)/runtime constraints/test.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/test.txt --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo

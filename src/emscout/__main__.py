@@ -1,0 +1,3 @@
+from emscout.cli import main
+
+main()

@@ -1,0 +1,100 @@
+"""``emscout analyze``: micrographs in, measured particles out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from emscout.cli.options import takes_options
+from emscout.particles.analyze import AnalyzeOptions
+from emscout.particles.analyze import analyze as analyze_images
+
+__all__ = ["analyze"]
+
+_MAX_ROWS_SHOWN = 20
+
+
+@takes_options(AnalyzeOptions)
+def analyze(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'scan_*.tif'.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    options: AnalyzeOptions,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes to use; by default one a core when there are many images.")
+    ] = None,
+) -> None:
+    """Find and measure the particles in micrographs.
+
+    Writes to OUT: [bold]report.html[/] to look at, [bold]particles.csv[/] (one row a particle) and
+    [bold]images.csv[/] (one row an image) to compute with, label images that open in ImageJ in labels/, and pictures with
+    outlines in overlays/. Interrupted, it continues where it stopped when the same command is given again.
+
+    Example: [bold]emscout analyze scans/ -o results --min-diameter 5nm[/]
+    """
+    screen = Console(highlight=False)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("looking at the files", total=None)
+        try:
+            report = analyze_images(
+                paths,
+                out,
+                options,
+                overwrite=overwrite,
+                workers=workers,
+                progress=lambda done, total, name: bar.update(
+                    task, completed=done, total=total, description=escape(name)
+                ),
+            )
+        except KeyboardInterrupt:
+            bar.stop()
+            screen.print(
+                f"Interrupted. What is finished is kept in {escape(str(out))}: the same command continues from there."
+            )
+            raise typer.Exit(130) from None
+    images = report.tables["images"]
+    screen.print(_table(images.head(_MAX_ROWS_SHOWN)))
+    if len(images) > _MAX_ROWS_SHOWN:
+        screen.print(f"… and {len(images) - _MAX_ROWS_SHOWN} more in {escape(str(out / 'images.csv'))}")
+    for message in images.loc[images["status"] == "empty", "error"]:
+        screen.print(f"[yellow]empty:[/]  {escape(message)}")
+    failed = images[images["status"] == "failed"]
+    for message in failed["error"]:
+        screen.print(f"[red]failed:[/] {escape(message)}")
+    screen.print(f"Report: [bold]{escape(str(out / 'report.html'))}[/]", soft_wrap=True)
+    if len(failed):
+        raise typer.Exit(1)
+
+
+def _table(images: pd.DataFrame) -> Table:
+    table = Table("image", "particles", "cut by border", "median diameter", "D10 – D90", "pixel size")
+    for row in images.to_dict("records"):
+        if row["status"] == "failed":
+            table.add_row(escape(row["image"]), "[red]failed[/]", "", "", "", "")
+            continue
+        unit = "px" if pd.isna(row["nm_per_px"]) else "nm"
+        has_sizes = pd.notna(row[f"d50_{unit}"])
+        table.add_row(
+            escape(row["image"]),
+            str(int(row["count"])),
+            str(int(row["count_border"])),
+            f"{row[f'd50_{unit}']:.4g} {unit}" if has_sizes else "",
+            f"{row[f'd10_{unit}']:.4g} – {row[f'd90_{unit}']:.4g} {unit}" if has_sizes else "",
+            "[yellow]uncalibrated[/]" if unit == "px" else f"{row['nm_per_px']:.4g} nm ({row['calibration_source']})",
+        )
+    return table

@@ -1,0 +1,53 @@
+"""``emscout info``: what is in these files, as far as their headers tell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+__all__ = ["info"]
+
+
+def info(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'scan_*.tif'.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object a file.")] = False,
+) -> None:
+    """Say what is in image files: size, frames, pixel size and where it comes from.
+
+    Reads headers only, so it is quick on big files. A file without a pixel size is [italic]uncalibrated[/]; one
+    that cannot be read has the reason in its row, and the exit code is 1.
+    """
+    from emscout.io import find_images, inspect
+
+    rows = [inspect(path) for path in find_images(paths)]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        Console().print(_table(rows))
+    if any(row["error"] for row in rows):
+        raise typer.Exit(1)
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("file", "frames", "height × width (px)", "type", "pixel size", "from")
+    for row in rows:
+        name = escape(Path(row["path"]).name)
+        if row["error"]:
+            table.add_row(name, "", "", "", f"[red]{escape(row['error'])}[/]", "")
+            continue
+        nm_per_px = row["nm_per_px"]
+        table.add_row(
+            name,
+            str(row["frames"]),
+            f"{row['height_px']} × {row['width_px']}",
+            row["dtype"],
+            "[yellow]uncalibrated[/]" if nm_per_px is None else f"{nm_per_px:.4g} nm/px",
+            row["calibration_source"] or "",
+        )
+    return table

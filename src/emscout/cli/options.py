@@ -1,0 +1,44 @@
+"""Flags made from an options dataclass, so that no option exists in one face only."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+__all__ = ["takes_options"]
+
+
+def takes_options(options_class: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Turn the parameter ``options`` of a command into one flag for each field of ``options_class``.
+
+    A field's name gives the flag, its type and default what it takes, and ``metadata["help"]`` the help text.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def run(**arguments: Any) -> None:
+            chosen = {f.name: arguments.pop(f.name) for f in fields(options_class)}
+            command(options=options_class(**chosen), **arguments)
+
+        hints = get_type_hints(options_class)
+        flags = [
+            inspect.Parameter(
+                f.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=f.default,
+                annotation=Annotated[hints[f.name], typer.Option(help=f.metadata["help"])],
+            )
+            for f in fields(options_class)
+        ]
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        kept = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.name != "options"]
+        parameters = kept + flags
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        return run
+
+    return decorate

@@ -1,0 +1,83 @@
+"""Writing that leaves no half file, names that do not collide, checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from emscout.errors import OutputError
+
+__all__ = ["image_names", "sha256_of", "write_atomic"]
+
+
+@contextmanager
+def write_atomic(path: Path) -> Iterator[Path]:
+    """Hand out a temporary path beside ``path``; rename it to ``path`` when the block succeeds.
+
+    The temporary name keeps the suffix, because writers choose the format by it.
+
+    Raises
+    ------
+    OutputError
+        When the operating system refuses (disk full, no permission).
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror or error}): free or choose another place."
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def image_names(sources: Sequence[tuple[Path, int | None]]) -> list[str]:
+    """Give each image of a run a name of its own, usable as a file name.
+
+    The name is the file's stem, with ``_f0012`` for a frame of a stack. Where that is not unique (also on file
+    systems that do not tell upper from lower case), as many parent folders as needed are put before it; where even
+    that does not help (``a.png`` beside ``a.tif``), the suffix is added.
+
+    Parameters
+    ----------
+    sources : sequence of (Path, int or None)
+        File and frame, each pair once.
+
+    Returns
+    -------
+    list of str
+        In the same order.
+    """
+    stems = [path.stem + ("" if frame is None else f"_f{frame:04d}") for path, frame in sources]
+    names = list(stems)
+    depth = max((len(path.parts) for path, _ in sources), default=0)
+    for parents in range(1, depth):
+        for i in _collisions(names):
+            folders = (part.strip("/\\:.") for part in sources[i][0].parts[:-1][-parents:])
+            names[i] = "_".join([*filter(None, folders), stems[i]])
+    for i in _collisions(names):
+        names[i] += "_" + sources[i][0].suffix.lstrip(".")
+    for i in _collisions(names):
+        names[i] += f"_{i}"
+    return names
+
+
+def _collisions(names: list[str]) -> list[int]:
+    places = defaultdict(list)
+    for i, name in enumerate(names):
+        places[name.casefold()].append(i)
+    return [i for group in places.values() if len(group) > 1 for i in group]

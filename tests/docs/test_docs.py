@@ -1,0 +1,57 @@
+"""Every command and every Python block of the docs runs as it stands, in the order of its page."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tifffile
+
+from emscout.synthetic import make_micrograph
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """A folder as the pages assume it: micrographs/ with a few calibrated images in it."""
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "micrographs").mkdir()
+    for seed in range(3):
+        micrograph, _, _ = make_micrograph((256, 256), n_particles=15, nm_per_px=0.5, seed=seed)
+        tifffile.imwrite(
+            folder / "micrographs" / f"scan_{seed}.tif",
+            micrograph.image,
+            imagej=True,
+            resolution=(2, 2),
+            metadata={"unit": "nm"},
+        )
+    return folder
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return re.findall(r"^```(bash|python)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_page_runs(page, bench):
+    for language, text in blocks(page):
+        if language == "python":
+            run([sys.executable, "-c", text], bench)
+            continue
+        for line in text.splitlines():
+            words = shlex.split(line, comments=True)
+            if words and words[0] == "emscout":
+                run([sys.executable, "-m", *words], bench)
+
+
+def run(command, folder):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+
+
+def test_pages_have_something_to_run():
+    assert sum(len(blocks(page)) for page in PAGES) >= 4

@@ -1,0 +1,77 @@
+import math
+
+import pytest
+
+from emscout.errors import CalibrationError, UsageError
+from emscout.micrograph import Calibration
+from emscout.units import nm_per_unit, parse_length
+
+
+@pytest.mark.parametrize(
+    ("unit", "nm"),
+    [
+        ("nm", 1),
+        ("NM", 1),
+        ("n_m", 1),
+        ("[nm]", 1),
+        ("µm", 1000),
+        ("μm", 1000),
+        ("um", 1000),
+        ("\\u00B5m", 1000),
+        ("micron", 1000),
+        ("Å", 0.1),
+        ("Å", 0.1),
+        ("A", 0.1),
+        ("angstrom", 0.1),
+        ("pm", 0.001),
+        ("mm", 1e6),
+        ("m", 1e9),
+        (" nm ", 1),
+        ("inch", 25.4e6),
+    ],
+)
+def test_spellings_of_lengths(unit, nm):
+    assert nm_per_unit(unit) == pytest.approx(nm)
+
+
+@pytest.mark.parametrize("unit", ["", None, "1/nm", "px", "pixel", "s", "eV", "nm2", "nm²"])
+def test_what_is_not_a_length(unit):
+    assert nm_per_unit(unit) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("5nm", (5, "nm")),
+        ("5 nm", (5, "nm")),
+        ("0.2µm", (200, "nm")),
+        ("0.2 um", (200, "nm")),
+        ("12 Å", (1.2, "nm")),
+        ("1e-3mm", (1000, "nm")),
+        ("40px", (40, "px")),
+        ("40 pixels", (40, "px")),
+        (".5nm", (0.5, "nm")),
+    ],
+)
+def test_parse_length(text, expected):
+    value, unit = parse_length(text)
+    assert (value, unit) == (pytest.approx(expected[0]), expected[1])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "nm", "-5nm", "0nm", "nannm", "infnm", "5 parsecs", "5nm2", "1,5nm", "5 5nm"]
+)
+def test_what_is_not_understood_is_refused_with_an_example(text):
+    with pytest.raises(UsageError, match="nm"):
+        parse_length(text)
+
+
+def test_pixels_are_refused_where_a_physical_length_is_needed():
+    with pytest.raises(UsageError, match="physical length"):
+        parse_length("5px", px_allowed=False)
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
+def test_a_calibration_is_a_positive_length(value):
+    with pytest.raises(CalibrationError):
+        Calibration(value, "user")
