@@ -1,0 +1,21 @@
+"""How good is it: accuracy against truth, by the BPartIS paper's protocol and by the field's."""
+
+from emscout.evaluate.particles import (
+    evaluate,
+    histogram_distance,
+    iou_pairs,
+    rms_difference,
+    score_matched,
+    score_paper,
+    summarize,
+)
+
+__all__ = [
+    "evaluate",
+    "histogram_distance",
+    "iou_pairs",
+    "rms_difference",
+    "score_matched",
+    "score_paper",
+    "summarize",
+]
