@@ -1,0 +1,7 @@
+"""Which particles are there, how big? Segment, measure, summarize."""
+
+from emscout.particles.analyze import AnalyzeOptions, analyze
+from emscout.particles.measure import measure_particles
+from emscout.particles.segment import segment_particles
+
+__all__ = ["AnalyzeOptions", "analyze", "measure_particles", "segment_particles"]

@@ -1,45 +1,32 @@
-"""From files to a folder of results: the function behind ``emscout analyze``.
-
-Each image is finished on its own (labels, overlay, tables) and remembered under ``OUT/.finished``; when all are done the
-tables are put together and the report is written. That is what lets an interrupted run continue, a folder grow, and a
-thousand images pass through the memory of one.
-"""
+"""From files to a folder of results: the function behind ``emscout analyze``."""
 
 from __future__ import annotations
 
-import json
 import logging
-import platform
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from emscout.compute import Progress, map_tasks
-from emscout.errors import EmscoutError, NothingToFindError, OutputError, UsageError
+from emscout.errors import EmscoutError, NothingToFindError, UsageError
 from emscout.io import find_images, inspect, read
-from emscout.io.files import image_names, sha256_of, write_atomic
-from emscout.micrograph import Report
-from emscout.particles.distributions import distribution_tables, summarize_particles
+from emscout.io.files import image_names, sha256_of
+from emscout.micrograph import Micrograph, Report, Segmentation
+from emscout.particles import results
+from emscout.particles.distributions import radial_distribution, size_distribution, summarize_particles
 from emscout.particles.measure import measure_particles
-from emscout.particles.segment import segment_particles
-from emscout.particles.watershed import Polarity
-from emscout.report.exporters import EXPORTERS, write_labels
-from emscout.report.overlay import draw_overlay, write_png
-from emscout.report.page import write_page
+from emscout.particles.segment import Polarity, segment_particles
 from emscout.tables import to_physical
 from emscout.units import parse_length
 
 __all__ = ["AnalyzeOptions", "analyze"]
 
 _LOG = logging.getLogger(__name__)
-_LIBRARIES = ("numpy", "scipy", "scikit-image", "pandas", "rosettasciio", "tifffile")
-_TABLES = ("particles", "distributions", "radial_distribution")
 
 
 @dataclass(frozen=True)
@@ -90,15 +77,6 @@ class AnalyzeOptions:
         return None if self.pixel_size is None else parse_length(self.pixel_size, px_allowed=False)[0]
 
 
-@dataclass(frozen=True)
-class _Source:
-    """One image of a run."""
-
-    name: str
-    path: Path
-    frame: int | None
-
-
 def analyze(
     paths: Sequence[str | Path],
     out: str | Path,
@@ -140,110 +118,90 @@ def analyze(
     options = options or AnalyzeOptions()
     out = Path(out)
     sources = _sources(find_images(paths))
-    run = _describe_run(sources, options)
-    _claim_folder(out, run, overwrite)
+    run = results.claim_folder(out, sources, asdict(options), overwrite=overwrite)
     rows = map_tasks(
         partial(_analyze_source, out=out, options=options),
         sources,
         workers=workers,
-        name=lambda source: source.name,
+        name=lambda source: source["image"],
         on_crash=_crashed,
         progress=progress,
     )
-    tables = _collect(out, rows)
-    run["inputs"] = tables["images"][["image", "path", "frame", "sha256"]].astype(object).to_dict("records")
-    report = Report(tables, run["options"], run, out)
-    _save(report, options)
-    return report
+    return results.save_run(
+        out, rows, run, exports=[name for name in ("roi", "coco", "parquet") if asdict(options)[name]]
+    )
 
 
-def _sources(paths: Sequence[Path]) -> list[_Source]:
+def _sources(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """One dict an image: its name in this run, its path, its frame (None where there is only one)."""
     pairs: list[tuple[Path, int | None]] = []
     for path in paths:
         frames = inspect(path)["frames"] or 1
         pairs += [(path, None)] if frames == 1 else [(path, frame) for frame in range(frames)]
-    return [_Source(name, *pair) for name, pair in zip(image_names(pairs), pairs, strict=True)]
+    return [
+        {"image": name, "path": str(path.resolve()), "frame": frame}
+        for name, (path, frame) in zip(image_names(pairs), pairs, strict=True)
+    ]
 
 
-def _describe_run(sources: Sequence[_Source], options: AnalyzeOptions) -> dict[str, Any]:
-    """Everything needed to run it again; no times, so that the same run gives the same bytes."""
-    return {
-        "command": "analyze",
-        "emscout": version("emscout"),
-        "python": platform.python_version(),
-        "libraries": {name: version(name) for name in _LIBRARIES},
-        "options": asdict(options),
-        "inputs": [{"image": s.name, "path": str(s.path.resolve()), "frame": s.frame} for s in sources],
-    }
-
-
-def _claim_folder(out: Path, run: dict[str, Any], overwrite: bool) -> None:
-    """Make sure that nothing in ``out`` is lost unasked, and leave word of what is being done there."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be made a folder ({error.strerror}): choose another with -o.") from error
-    record = out / "run.json"
-    ours = ("particles.csv", "images.csv", "report.html", "labels", "overlays")
-    if not record.exists() and any((out / name).exists() for name in ours) and not overwrite:
-        raise OutputError(f"{out} holds files that another program made: choose another folder, or add --overwrite.")
-    if record.exists():
-        try:
-            before = json.loads(record.read_text(encoding="utf-8"))
-            same_options = all(before[key] == run[key] for key in ("command", "emscout", "options"))
-            paths_before = {i["path"] for i in before["inputs"]}
-        except (ValueError, KeyError, TypeError):
-            same_options, paths_before = False, set()
-        same_images = paths_before <= {i["path"] for i in run["inputs"]}
-        if not (same_options and same_images) and not overwrite:
-            what = "other options" if not same_options else "other images"
-            raise OutputError(f"{out} holds results of {what}: choose another folder with -o, or add --overwrite.")
-        if not same_options or not same_images:
-            shutil.rmtree(out / ".finished", ignore_errors=True)
-    _write_json(record, run)
-
-
-def _analyze_source(source: _Source, *, out: Path, options: AnalyzeOptions) -> dict[str, Any]:
+def _analyze_source(source: dict[str, Any], *, out: Path, options: AnalyzeOptions) -> dict[str, Any]:
     """Do one image and return its row of ``images``; every error becomes the row's ``status`` and ``error``."""
-    row: dict[str, Any] = {"image": source.name, "path": str(source.path.resolve()), "frame": source.frame}
     try:
-        row["sha256"] = sha256_of(source.path)
-        finished = out / ".finished" / f"{source.name}.json"
-        if finished.exists():
-            before = json.loads(finished.read_text(encoding="utf-8"))
-            if all(before[key] == row[key] for key in row):
-                return before
-        row |= _measure_image(source, out, options)
-        _write_json(finished, row)
-        return row
+        row = source | {"sha256": sha256_of(Path(source["path"]))}
+        finished = results.load_finished(out, row)
+        return finished or _measure_image(row, out, options)
     except EmscoutError as error:
-        return row | {"status": "failed", "error": str(error)}
+        return _failed(source, str(error))
     except MemoryError:
-        return row | {"status": "failed", "error": f"{source.path} needs more memory than this computer has free."}
+        return _failed(source, f"{source['path']} needs more memory than this computer has free.")
     except Exception as error:
-        _LOG.debug("while analyzing %s", source.path, exc_info=True)
-        kind = type(error).__name__
-        return row | {
-            "status": "failed",
-            "error": f"{source.path} met a fault in emscout ({kind}: {error}); please report it.",
-        }
+        _LOG.debug("while analyzing %s", source["path"], exc_info=True)
+        return _failed(
+            source, f"{source['path']} met a fault in emscout ({type(error).__name__}: {error}); please report it."
+        )
 
 
-def _crashed(source: _Source) -> dict[str, Any]:
-    error = f"{source.path} ended its process, most likely for want of memory: try it alone, with --workers 1."
-    return {
-        "image": source.name,
-        "path": str(source.path.resolve()),
-        "frame": source.frame,
-        "status": "failed",
-        "error": error,
+def _crashed(source: dict[str, Any]) -> dict[str, Any]:
+    return _failed(
+        source, f"{source['path']} ended its process, most likely for want of memory: try it with --workers 1."
+    )
+
+
+def _failed(source: dict[str, Any], error: str) -> dict[str, Any]:
+    return source | {"status": "failed", "error": error}
+
+
+def _measure_image(row: dict[str, Any], out: Path, options: AnalyzeOptions) -> dict[str, Any]:
+    """Read, segment, measure and save one image; its row of ``images``."""
+    pixel_size_nm = options.pixel_size and parse_length(options.pixel_size, px_allowed=False)[0]
+    micrograph = read(Path(row["path"]), frame=row["frame"], pixel_size_nm=pixel_size_nm, resample=options.resample)
+    segmentation, message = _segment(micrograph, options)
+    particles = measure_particles(segmentation, micrograph)
+    if particles.empty and not message:
+        message = f"{row['path']} shows no particles that stand out: if you see some, try --polarity or --max-diameter."
+    shape, nm_per_px = micrograph.image.shape, micrograph.nm_per_px
+    summary = pd.DataFrame([summarize_particles(particles, shape, nm_per_px, seed=options.seed)])
+    row = row | {
+        "height_px": shape[0],
+        "width_px": shape[1],
+        "nm_per_px": nm_per_px,
+        "calibration_source": micrograph.calibration.source if micrograph.calibration else None,
+        **to_physical(summary, nm_per_px).to_dict("records")[0],
+        "status": "empty" if particles.empty else "ok",
+        "error": message,
     }
+    centroids, areas_px2 = particles[["row_px", "col_px"]].to_numpy(), particles["area_px2"].to_numpy()
+    tables = {
+        "particles": particles,
+        "distributions": size_distribution(particles),
+        "radial_distribution": to_physical(radial_distribution(centroids, shape, areas_px2=areas_px2), nm_per_px),
+    }
+    results.save_image(out, row, micrograph, segmentation, tables)
+    return row
 
 
-def _measure_image(source: _Source, out: Path, options: AnalyzeOptions) -> dict[str, Any]:
-    micrograph = read(source.path, frame=source.frame, pixel_size_nm=options.pixel_size_nm, resample=options.resample)
-    nm_per_px = micrograph.nm_per_px
-    message = ""
+def _segment(micrograph: Micrograph, options: AnalyzeOptions) -> tuple[Segmentation, str]:
+    """The particles, and why there are none where the image has nothing to show."""
     try:
         segmentation = segment_particles(
             micrograph,
@@ -253,20 +211,5 @@ def _measure_image(source: _Source, out: Path, options: AnalyzeOptions) -> dict[
             split=options.split,
         )
     except NothingToFindError as error:
-        segmentation, message = no_particles(micrograph), str(error)
-    particles = measure_particles(segmentation, micrograph)
-    if particles.empty and not message:
-        message = f"{source.path} shows no particles that stand out; --polarity and --min-diameter may help."
-    height_px, width_px = micrograph.image.shape
-    summary = summarize_particles(particles, (height_px, width_px), nm_per_px, seed=options.seed)
-    tables = {"particles": particles, **distribution_tables(particles, (height_px, width_px), nm_per_px)}
-    _write_image_files(source.name, out, micrograph, segmentation, tables, options)
-    return {
-        "height_px": height_px,
-        "width_px": width_px,
-        "nm_per_px": nm_per_px,
-        "calibration_source": micrograph.calibration.source if micrograph.calibration else None,
-        **to_physical(pd.DataFrame([summary]), nm_per_px).iloc[0].to_dict(),
-        "status": "empty" if particles.empty else "ok",
-        "error": message,
-    }
+        return Segmentation(np.zeros(micrograph.image.shape, np.int32)), str(error)
+    return segmentation, ""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from emscout.errors import NothingToFindError, UsageError
 from emscout.micrograph import Micrograph, Segmentation
-from emscout.particles.watershed import Polarity, segment_watershed
+from emscout.particles.watershed import segment_watershed
 from emscout.units import parse_length
 
-__all__ = ["segment_particles"]
+__all__ = ["Polarity", "segment_particles"]
+
+Polarity = Literal["auto", "bright", "dark"]
 
 
 def segment_particles(
