@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +92,7 @@ def export_rois(folder: Path, tables: Mapping[str, pd.DataFrame], labels: Mappin
         path = folder / "rois" / f"{image}.zip"
         path.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(path, "w") as archive:
-            for label, outlines in _outlines_of_particles(labels[image]):
+            for label, _, outlines in _outlines_of_particles(labels[image]):
                 member = zipfile.ZipInfo(f"{label}.roi", _NO_TIME)
                 archive.writestr(member, _imagej_roi(outlines[0], str(label)), zipfile.ZIP_DEFLATED)
         written.append(path)
@@ -130,8 +130,7 @@ def export_coco(folder: Path, tables: Mapping[str, pd.DataFrame], labels: Mappin
         label_image = labels[image]
         height, width = label_image.shape
         images.append({"id": number, "file_name": str(row.get("path", image)), "height": height, "width": width})
-        areas = np.bincount(label_image.ravel())
-        for label, outlines in _outlines_of_particles(label_image):
+        for label, area_px2, outlines in _outlines_of_particles(label_image):
             corners = np.vstack(outlines)
             top, left = corners.min(axis=0).tolist()
             bottom, right = corners.max(axis=0).tolist()
@@ -141,7 +140,7 @@ def export_coco(folder: Path, tables: Mapping[str, pd.DataFrame], labels: Mappin
                 "category_id": 1,
                 "segmentation": [outline[:, ::-1].ravel().tolist() for outline in outlines],
                 "bbox": [left, top, right - left, bottom - top],
-                "area": int(areas[label]),
+                "area": area_px2,
                 "iscrowd": 0,
                 "label": label,
             }
@@ -181,14 +180,13 @@ EXPORTERS: dict[str, Callable[[Path, Mapping[str, pd.DataFrame], Mapping[str, np
 }
 
 
-def _outlines_of_particles(labels: np.ndarray) -> list[tuple[int, list[np.ndarray]]]:
-    """Label and outlines of each particle, in the coordinates of the whole image."""
-    found = []
+def _outlines_of_particles(labels: np.ndarray) -> Iterator[tuple[int, int, list[np.ndarray]]]:
+    """Label, number of pixels and outlines of each particle, in the coordinates of the whole image."""
     for label, box in enumerate(find_objects(labels), start=1):
         if box is not None:
+            mask = labels[box] == label
             corner = (box[0].start, box[1].start)
-            found.append((label, [outline + corner for outline in trace_outlines(labels[box] == label)]))
-    return found
+            yield label, int(mask.sum()), [outline + corner for outline in trace_outlines(mask)]
 
 
 def _imagej_roi(outline: np.ndarray, name: str) -> bytes:

@@ -1,0 +1,151 @@
+"""Plots of the report as SVG text: the same table gives the same bytes."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["bin_values", "plot_histogram", "plot_radial_distribution"]
+
+_INK = "#22303c"
+_BAR = "#5b8db8"
+_ACCENT = "#c2410c"
+_STYLE: dict[Any, Any] = {
+    # Without a salt of its own matplotlib numbers the parts of an SVG at random.
+    "svg.hashsalt": "emscout",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+}
+
+
+# A legend over the axes hides no data.
+_ABOVE: dict[str, Any] = {
+    "loc": "lower right",
+    "bbox_to_anchor": (1.0, 1.0),
+    "borderaxespad": 0,
+    "frameon": False,
+    "fontsize": 8,
+}
+
+
+def plot_histogram(
+    bins: pd.DataFrame, label: str, *, median: float | None = None, interval: tuple[float, float] | None = None
+) -> str:
+    """Draw a histogram, with its median and the interval of the median where given.
+
+    Parameters
+    ----------
+    bins : DataFrame
+        Columns ``bin_low``, ``bin_high``, ``count``.
+    label : str
+        Of the horizontal axis, with its unit.
+    median : float or None
+        Drawn as a line.
+    interval : (float, float) or None
+        Drawn as a band.
+
+    Returns
+    -------
+    str
+        An SVG document.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _new_axes()
+        low, high, count = (bins[name].to_numpy(dtype=float) for name in ("bin_low", "bin_high", "count"))
+        # Particles all of one size are one bin without width, which nobody would see.
+        width = np.maximum(high - low, 0.02 * np.abs(low))
+        axes.bar(low, count, width=width, align="edge", color=_BAR, edgecolor="white", linewidth=0.6)
+        if interval is not None and all(map(math.isfinite, interval)):
+            axes.axvspan(*interval, color=_ACCENT, alpha=0.22, linewidth=0, label="95 % interval of the median")
+        if median is not None and math.isfinite(median):
+            axes.axvline(median, color=_ACCENT, linewidth=1.4, label="median")
+            axes.legend(ncols=2, **_ABOVE)
+        axes.set_title(f"n = {int(count.sum())}", loc="left", fontsize=9)
+        axes.set_xlabel(label)
+        axes.set_ylabel("number of particles")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+        axes.margins(x=0.02)
+        return _svg(figure)
+
+
+def plot_radial_distribution(r: np.ndarray, g: np.ndarray, g_error: np.ndarray, unit: str, count: int) -> str:
+    """Draw the radial distribution function of the centroids.
+
+    Parameters
+    ----------
+    r : ndarray, shape (n,)
+        Distance, in ``unit``.
+    g : ndarray, shape (n,)
+        Density of neighbours at that distance over the mean density; 1 where there is no order.
+    g_error : ndarray, shape (n,)
+        One standard deviation of ``g``, drawn as a band; not-a-number where unknown.
+    unit : {'nm', 'px'}
+    count : int
+        Number of particles.
+
+    Returns
+    -------
+    str
+        An SVG document.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _new_axes()
+        axes.axhline(1, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.fill_between(r, g - g_error, g + g_error, color=_BAR, alpha=0.3, linewidth=0, label="± one std. deviation")
+        axes.plot(r, g, color=_BAR, linewidth=1.6)
+        axes.legend(**_ABOVE)
+        axes.set_title(f"n = {count}", loc="left", fontsize=9)
+        axes.set_xlabel(f"distance between centroids r ({unit})")
+        axes.set_ylabel("radial distribution g(r)")
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
+        return _svg(figure)
+
+
+def bin_values(values: np.ndarray) -> pd.DataFrame:
+    """Count values in bins of equal width, as many as Rice's rule gives.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        Finite.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``bin_low``, ``bin_high``, ``count``.
+    """
+    count, edges = np.histogram(values, bins="rice")
+    return pd.DataFrame({"bin_low": edges[:-1], "bin_high": edges[1:], "count": count})
+
+
+def _new_axes() -> tuple[Figure, Axes]:
+    # An object of its own, never pyplot: nothing global changes and nothing needs a display.
+    figure = Figure(figsize=(4.4, 3.0), layout="constrained")
+    FigureCanvasSVG(figure)
+    return figure, figure.add_subplot()
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    return buffer.getvalue()
