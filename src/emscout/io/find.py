@@ -1,0 +1,92 @@
+"""Which images are meant by files, folders and patterns on a command line."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from emscout.errors import UsageError
+from emscout.io.tia import series_of_emi
+
+__all__ = ["SUFFIXES", "find_images", "images_in", "natural_key"]
+
+SUFFIXES = {
+    "picture": frozenset({".png", ".jpg", ".jpeg", ".bmp"}),
+    "tiff": frozenset({".tif", ".tiff", ".btf", ".tf8"}),
+    "gatan": frozenset({".dm3", ".dm4"}),
+    "tia": frozenset({".ser", ".emi"}),
+    "hdf5": frozenset({".emd", ".hspy"}),
+    "mrc": frozenset({".mrc", ".mrcs"}),
+}
+_KNOWN = frozenset().union(*SUFFIXES.values())
+
+
+def find_images(paths: Iterable[str | Path]) -> list[Path]:
+    """Expand files, folders and patterns into image files.
+
+    A file named directly always counts, whatever it is called. Of a folder (one level, not its subfolders) and of a
+    pattern such as ``run1/*.tif`` or ``**/*.dm4`` the files with a suffix of `SUFFIXES` count. An ``.emi`` stands for
+    its ``.ser`` files.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+
+    Returns
+    -------
+    list of Path
+        Each file once, in natural order (``2.tif`` before ``10.tif``).
+
+    Raises
+    ------
+    UsageError
+        When a path does not exist, or a folder or pattern yields no image.
+    """
+    found: dict[Path, Path] = {}
+    for name in paths:
+        for file in _expand(name):
+            found.setdefault(file.resolve(), file)
+    if not found:
+        raise UsageError("No image is given: name files, folders or patterns such as 'run1/*.tif'.")
+    return sorted(found.values(), key=natural_key)
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The image files of a folder (one level), by suffix and in natural order; hidden files do not count."""
+    return _images_among(folder.iterdir())
+
+
+def natural_key(path: Path) -> list[tuple[int, int, str]]:
+    """Sort key that compares runs of digits as numbers."""
+    parts = re.split(r"([0-9]+)", path.as_posix().casefold())
+    return [(0, int(part), "") if index % 2 else (1, 0, part) for index, part in enumerate(parts)]
+
+
+def _expand(name: str | Path) -> list[Path]:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (found := images_in(path)):
+            raise UsageError(f"The folder '{path}' holds no image: name a folder with {_some_suffixes()} files.")
+        return found
+    if path.exists():
+        return _pixels_of(path)
+    if not glob.has_magic(str(path)):
+        raise UsageError(f"'{path}' does not exist: check the spelling of the path.")
+    if not (found := _images_among(map(Path, glob.glob(str(path), recursive=True)))):
+        raise UsageError(f"No image matches '{path}': check the pattern.")
+    return found
+
+
+def _images_among(files: Iterable[Path]) -> list[Path]:
+    images = [file for file in files if file.suffix.lower() in _KNOWN and not file.name.startswith(".")]
+    return sorted({pixels for file in images if file.is_file() for pixels in _pixels_of(file)}, key=natural_key)
+
+
+def _pixels_of(path: Path) -> list[Path]:
+    return (series_of_emi(path) or [path]) if path.suffix.lower() == ".emi" else [path]
+
+
+def _some_suffixes() -> str:
+    return ".tif, .png, .dm4, .ser, .emd or .mrc"

@@ -1,0 +1,137 @@
+"""What a reader hands over: frames still on disk, and what the file says of them."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from emscout.units import nm_per_unit
+
+__all__ = ["Frames", "json_like", "length_nm", "quiet", "to_grey"]
+
+# Rec. 601, what "convert to greyscale" means in most image programs.
+_LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+_ROWS_AT_ONCE = 256
+# Outside of this a "pixel size" is a diffraction pattern in 1/m or an empty field, not a micrograph.
+_PLAUSIBLE_NM = (1e-4, 1e7)
+_LONGEST_ARRAY = 1000
+_LONGEST_BYTES = 10_000
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Images of one shape in one file, read one at a time.
+
+    Parameters
+    ----------
+    load : callable
+        ``load(i) -> ndarray (H, W)``, grey; picklable.
+    length : int
+        Number of frames.
+    shape : (int, int)
+        Height and width in pixels.
+    dtype : numpy dtype
+        Of the grey values.
+    pixel_size_nm : (float, float) or None
+        Along rows (height) and columns (width); ``None`` where the file does not say.
+    times_s : ndarray, shape (length,), or None
+        Start of each frame, counted from the first.
+    metadata : dict
+        What the file says of itself; JSON-like.
+    """
+
+    load: Callable[[int], np.ndarray]
+    length: int
+    shape: tuple[int, int]
+    dtype: np.dtype
+    pixel_size_nm: tuple[float, float] | None = None
+    times_s: np.ndarray | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def to_grey(image: np.ndarray) -> np.ndarray:
+    """Luminance of a colour image in its own dtype; alpha is ignored.
+
+    Where the three channels are equal the result is that channel exactly.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W, 3) or (H, W, 4)
+
+    Returns
+    -------
+    ndarray, shape (H, W)
+    """
+    grey = np.empty(image.shape[:2], image.dtype)
+    # By blocks of rows, because a float copy of a whole mosaic would take several times its memory.
+    for start in range(0, len(image), _ROWS_AT_ONCE):
+        rgb = image[start : start + _ROWS_AT_ONCE, :, :3]
+        block = grey[start : start + _ROWS_AT_ONCE]
+        if (rgb == rgb[..., :1]).all():
+            block[...] = rgb[..., 0]
+            continue
+        luminance = rgb @ (_LUMINANCE if image.dtype.itemsize <= 2 else _LUMINANCE.astype(np.float64))
+        block[...] = luminance if image.dtype.kind == "f" else np.rint(luminance)
+    return grey
+
+
+def length_nm(value: Any, unit: Any) -> float | None:
+    """A pixel size in nm, or ``None`` when it is no plausible length.
+
+    Parameters
+    ----------
+    value : float or str
+        The number as the file has it; its sign (the direction of an axis) does not matter.
+    unit : str or bytes or None
+        Any spelling; without a unit there is no length.
+    """
+    if isinstance(unit, bytes):
+        unit = unit.decode("utf-8", "replace")
+    factor = nm_per_unit(unit) if isinstance(unit, str) else None
+    if factor is None:
+        return None
+    try:
+        nm = abs(float(value)) * factor
+    except (TypeError, ValueError):
+        return None
+    return nm if _PLAUSIBLE_NM[0] <= nm <= _PLAUSIBLE_NM[1] else None
+
+
+def json_like(value: Any) -> Any:
+    """Metadata as dicts, lists, strings and numbers; what is bulky or binary becomes ``None``."""
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, np.ndarray):
+        return json_like(value.tolist()) if value.size <= _LONGEST_ARRAY else None
+    if isinstance(value, np.generic):
+        return json_like(value.item())
+    if isinstance(value, bool | int | float | str) or value is None:
+        return value
+    if isinstance(value, bytes):
+        text = value.rstrip(b"\0")
+        return text.decode() if len(text) <= _LONGEST_BYTES and text.isascii() and b"\0" not in text else None
+    if isinstance(value, Mapping):
+        return {str(key): json_like(item) for key, item in value.items()}
+    if isinstance(value, Sequence | set | frozenset):
+        return [json_like(item) for item in value] if len(value) <= _LONGEST_ARRAY else None
+    return str(value)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what the reading libraries warn and log off the screen; what matters comes as an error."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.ERROR))
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

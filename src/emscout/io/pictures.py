@@ -1,0 +1,59 @@
+"""PNG, JPEG and BMP: pictures without a pixel size (their dpi is a printer's, not a microscope's)."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+
+from emscout.io.frames import Frames, json_like, to_grey
+
+__all__ = ["open_picture"]
+
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB")
+_DTYPES = {"I;16": "uint16", "I;16B": "uint16", "I": "int32", "F": "float32"}
+
+
+def open_picture(path: Path) -> Frames:
+    """Open a PNG, JPEG or BMP file."""
+    with _opened(path) as picture:
+        deep = _is_deep_colour_png(path)
+        return Frames(
+            load=partial(_load, path, deep),
+            length=1,
+            shape=(picture.height, picture.width),
+            dtype=np.dtype("uint16" if deep else _DTYPES.get(picture.mode, "uint8")),
+            metadata={"format": picture.format, "mode": picture.mode, **json_like(picture.info)},
+        )
+
+
+def _load(path: Path, deep: bool, frame: int) -> np.ndarray:
+    if deep:
+        pixels = imagecodecs.png_decode(path.read_bytes())
+        return pixels[..., 0] if pixels.shape[2] == 2 else to_grey(pixels)
+    with _opened(path) as picture:
+        if picture.mode in ("L", *_DTYPES):
+            return np.array(picture)
+        if picture.mode in ("LA", "1"):
+            return np.array(picture.convert("L"))
+        has_palette_or_print_colours = picture.mode not in ("RGB", "RGBA")
+        return to_grey(np.asarray(picture.convert("RGB") if has_palette_or_print_colours else picture))
+
+
+def _opened(path: Path) -> Image.Image:
+    # A mosaic of 16k x 16k is no decompression bomb; Pillow knows no other way to say so.
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        return Image.open(path, formats=_FORMATS)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _is_deep_colour_png(path: Path) -> bool:
+    """Whether it is a PNG with 16 bits in each of several channels, which Pillow would cut to 8."""
+    with path.open("rb") as file:
+        head = file.read(26)
+    return head[1:4] == b"PNG" and head[24] == 16 and head[25] in (2, 4, 6)

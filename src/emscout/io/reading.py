@@ -1,0 +1,322 @@
+"""Open images: one micrograph, a series, or only what the headers say.
+
+Which reader gets a file is decided by its content, not by its name. Whatever goes wrong in a library comes out of here
+as a ReadError of one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emscout.errors import EmscoutError, NonSquarePixelsError, NotOneImageError, ReadError
+from emscout.io.find import SUFFIXES, images_in
+from emscout.io.frames import Frames, quiet
+from emscout.io.hdf5 import open_hdf5
+from emscout.io.pictures import open_picture
+from emscout.io.rosetta import open_gatan, open_mrc
+from emscout.io.tia import open_tia
+from emscout.io.tiff import open_tiff
+from emscout.micrograph import Calibration, Micrograph, Series
+
+__all__ = ["READERS", "inspect", "read", "read_series"]
+
+READERS: dict[str, Callable[[Path], Frames]] = {
+    "picture": open_picture,
+    "tiff": open_tiff,
+    "gatan": open_gatan,
+    "tia": open_tia,
+    "hdf5": open_hdf5,
+    "mrc": open_mrc,
+}
+
+_SIGNATURES = {
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+    b"II+\0": "tiff",
+    b"MM\0+": "tiff",
+    b"\x89PNG\r\n\x1a\n": "picture",
+    b"\xff\xd8\xff": "picture",
+    b"BM": "picture",
+    b"\0\0\0\x03": "gatan",
+    b"\0\0\0\x04": "gatan",
+    b"II\x97\x01": "tia",
+    b"\x89HDF\r\n\x1a\n": "hdf5",
+}
+_NO_IMAGES = {
+    b"\x1f\x8b": "a gzip archive",
+    b"PK\x03\x04": "a ZIP archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"Rar!": "a RAR archive",
+    b"%PDF": "a PDF document",
+    b"\xd0\xcf\x11\xe0": "an Office document",
+    b"GIF8": "a GIF picture",
+}
+_SAME_SIZE = 0.01
+
+
+def read(
+    path: str | Path, *, frame: int | None = None, pixel_size_nm: float | None = None, resample: bool = False
+) -> Micrograph:
+    """Read one image.
+
+    Parameters
+    ----------
+    path : str or Path
+        PNG, JPEG, BMP, TIFF, DM3/DM4, SER/EMI, EMD (Velox, Berkeley), HSPY or MRC.
+    frame : int, optional
+        Which frame of a stack, counted from 0.
+    pixel_size_nm : float, optional
+        Pixel size in nm, instead of what the file says.
+    resample : bool
+        Bring pixels that are not square to squares of the finer of their two sizes.
+
+    Returns
+    -------
+    Micrograph
+        Grey values in the dtype of the file, shape (H, W); colour becomes luminance.
+
+    Raises
+    ------
+    NotOneImageError
+        For a stack when no ``frame`` is given.
+    NonSquarePixelsError
+        When height and width of a pixel differ by more than 1 % and neither ``resample`` nor ``pixel_size_nm`` is given.
+    ReadError
+        When it is no readable image.
+    CalibrationError
+        When ``pixel_size_nm`` is not a positive length.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ReadError(f"'{path}' is a folder, not an image: read_series reads a folder of frames.")
+    series = _series_of_file(path, pixel_size_nm, resample)
+    if frame is None:
+        if len(series) > 1:
+            raise NotOneImageError(
+                f"'{path}' is a stack of {len(series)} frames, not one image: "
+                "choose one with frame=0, or read all with read_series."
+            )
+        frame = 0
+    if not -len(series) <= frame < len(series):
+        raise ReadError(f"'{path}' has {len(series)} frame(s), counted from 0; there is no frame {frame}.")
+    return series[frame]
+
+
+def read_series(path: str | Path, *, pixel_size_nm: float | None = None, resample: bool = False) -> Series:
+    """Open a series of images without reading their pixels.
+
+    Parameters
+    ----------
+    path : str or Path
+        A stack, a single image (a series of one), or a folder of single images of one shape and pixel size, which are
+        taken in natural order (``2.tif`` before ``10.tif``).
+    pixel_size_nm, resample
+        As in `read`.
+
+    Returns
+    -------
+    Series
+        Frame ``i`` is read when asked for; a damaged one raises a ReadError that names it.
+
+    Raises
+    ------
+    NonSquarePixelsError, ReadError, CalibrationError
+        As in `read`.
+    """
+    path = Path(path)
+    return (_series_of_folder if path.is_dir() else _series_of_file)(path, pixel_size_nm, resample)
+
+
+def inspect(path: str | Path) -> dict[str, Any]:
+    """Say what a file holds, from its headers; pixels are not read.
+
+    Returns
+    -------
+    dict
+        ``path``, ``frames``, ``height_px``, ``width_px``, ``dtype``, ``nm_per_px``, ``calibration_source`` and
+        ``error``. What is unknown is ``None``. A file that cannot be read has an ``error``; so has one with pixels that
+        are not square.
+    """
+    facts: dict[str, Any] = dict.fromkeys(
+        ("path", "frames", "height_px", "width_px", "dtype", "nm_per_px", "calibration_source", "error")
+    )
+    facts["path"] = str(path)
+    try:
+        frames = _open(Path(path))
+        facts |= {"frames": frames.length, "height_px": frames.shape[0], "width_px": frames.shape[1]}
+        facts["dtype"] = str(frames.dtype)
+        calibration = _calibration(Path(path), frames, None, resample=False)
+        if calibration is not None:
+            facts |= {"nm_per_px": calibration.nm_per_px, "calibration_source": calibration.source}
+    except EmscoutError as error:
+        facts["error"] = str(error)
+    return facts
+
+
+def _series_of_file(path: Path, pixel_size_nm: float | None, resample: bool) -> Series:
+    frames = _open(path)
+    calibration = _calibration(path, frames, pixel_size_nm, resample)
+    shape = _square_shape(frames) if resample else frames.shape
+    return Series(
+        partial(_load, path, frames.load, frames.length, shape),
+        frames.length,
+        shape,
+        frames.dtype,
+        frames.times_s,
+        calibration,
+        frames.metadata,
+        path,
+    )
+
+
+def _series_of_folder(folder: Path, pixel_size_nm: float | None, resample: bool) -> Series:
+    files = images_in(folder)
+    if not files:
+        raise ReadError(f"The folder '{folder}' holds no image: name a folder of frames.")
+    series = [_series_of_file(file, pixel_size_nm, resample) for file in files]
+    first = series[0]
+    for file, other in zip(files, series, strict=True):
+        if len(other) != 1:
+            raise ReadError(
+                f"'{file}' is itself a stack of {len(other)} frames: a folder of frames holds single images."
+            )
+        if (other.shape, other.dtype) != (first.shape, first.dtype):
+            raise ReadError(
+                f"'{file}' ({_size(other)}) does not go with '{files[0]}' ({_size(first)}): "
+                "the frames of a series have one shape and dtype."
+            )
+        if other.calibration != first.calibration:
+            raise ReadError(f"'{file}' has another pixel size than '{files[0]}': give one for all with pixel_size_nm.")
+    loads = [s.load_frame for s in series]
+    return Series(
+        partial(_load_from, loads),
+        len(files),
+        first.shape,
+        first.dtype,
+        None,
+        first.calibration,
+        first.metadata,
+        folder,
+    )
+
+
+def _size(series: Series) -> str:
+    return f"{series.shape[0]} x {series.shape[1]} {series.dtype}"
+
+
+def _load_from(loads: list[Callable[[int], np.ndarray]], frame: int) -> np.ndarray:
+    return loads[frame](0)
+
+
+def _open(path: Path) -> Frames:
+    with _read_errors(path):
+        frames = READERS[_family(path)](path)
+        height, width = frames.shape
+        if frames.length < 1 or height < 1 or width < 1:
+            raise ReadError(f"'{path}' holds no pixels: copy it again from the microscope.")
+        if (height == 1) != (width == 1):
+            raise ReadError(
+                f"'{path}' is one-dimensional ({height} x {width}), a profile or a spectrum: give an image."
+            )
+        return frames
+
+
+def _family(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(512)
+    if not head:
+        raise ReadError(f"'{path}' is empty (0 bytes): copy it again from the microscope.")
+    for signature, family in _SIGNATURES.items():
+        if head.startswith(signature):
+            return family
+    suffix = path.suffix.lower()
+    if head[208:212] == b"MAP " or suffix in SUFFIXES["mrc"]:
+        return "mrc"
+    if suffix == ".emi":
+        return "tia"
+    for signature, kind in _NO_IMAGES.items():
+        if head.startswith(signature):
+            locked = " protected by a password" if signature == b"PK\x03\x04" and head[6:7] and head[6] & 1 else ""
+            raise ReadError(f"'{path}' is {kind}{locked}, not a micrograph: take the image out of it first.")
+    kind = "a text file" if _is_text(head) else "in no image format emscout knows"
+    raise ReadError(f"'{path}' is {kind}: give PNG, JPEG, BMP, TIFF, DM3/DM4, SER, EMD, HSPY or MRC.")
+
+
+def _is_text(head: bytes) -> bool:
+    text = head.decode("utf-8", "ignore")
+    return len(text) > 0.9 * len(head) and all(character.isprintable() or character.isspace() for character in text)
+
+
+@contextmanager
+def _read_errors(path: Path, where: str = "") -> Iterator[None]:
+    """Turn whatever a library raises on a bad file into a sentence that names the file."""
+    try:
+        with quiet():
+            yield
+    except EmscoutError as error:
+        # Readers word most errors themselves; within a frame they do not know which one it is.
+        if where and where not in str(error):
+            raise ReadError(f"{where}: {error}") from error
+        raise
+    except FileNotFoundError as error:
+        raise ReadError(f"'{path}' does not exist: check the spelling of the path.") from error
+    except PermissionError as error:
+        raise ReadError(f"'{path}' may not be read: ask its owner for permission.") from error
+    except MemoryError as error:
+        raise ReadError(f"{where or repr(str(path))} needs more memory than there is, or is damaged.") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ReadError(
+            f"{where or repr(str(path))} is damaged or of an unknown variant ({type(error).__name__}: {reason}): "
+            "copy it again from the microscope or save it as TIFF."
+        ) from error
+
+
+def _calibration(path: Path, frames: Frames, given_nm: float | None, resample: bool) -> Calibration | None:
+    if given_nm is not None:
+        return Calibration(given_nm, "user")
+    if frames.pixel_size_nm is None:
+        return None
+    height, width = frames.pixel_size_nm
+    if resample:
+        return Calibration(min(height, width), "metadata")
+    if abs(height - width) > _SAME_SIZE * min(height, width):
+        raise NonSquarePixelsError(
+            f"'{path}' has pixels that are not square ({height:.4g} nm high, {width:.4g} nm wide): make them square with "
+            "--resample (resample=True), or say how large they are with --pixel-size (pixel_size_nm=...)."
+        )
+    return Calibration((height + width) / 2, "metadata")
+
+
+def _square_shape(frames: Frames) -> tuple[int, int]:
+    if frames.pixel_size_nm is None:
+        return frames.shape
+    finer = min(frames.pixel_size_nm)
+    height, width = (
+        max(1, round(n * size / finer)) for n, size in zip(frames.shape, frames.pixel_size_nm, strict=True)
+    )
+    return height, width
+
+
+def _load(path: Path, load: Callable[[int], np.ndarray], length: int, shape: tuple[int, int], frame: int) -> np.ndarray:
+    where = f"frame {frame} of '{path}'" if length > 1 else f"'{path}'"
+    with _read_errors(path, where):
+        pixels = load(frame)
+        if pixels.dtype.kind == "b":
+            pixels = pixels.astype(np.uint8) * np.uint8(255)
+        pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+        return pixels if pixels.shape == shape else _resampled(pixels, shape)
+
+
+def _resampled(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    from scipy import ndimage  # here, because few files need it and it is slow to load
+
+    factors = [new / old for new, old in zip(shape, pixels.shape, strict=True)]
+    stretched = ndimage.zoom(pixels, factors, output=np.float64, order=1, mode="nearest", grid_mode=True)
+    return stretched.astype(pixels.dtype) if pixels.dtype.kind == "f" else np.rint(stretched).astype(pixels.dtype)
