@@ -46,9 +46,9 @@ def summarize_particles(
     dict of str to float
         ``count`` and ``count_border``, then, each with ``_low`` and ``_high`` (95 % percentile bootstrap interval):
 
-        - ``number_density_per_px2`` (and ``number_density_per_um2``): particles per area of field. A particle cut by the
-          border counts half, which is unbiased for a field much larger than a particle (half of the particles that
-          meet the border belong to this field, half to its neighbours);
+        - ``number_density_per_px2`` (and ``number_density_per_um2``): particles per area of field. A particle cut by
+          the border counts half, which is unbiased for a field much larger than a particle (of the particles that meet
+          the border, half belong to this field and half to its neighbours);
         - ``coverage``: fraction of the field covered, all particles;
         - over particles not cut by the border: ``d10_px``, ``d50_px``, ``d90_px`` (percentiles by number, linear
           interpolation), ``mean_diameter_px`` (by number), ``area_weighted_mean_diameter_px`` (Σd³/Σd²),
@@ -150,8 +150,8 @@ def histogram(values: np.ndarray, quantity: str, unit: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``quantity``, ``bin_low``, ``bin_high``, ``unit``, ``count``. Rice's rule gives the number of bins, 2·n^(1/3) rounded
-        up; equal values make one bin of zero width. A bin holds its lower edge, the last one both.
+        ``quantity``, ``bin_low``, ``bin_high``, ``unit``, ``count``. Rice's rule gives the number of bins, 2·n^(1/3)
+        rounded up; equal values make one bin of zero width. A bin holds its lower edge, the last one both.
     """
     values = np.asarray(values, dtype=float)
     values = values[np.isfinite(values)]

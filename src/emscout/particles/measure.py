@@ -79,8 +79,9 @@ def measure_particles(segmentation: Segmentation, micrograph: Micrograph) -> pd.
 
     Notes
     -----
-    - Lengths across (Feret diameters, aspect ratio) are taken between the outer corners of pixels. A single pixel
-      has both Feret diameters: 1 by its sides, √2 by its diagonal; its aspect ratio is 1, its orientation 0.
+    - Feret diameters and aspect ratio come from the convex hull, pixel edges included. Of shapes drawn at any angle from
+      20 px up, the least Feret diameter is within 0.4 px on average and the aspect ratio within 1 %; the greatest is
+      0.4 px short where it ends in sharp corners and 0.8 px long on discs. A single pixel measures 1, 1 and 1.
     - ``perimeter_px`` is Crofton's with eight directions, holes included, and never shorter than the circle of
       the same area. Discs from 10 px across: within 1 %. Sharp corners look rounded by a pixel: a square comes out
       2.3 % short (circularity 0.82 instead of 0.785) at 20 px, 0.4 % at 100 px.
@@ -88,12 +89,13 @@ def measure_particles(segmentation: Segmentation, micrograph: Micrograph) -> pd.
     - ``contrast`` is against background pixels farther than 1 px and at most 4 px away, never against other particles;
       NaN where no such pixel is left, as between particles packed without a gap.
     - ``orientation_deg`` is 0 for a particle without a long axis.
+    - Of 1 to 8 pixels a shape cannot be told: ``irregular`` with score 0.
     """
     labels, image = segmentation.labels, micrograph.image
     if labels.shape != image.shape:
         raise UsageError(
-            f"The labels are {labels.shape[0]}×{labels.shape[1]} px but the image is {image.shape[0]}×{image.shape[1]} px:"
-            " measure a segmentation on the image it was made from."
+            f"The labels are {labels.shape[0]}×{labels.shape[1]} px but the image is {image.shape[0]}×{image.shape[1]}"
+            " px: measure a segmentation on the image it was made from."
         )
     rows = [
         _measure_particle(labels, image, label, box)
@@ -109,7 +111,7 @@ def measure_particles(segmentation: Segmentation, micrograph: Micrograph) -> pd.
     return to_physical(table, micrograph.nm_per_px)
 
 
-def _measure_particle(labels: np.ndarray, image: np.ndarray, label: int, box: tuple[slice, slice]) -> tuple:
+def _measure_particle(labels: np.ndarray, image: np.ndarray, label: int, box: tuple[slice, ...]) -> tuple:
     mask = labels[box] == label
     area, row, col, mu_rr, mu_rc, mu_cc = _moments(mask)
     hull = _convex_hull(mask)
@@ -198,18 +200,21 @@ def _pixels_in_hull(hull: np.ndarray) -> int:
 def _calipers(hull: np.ndarray) -> tuple[float, float, float]:
     """Least and greatest caliper width, and the aspect ratio of the smallest enclosing rectangle.
 
-    The hull of the pixels' corners is that of their centres plus a unit square, so its width along a unit vector
-    n is the width of the centres plus ``|n_r| + |n_c|``, and its sides are those of both. A narrowest strip and
-    a smallest rectangle each have a side along one of the hull's (Freeman & Shapira 1975).
+    A narrowest strip and a smallest rectangle each have a side along one of the hull's (Freeman & Shapira, Commun.
+    ACM 18 (1975) 409). The outline a straight row of outermost pixels stands for lies on average half a lattice line
+    farther out: the pixel edge for rows and columns, less for slanted ones. The greatest width runs between corners and
+    is taken to the middles of pixel edges.
     """
-    apart = np.abs(hull[:, None] - hull[None]) + 1
-    max_feret = math.sqrt((apart**2).sum(axis=-1).max())
-    edges = np.concatenate([np.roll(hull, -1, axis=0) - hull, [[0, 1], [1, 0]]]).astype(float)
-    edges = edges[edges.any(axis=1)]
-    along = edges / np.hypot(*edges.T)[:, None]
+    apart = np.abs(hull[:, None] - hull[None]).reshape(-1, 2)
+    max_feret = math.sqrt(max(((apart + step) ** 2).sum(axis=1).max() for step in ((0, 1), (1, 0))))
+    steps = np.concatenate([np.roll(hull, -1, axis=0) - hull, [[0, 1], [1, 0]]])
+    steps = steps[steps.any(axis=1)]
+    steps = steps // np.gcd(*steps.T)[:, None]
+    between_lines = 1 / np.hypot(*steps.T)
+    along = steps * between_lines[:, None]
     across = along[:, ::-1] * (-1, 1)
-    corner = np.abs(along).sum(axis=1)
-    length, width = np.ptp(hull @ along.T, axis=0) + corner, np.ptp(hull @ across.T, axis=0) + corner
+    length = np.ptp(hull @ along.T, axis=0) + between_lines
+    width = np.ptp(hull @ across.T, axis=0) + between_lines
     best = np.argmin(length * width)
     sides = length[best], width[best]
     return float(width.min()), max_feret, float(max(sides) / min(sides))
@@ -239,7 +244,7 @@ def _disc(radius: int) -> np.ndarray:
 _DISC_INNER, _DISC_OUTER = _disc(RING_INNER_PX), _disc(RING_OUTER_PX)
 
 
-def _grey_values(labels: np.ndarray, image: np.ndarray, label: int, box: tuple[slice, slice]) -> tuple[float, float]:
+def _grey_values(labels: np.ndarray, image: np.ndarray, label: int, box: tuple[slice, ...]) -> tuple[float, float]:
     """Mean grey value, and how far it lies above that of the ring around the particle."""
     around = tuple(slice(max(s.start - RING_OUTER_PX, 0), s.stop + RING_OUTER_PX) for s in box)
     near, grey = labels[around], image[around]
@@ -258,4 +263,4 @@ def _finite_mean(values: np.ndarray) -> float:
 def _nearest_neighbour(centroids: np.ndarray) -> np.ndarray:
     if len(centroids) < 2:
         return np.full(len(centroids), math.nan)
-    return cKDTree(centroids).query(centroids, k=2)[0][:, 1]
+    return np.asarray(cKDTree(centroids).query(centroids, k=2)[0])[:, 1]

@@ -36,9 +36,9 @@ def name_shape(mask: np.ndarray) -> tuple[str, float]:
 
     The outline is brought to equal second moments in all directions (which turns ellipses into circles and
     rectangles into squares) and compared with circles, regular triangles, squares and hexagons with sharp and
-    rounded corners, in all rotations, by intersection over union at equal area and centroid. Being more or less elongated
-    than a shape may be costs the overlap lost in stretching. A rod is 1.5 or more times longer than wide, with straight
-    sides along its axis or an ellipse; a cube is seen face-on, as a square or a rectangle up to 1.25.
+    rounded corners, in all rotations, by intersection over union at equal area and centroid. Being more or less
+    elongated than a shape may be costs the overlap lost in stretching. A rod is 1.5 or more times longer than wide, with
+    straight sides along its axis or an ellipse; a cube is seen face-on, as a square or a rectangle up to 1.25.
 
     Parameters
     ----------
