@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_overlay", "write_png"]
 
-# Okabe & Ito's palette, told apart by colour-blind readers too, without its black; see https://jfly.uni-koeln.de/color/
+# After Okabe & Ito, told apart by colour-blind readers too (https://jfly.uni-koeln.de/color/); more saturated than theirs,
+# to stand out from grey.
 _COLOURS = np.array(
-    [(230, 159, 0), (86, 180, 233), (0, 178, 130), (240, 228, 66), (235, 104, 20), (214, 131, 184)], dtype=np.uint8
+    [(255, 165, 0), (70, 175, 255), (0, 205, 140), (250, 235, 60), (255, 90, 30), (245, 90, 185)], dtype=np.uint8
 )
 _CUT_COLOUR = np.array((160, 148, 200), dtype=np.uint8)
 
@@ -70,16 +71,17 @@ def draw_overlay(
     rgb = np.repeat(grey[:, :, None], 3, axis=2)
     colours = _colours_of_particles(particles, int(shown.max(initial=0)))
     diameters_px = particles["equivalent_circular_diameter_px"].to_numpy(dtype=float) * scale
-    width = 2 if diameters_px.size and np.median(diameters_px) > 40 else 1
-    for _ in range(width):
+    # Bold enough to be seen in a smaller copy of the picture, fine enough to show what it surrounds.
+    line_px = int(np.clip(np.median(diameters_px) / 12, 1, 3)) if diameters_px.size else 1
+    for _ in range(line_px):
         outline = find_boundaries(shown, connectivity=1, mode="inner", background=0)
         rgb[outline] = colours[shown[outline]]
         shown = np.where(outline, 0, shown)
 
     picture = Image.fromarray(rgb)
-    font_px = max(11, round(max(rgb.shape[:2]) / 90))
+    font_px = max(11, round(max(rgb.shape[:2]) / 64))
     _write_numbers(picture, particles, scale, diameters_px, font_px)
-    return np.asarray(_with_scale_bar(picture, scale, nm_per_px, font_px=round(1.4 * font_px)))
+    return np.asarray(_with_scale_bar(picture, scale, nm_per_px, font_px=round(1.2 * font_px)))
 
 
 def write_png(path: Path | str, rgb: np.ndarray) -> None:
@@ -165,7 +167,7 @@ def _write_numbers(
     rows = (particles["row_px"].to_numpy(dtype=float) + 0.5) * scale
     cols = (particles["col_px"].to_numpy(dtype=float) + 0.5) * scale
     for label, row, col, diameter_px in zip(particles["label"], rows, cols, diameters_px, strict=True):
-        if draw.textlength(str(label), font) < 0.6 * diameter_px:
+        if max(draw.textlength(str(label), font), font_px) < 0.6 * diameter_px:
             draw.text((col, row), str(label), fill="white", font=font, anchor="mm", stroke_width=2, stroke_fill="black")
 
 

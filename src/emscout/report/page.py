@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jinja2
 import numpy as np
@@ -28,6 +28,9 @@ _PICTURES_BYTES = 12_000_000
 _PICTURE_SIDES_PX = (1600, 1200, 900, 700, 540, 420, 320, 240)
 _THUMBNAIL_SIDE_PX = 320
 _MOST_PARTICLES_LISTED = 300
+# Of fewer particles it is noise.
+_FEWEST_FOR_RADIAL_DISTRIBUTION = 20
+_DECADES_SPAN = 30
 
 _DIAMETER = "equivalent circular diameter"
 # Column of `images`, without its unit; what a reader calls it; factor from the column to what is shown.
@@ -37,9 +40,24 @@ _FIGURES_OF_LENGTH = (
     ("d90", "D90 by number"),
     ("mean_diameter", "Mean diameter, by number"),
     ("area_weighted_mean_diameter", "Mean diameter, by area"),
-    ("std_diameter", "Standard deviation of the diameter"),
+    ("std_diameter", "Std. deviation of diameter"),
 )
+_SOURCES = {
+    "metadata": "from the file's metadata",
+    "scale-bar": "from the scale bar in the image",
+    "user": "given by the user",
+}
 _SHAPES = ("sphere", "rod", "cube", "triangle", "hexagon", "irregular")
+
+
+class _Plot(NamedTuple):
+    name: str
+    svg: str
+
+    @property
+    def uri(self) -> str:
+        """As an image, so that it can be saved from the page, and parts of plots do not mix up their names."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode("utf-8")).decode("ascii")
 
 
 def write_page(
@@ -126,6 +144,7 @@ def _describe_image(row: Mapping[Any, Any], particles: pd.DataFrame) -> dict[str
         "unit": unit,
         "nm_per_px": None if unit == "px" else f"{row['nm_per_px']:.4g}",
         "calibration_source": row.get("calibration_source"),
+        "calibration": _SOURCES.get(str(row.get("calibration_source")), ""),
         "size": "" if _missing(row.get("height_px")) else f"{int(row['width_px'])} × {int(row['height_px'])} px",
         "sha256": row.get("sha256") or "",
         "median": "" if _missing(row.get(f"d50_{unit}")) else f"{row[f'd50_{unit}']:.4g}",
@@ -169,65 +188,58 @@ def _key_figures(row: Mapping[Any, Any], unit: str) -> list[tuple[str, str, str,
     return figures
 
 
-def _plots(row: Mapping[Any, Any], unit: str, parts: Mapping[str, pd.DataFrame | None], count: int) -> list[dict]:
+def _plots(row: Mapping[Any, Any], unit: str, parts: Mapping[str, pd.DataFrame | None], count: int) -> list[_Plot]:
     """Size distribution, aspect ratios and radial distribution of one image."""
     plots = []
-    distributions = parts["distributions"]
+    distributions, radial = parts["distributions"], parts["radial_distribution"]
     if distributions is not None:
         sizes = distributions[distributions["quantity"] == "equivalent_circular_diameter"]
         ratios = distributions[distributions["quantity"] == "aspect_ratio"]
         if len(sizes):
-            median = row.get(f"d50_{unit}")
-            interval = (row.get(f"d50_{unit}_low", math.nan), row.get(f"d50_{unit}_high", math.nan))
-            svg = plot_histogram(sizes, f"{_DIAMETER} ({unit})", median=median, interval=interval)
-            plots.append({"name": "Size distribution", "svg": _data_uri(svg)})
+            low, median, high = (row.get(f"d50_{unit}{end}", math.nan) for end in ("_low", "", "_high"))
+            svg = plot_histogram(sizes, f"{_DIAMETER} ({unit})", median=(median, low, high))
+            plots.append(_Plot("Size distribution", svg))
         if len(ratios):
-            plots.append({"name": "Aspect ratio", "svg": _data_uri(plot_histogram(ratios, "aspect ratio"))})
-    radial = parts["radial_distribution"]
-    if radial is not None and len(radial):
-        scale = row["nm_per_px"] if unit == "nm" else 1.0
+            plots.append(_Plot("Aspect ratio", plot_histogram(ratios, "aspect ratio")))
+    if radial is not None and len(radial) and count >= _FEWEST_FOR_RADIAL_DISTRIBUTION:
+        nm_or_px = row["nm_per_px"] if unit == "nm" else 1.0
         r, g, g_error = (radial[name].to_numpy(dtype=float) for name in ("r_px", "g", "g_error"))
-        svg = plot_radial_distribution(r * scale, g, g_error, unit, count)
-        plots.append({"name": "Radial distribution function", "svg": _data_uri(svg)})
+        svg = plot_radial_distribution(r * nm_or_px, g, g_error, unit, count)
+        plots.append(_Plot("Radial distribution function", svg))
     return plots
 
 
 def _pool(particles: pd.DataFrame) -> list[dict[str, Any]]:
     """Distributions over all images, the calibrated in nm and apart from them the others in px."""
-    pools = []
     inside = particles[~particles["touches_border"].astype(bool)]
     in_nm = "equivalent_circular_diameter_nm"
     is_calibrated = inside[in_nm].notna() if in_nm in inside else np.zeros(len(inside), dtype=bool)
-    for unit, members in (("nm", inside[is_calibrated]), ("px", inside[~is_calibrated])):
-        if members.empty:
-            continue
-        diameters = members[f"equivalent_circular_diameter_{unit}"].to_numpy(dtype=float)
-        d10, d50, d90 = np.percentile(diameters, (10, 50, 90))
-        pools.append(
-            {
-                "unit": unit,
-                "count": len(members),
-                "images": members["image"].nunique(),
-                "figures": [
-                    (name, f"{value:.4g}", "", unit)
-                    for name, value in (("D10", d10), ("D50 (median)", d50), ("D90", d90), ("Mean", diameters.mean()))
-                ],
-                "plots": [
-                    {
-                        "name": "Size distribution",
-                        "svg": _data_uri(plot_histogram(bin_values(diameters), f"{_DIAMETER} ({unit})", median=d50)),
-                    },
-                    {
-                        "name": "Aspect ratio",
-                        "svg": _data_uri(
-                            plot_histogram(bin_values(members["aspect_ratio"].to_numpy(dtype=float)), "aspect ratio")
-                        ),
-                    },
-                ],
-                "shapes": _shape_composition(members),
-            }
-        )
-    return pools
+    groups = (("nm", inside[is_calibrated]), ("px", inside[~is_calibrated]))
+    return [_pool_of_one_unit(members, unit) for unit, members in groups if len(members)]
+
+
+def _pool_of_one_unit(members: pd.DataFrame, unit: str) -> dict[str, Any]:
+    diameters = members[f"equivalent_circular_diameter_{unit}"].to_numpy(dtype=float)
+    aspect_ratios = members["aspect_ratio"].to_numpy(dtype=float)
+    d10, d50, d90 = np.percentile(diameters, (10, 50, 90))
+    names = ("D10 by number", "D50 (median) by number", "D90 by number", "Mean diameter, by number")
+    figures = zip(names, (d10, d50, d90, diameters.mean()), strict=True)
+    # Images of several magnifications span decades, which a linear axis would squeeze into its first bin.
+    log = bool(diameters.max() > _DECADES_SPAN * diameters.min())
+    svg = plot_histogram(
+        bin_values(diameters, log=log), f"{_DIAMETER} ({unit})", median=(d50, math.nan, math.nan), log=log
+    )
+    return {
+        "unit": unit,
+        "count": len(members),
+        "images": members["image"].nunique(),
+        "figures": [(name, f"{value:.4g}", "", unit) for name, value in figures],
+        "plots": [
+            _Plot("Size distribution", svg),
+            _Plot("Aspect ratio", plot_histogram(bin_values(aspect_ratios), "aspect ratio")),
+        ],
+        "shapes": _shape_composition(members),
+    }
 
 
 def _shape_composition(inside: pd.DataFrame) -> list[tuple[str, int, float]]:
@@ -270,30 +282,25 @@ def _with_interval(value: float, low: float, high: float) -> tuple[str, str]:
     """Value and interval with no more digits than the interval is worth."""
     if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
         return f"{value:.4g}", ""
-    # Two digits of half the interval's width.
-    decimals = max(0, 1 - math.floor(math.log10((high - low) / 2)))
-    return f"{value:.{decimals}f}", f"{low:.{decimals}f} – {high:.{decimals}f}"
+    # As many decimals as show two digits of half the interval; none or fewer for large numbers.
+    decimals = 1 - math.floor(math.log10((high - low) / 2))
+    value_text, low_text, high_text = (f"{round(x, decimals):.{max(0, decimals)}f}" for x in (value, low, high))
+    return value_text, f"{low_text} – {high_text}"
 
 
 def _picture(png: bytes | Path, most_bytes: int, largest_side_px: int) -> str:
     """A JPEG of the overlay that keeps to its share of the page, as a data URI."""
-    with Image.open(io.BytesIO(png) if isinstance(png, bytes) else png) as opened:
-        picture = opened.convert("RGB")
+    picture = Image.open(io.BytesIO(png) if isinstance(png, bytes) else png)
     for side_px in _PICTURE_SIDES_PX:
         if side_px > largest_side_px:
             continue
-        smaller = picture.copy()
-        smaller.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
+        picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         # Full colour resolution: thin coloured lines blur without it.
-        smaller.save(buffer, format="JPEG", quality=85, subsampling=0, optimize=True)
+        picture.save(buffer, format="JPEG", quality=85, subsampling=0, optimize=True)
         if buffer.tell() <= most_bytes:
             break
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _data_uri(svg: str) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode("utf-8")).decode("ascii")
 
 
 def _missing(value: Any) -> bool:

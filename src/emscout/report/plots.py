@@ -48,7 +48,7 @@ _ABOVE: dict[str, Any] = {
 
 
 def plot_histogram(
-    bins: pd.DataFrame, label: str, *, median: float | None = None, interval: tuple[float, float] | None = None
+    bins: pd.DataFrame, label: str, *, median: tuple[float, float, float] | None = None, log: bool = False
 ) -> str:
     """Draw a histogram, with its median and the interval of the median where given.
 
@@ -58,10 +58,10 @@ def plot_histogram(
         Columns ``bin_low``, ``bin_high``, ``count``.
     label : str
         Of the horizontal axis, with its unit.
-    median : float or None
-        Drawn as a line.
-    interval : (float, float) or None
-        Drawn as a band.
+    median : (float, float, float) or None
+        Median and both ends of its 95 % interval (not-a-number where there is none), drawn above the bars.
+    log : bool
+        Whether the horizontal axis is logarithmic.
 
     Returns
     -------
@@ -74,14 +74,27 @@ def plot_histogram(
         # Particles all of one size are one bin without width, which nobody would see.
         width = np.maximum(high - low, 0.02 * np.abs(low))
         axes.bar(low, count, width=width, align="edge", color=_BAR, edgecolor="white", linewidth=0.6)
-        if interval is not None and all(map(math.isfinite, interval)):
-            axes.axvspan(*interval, color=_ACCENT, alpha=0.22, linewidth=0, label="95 % interval of the median")
-        if median is not None and math.isfinite(median):
-            axes.axvline(median, color=_ACCENT, linewidth=1.4, label="median")
-            axes.legend(ncols=2, **_ABOVE)
+        if median is not None and math.isfinite(median[0]):
+            middle, start, end = median
+            has_interval = math.isfinite(start) and math.isfinite(end)
+            axes.errorbar(
+                middle,
+                1.08 * count.max(),
+                xerr=[[middle - start], [end - middle]] if has_interval else None,
+                fmt="o",
+                color=_ACCENT,
+                markersize=4,
+                capsize=3,
+                label="median, 95 % interval" if has_interval else "median",
+            )
+            axes.legend(**_ABOVE)
+        if log:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
         axes.set_title(f"n = {int(count.sum())}", loc="left", fontsize=9)
         axes.set_xlabel(label)
         axes.set_ylabel("number of particles")
+        axes.set_ylim(0, 1.18 * count.max())
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
         axes.margins(x=0.02)
         return _svg(figure)
@@ -121,20 +134,23 @@ def plot_radial_distribution(r: np.ndarray, g: np.ndarray, g_error: np.ndarray, 
         return _svg(figure)
 
 
-def bin_values(values: np.ndarray) -> pd.DataFrame:
+def bin_values(values: np.ndarray, *, log: bool = False) -> pd.DataFrame:
     """Count values in bins of equal width, as many as Rice's rule gives.
 
     Parameters
     ----------
     values : ndarray, shape (n,)
         Finite.
+    log : bool
+        Whether it is the logarithm that is cut into equal widths.
 
     Returns
     -------
     DataFrame
         Columns ``bin_low``, ``bin_high``, ``count``.
     """
-    count, edges = np.histogram(values, bins="rice")
+    count, edges = np.histogram(np.log(values) if log else values, bins="rice")
+    edges = np.exp(edges) if log else edges
     return pd.DataFrame({"bin_low": edges[:-1], "bin_high": edges[1:], "count": count})
 
 
