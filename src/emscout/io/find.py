@@ -74,7 +74,8 @@ def _expand(name: str | Path) -> list[Path]:
         return _pixels_of(path)
     if not glob.has_magic(str(path)):
         raise UsageError(f"'{path}' does not exist: check the spelling of the path.")
-    if not (found := _images_among(map(Path, glob.glob(str(path), recursive=True)))):
+    # Path.glob takes no absolute patterns.
+    if not (found := _images_among(map(Path, glob.glob(str(path), recursive=True)))):  # noqa: PTH207
         raise UsageError(f"No image matches '{path}': check the pattern.")
     return found
 

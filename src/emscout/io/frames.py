@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from emscout.errors import ReadError
 from emscout.units import nm_per_unit
 
-__all__ = ["Frames", "json_like", "length_nm", "quiet", "to_grey"]
+__all__ = ["CUT_OFF", "Frames", "json_like", "length_nm", "quiet", "read_pixels", "to_grey"]
+
+CUT_OFF = "the file is cut off and some of its pixels are missing; copy it again from the microscope."
 
 # Rec. 601, what "convert to greyscale" means in most image programs.
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -23,6 +28,10 @@ _ROWS_AT_ONCE = 256
 _PLAUSIBLE_NM = (1e-4, 1e7)
 _LONGEST_ARRAY = 1000
 _LONGEST_BYTES = 10_000
+
+# A logger without any handler writes to the screen; one with this is silent unless the user sets up logging.
+for _library in ("tifffile", "rsciio", "PIL", "h5py"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,20 @@ class Frames:
     pixel_size_nm: tuple[float, float] | None = None
     times_s: np.ndarray | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def read_pixels(path: Path, offset: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """Read an uncompressed image at an offset in a file.
+
+    Raises
+    ------
+    ReadError
+        When the file ends before the image does.
+    """
+    # Checked before, because the memory is taken before the file turns out to be short.
+    if offset + math.prod(shape) * dtype.itemsize > path.stat().st_size:
+        raise ReadError(CUT_OFF)
+    return np.fromfile(path, dtype, math.prod(shape), offset=offset).reshape(shape)
 
 
 def to_grey(image: np.ndarray) -> np.ndarray:
@@ -92,9 +115,7 @@ def length_nm(value: Any, unit: Any) -> float | None:
     unit : str or bytes or None
         Any spelling; without a unit there is no length.
     """
-    if isinstance(unit, bytes):
-        unit = unit.decode("utf-8", "replace")
-    factor = nm_per_unit(unit) if isinstance(unit, str) else None
+    factor = nm_per_unit(_text(unit)) if isinstance(unit, str | bytes) else None
     if factor is None:
         return None
     try:
@@ -102,6 +123,15 @@ def length_nm(value: Any, unit: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return nm if _PLAUSIBLE_NM[0] <= nm <= _PLAUSIBLE_NM[1] else None
+
+
+def _text(unit: str | bytes) -> str:
+    """A unit as it was meant: ``µm`` as bytes, or as UTF-8 that was taken for Latin-1 (``Âµm``)."""
+    raw = unit if isinstance(unit, bytes) else unit.encode("latin-1", "replace")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1") if isinstance(unit, bytes) else unit
 
 
 def json_like(value: Any) -> Any:
@@ -126,12 +156,7 @@ def json_like(value: Any) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what the reading libraries warn and log off the screen; what matters comes as an error."""
-    before = logging.root.manager.disable
-    logging.disable(max(before, logging.ERROR))
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
+    """Keep the warnings of the reading libraries off the screen; what matters comes as an error."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield

@@ -1,6 +1,7 @@
 """HDF5 families: Velox EMD, Berkeley (NCEM) EMD and HSPY.
 
-Read with h5py itself: a frame is one slice of one dataset, nothing in the file is ever executed, and no handle stays open.
+Read with h5py itself: a frame is one slice of one dataset, nothing in the file is ever executed, and no handle stays
+open.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ def _open_velox(path: Path, file: h5py.File) -> Frames:
     data = file[f"Data/Image/{name}/Data"]
     result = metadata.get("BinaryResult", {})
     size = result.get("PixelSize", {})
-    length = data.shape[2] if data.ndim == 3 else 1
     step = {"name": "Time", "scale": _velox_frame_time(metadata), "units": "s", "navigate": True}
     axes = [
         {"name": "y", "scale": size.get("height"), "units": result.get("PixelUnitY")},

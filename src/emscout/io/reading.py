@@ -1,13 +1,13 @@
 """Open images: one micrograph, a series, or only what the headers say.
 
-Which reader gets a file is decided by its content, not by its name. Whatever goes wrong in a library comes out of here
-as a ReadError of one sentence.
+Whatever goes wrong in a library comes out of here as a ReadError of one sentence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,48 +15,13 @@ from typing import Any
 import numpy as np
 
 from emscout.errors import EmscoutError, NonSquarePixelsError, NotOneImageError, ReadError
-from emscout.io.find import SUFFIXES, images_in
+from emscout.io.families import READERS, family_of
+from emscout.io.find import images_in
 from emscout.io.frames import Frames, quiet
-from emscout.io.hdf5 import open_hdf5
-from emscout.io.pictures import open_picture
-from emscout.io.rosetta import open_gatan, open_mrc
-from emscout.io.tia import open_tia
-from emscout.io.tiff import open_tiff
 from emscout.micrograph import Calibration, Micrograph, Series
 
-__all__ = ["READERS", "inspect", "read", "read_series"]
+__all__ = ["inspect", "read", "read_series"]
 
-READERS: dict[str, Callable[[Path], Frames]] = {
-    "picture": open_picture,
-    "tiff": open_tiff,
-    "gatan": open_gatan,
-    "tia": open_tia,
-    "hdf5": open_hdf5,
-    "mrc": open_mrc,
-}
-
-_SIGNATURES = {
-    b"II*\0": "tiff",
-    b"MM\0*": "tiff",
-    b"II+\0": "tiff",
-    b"MM\0+": "tiff",
-    b"\x89PNG\r\n\x1a\n": "picture",
-    b"\xff\xd8\xff": "picture",
-    b"BM": "picture",
-    b"\0\0\0\x03": "gatan",
-    b"\0\0\0\x04": "gatan",
-    b"II\x97\x01": "tia",
-    b"\x89HDF\r\n\x1a\n": "hdf5",
-}
-_NO_IMAGES = {
-    b"\x1f\x8b": "a gzip archive",
-    b"PK\x03\x04": "a ZIP archive",
-    b"7z\xbc\xaf": "a 7-Zip archive",
-    b"Rar!": "a RAR archive",
-    b"%PDF": "a PDF document",
-    b"\xd0\xcf\x11\xe0": "an Office document",
-    b"GIF8": "a GIF picture",
-}
 _SAME_SIZE = 0.01
 
 
@@ -86,7 +51,8 @@ def read(
     NotOneImageError
         For a stack when no ``frame`` is given.
     NonSquarePixelsError
-        When height and width of a pixel differ by more than 1 % and neither ``resample`` nor ``pixel_size_nm`` is given.
+        When height and width of a pixel differ by more than 1 % and neither ``resample`` nor ``pixel_size_nm`` is
+        given.
     ReadError
         When it is no readable image.
     CalibrationError
@@ -164,7 +130,7 @@ def _series_of_file(path: Path, pixel_size_nm: float | None, resample: bool) -> 
     calibration = _calibration(path, frames, pixel_size_nm, resample)
     shape = _square_shape(frames) if resample else frames.shape
     return Series(
-        partial(_load, path, frames.load, frames.length, shape),
+        partial(_load, path, frames, shape),
         frames.length,
         shape,
         frames.dtype,
@@ -215,8 +181,10 @@ def _load_from(loads: list[Callable[[int], np.ndarray]], frame: int) -> np.ndarr
 
 
 def _open(path: Path) -> Frames:
-    with _read_errors(path):
-        frames = READERS[_family(path)](path)
+    with _read_errors(f"'{path}'"):
+        frames = READERS[family_of(path)](path)
+        dtype = np.dtype("uint8") if frames.dtype.kind == "b" else frames.dtype.newbyteorder("=")
+        frames = replace(frames, dtype=dtype)
         height, width = frames.shape
         if frames.length < 1 or height < 1 or width < 1:
             raise ReadError(f"'{path}' holds no pixels: copy it again from the microscope.")
@@ -227,53 +195,24 @@ def _open(path: Path) -> Frames:
         return frames
 
 
-def _family(path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(512)
-    if not head:
-        raise ReadError(f"'{path}' is empty (0 bytes): copy it again from the microscope.")
-    for signature, family in _SIGNATURES.items():
-        if head.startswith(signature):
-            return family
-    suffix = path.suffix.lower()
-    if head[208:212] == b"MAP " or suffix in SUFFIXES["mrc"]:
-        return "mrc"
-    if suffix == ".emi":
-        return "tia"
-    for signature, kind in _NO_IMAGES.items():
-        if head.startswith(signature):
-            locked = " protected by a password" if signature == b"PK\x03\x04" and head[6:7] and head[6] & 1 else ""
-            raise ReadError(f"'{path}' is {kind}{locked}, not a micrograph: take the image out of it first.")
-    kind = "a text file" if _is_text(head) else "in no image format emscout knows"
-    raise ReadError(f"'{path}' is {kind}: give PNG, JPEG, BMP, TIFF, DM3/DM4, SER, EMD, HSPY or MRC.")
-
-
-def _is_text(head: bytes) -> bool:
-    text = head.decode("utf-8", "ignore")
-    return len(text) > 0.9 * len(head) and all(character.isprintable() or character.isspace() for character in text)
-
-
 @contextmanager
-def _read_errors(path: Path, where: str = "") -> Iterator[None]:
+def _read_errors(what: str) -> Iterator[None]:
     """Turn whatever a library raises on a bad file into a sentence that names the file."""
     try:
         with quiet():
             yield
-    except EmscoutError as error:
-        # Readers word most errors themselves; within a frame they do not know which one it is.
-        if where and where not in str(error):
-            raise ReadError(f"{where}: {error}") from error
+    except EmscoutError:
         raise
     except FileNotFoundError as error:
-        raise ReadError(f"'{path}' does not exist: check the spelling of the path.") from error
+        raise ReadError(f"{what} does not exist: check the spelling of the path.") from error
     except PermissionError as error:
-        raise ReadError(f"'{path}' may not be read: ask its owner for permission.") from error
+        raise ReadError(f"{what} may not be read: ask its owner for permission.") from error
     except MemoryError as error:
-        raise ReadError(f"{where or repr(str(path))} needs more memory than there is, or is damaged.") from error
+        raise ReadError(f"{what} needs more memory than there is, or is damaged.") from error
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200] or "no reason given"
         raise ReadError(
-            f"{where or repr(str(path))} is damaged or of an unknown variant ({type(error).__name__}: {reason}): "
+            f"{what} is damaged or of an unknown variant ({type(error).__name__}: {reason}): "
             "copy it again from the microscope or save it as TIFF."
         ) from error
 
@@ -288,8 +227,8 @@ def _calibration(path: Path, frames: Frames, given_nm: float | None, resample: b
         return Calibration(min(height, width), "metadata")
     if abs(height - width) > _SAME_SIZE * min(height, width):
         raise NonSquarePixelsError(
-            f"'{path}' has pixels that are not square ({height:.4g} nm high, {width:.4g} nm wide): make them square with "
-            "--resample (resample=True), or say how large they are with --pixel-size (pixel_size_nm=...)."
+            f"'{path}' has pixels that are not square ({height:.4g} nm high, {width:.4g} nm wide): make them square "
+            "with --resample (resample=True), or say how large they are with --pixel-size (pixel_size_nm=...)."
         )
     return Calibration((height + width) / 2, "metadata")
 
@@ -304,14 +243,23 @@ def _square_shape(frames: Frames) -> tuple[int, int]:
     return height, width
 
 
-def _load(path: Path, load: Callable[[int], np.ndarray], length: int, shape: tuple[int, int], frame: int) -> np.ndarray:
-    where = f"frame {frame} of '{path}'" if length > 1 else f"'{path}'"
-    with _read_errors(path, where):
-        pixels = load(frame)
-        if pixels.dtype.kind == "b":
-            pixels = pixels.astype(np.uint8) * np.uint8(255)
-        pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-        return pixels if pixels.shape == shape else _resampled(pixels, shape)
+def _load(path: Path, frames: Frames, shape: tuple[int, int], frame: int) -> np.ndarray:
+    what = f"frame {frame} of '{path}'" if frames.length > 1 else f"'{path}'"
+    with _read_errors(what):
+        try:
+            pixels = _plain(frames.load(frame))
+        except ReadError as error:  # a reader does not know which frame it is asked for
+            raise ReadError(f"{what} cannot be read: {error}") from error
+        if pixels.shape != frames.shape or pixels.dtype != frames.dtype:
+            raise ReadError(f"{what} is not of the shape and dtype the file says: copy it again from the microscope.")
+        return pixels if shape == frames.shape else _resampled(pixels, shape)
+
+
+def _plain(pixels: np.ndarray) -> np.ndarray:
+    """Bytes in the order of this machine; a mask of bits becomes 0 and 255."""
+    if pixels.dtype.kind == "b":
+        return pixels * np.uint8(255)
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
 def _resampled(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from emscout.errors import ReadError
-from emscout.io.frames import Frames, length_nm
+from emscout.io.frames import Frames, length_nm, read_pixels
 
 __all__ = ["open_tia", "series_of_emi"]
 
@@ -73,7 +73,7 @@ def open_tia(path: Path) -> Frames:
 
 
 def series_of_emi(path: Path) -> list[Path]:
-    """The .ser files that belong to an .emi file: ``name_1.ser``, ``name_2.ser``, …"""
+    """The .ser files that belong to an .emi file: ``name_1.ser``, ``name_2.ser`` and so on."""
     pattern = re.compile(re.escape(path.stem) + r"_(\d+)\.ser", re.IGNORECASE)
     found = [(match, file) for file in path.parent.iterdir() if (match := pattern.fullmatch(file.name))]
     return [file for _, file in sorted(found, key=lambda pair: int(pair[0].group(1)))]
@@ -83,11 +83,10 @@ def _load(path: Path, offsets: list[int], shape: tuple[int, int], dtype: np.dtyp
     with path.open("rb") as file:
         file.seek(offsets[frame])
         *_, code, width, height = _ELEMENT.unpack(file.read(_ELEMENT.size))
-        if (height, width) != shape or np.dtype("<" + _DTYPES[code]) != dtype:
-            raise ReadError(f"frame {frame} has another shape or dtype than the first")
-        pixels = np.fromfile(file, dtype, height * width)
+    if (height, width) != shape or np.dtype("<" + _DTYPES[code]) != dtype:
+        raise ReadError("its shape or dtype is not that of the first frame; split the series into files of one shape.")
     # Rows are stored from the bottom up.
-    return pixels.reshape(shape)[::-1].copy()
+    return read_pixels(path, offsets[frame] + _ELEMENT.size, dtype, shape)[::-1].copy()
 
 
 def _is_diffraction(metadata: dict[str, Any]) -> bool:
