@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_overlay", "write_png"]
 
-# After Okabe & Ito, told apart by colour-blind readers too (https://jfly.uni-koeln.de/color/); more saturated than theirs,
-# to stand out from grey.
+# After Okabe & Ito (https://jfly.uni-koeln.de/color/), told apart by colour-blind readers too; more saturated than
+# theirs, to stand out from grey.
 _COLOURS = np.array(
     [(255, 165, 0), (70, 175, 255), (0, 205, 140), (250, 235, 60), (255, 90, 30), (245, 90, 185)], dtype=np.uint8
 )
