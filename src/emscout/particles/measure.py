@@ -79,9 +79,9 @@ def measure_particles(segmentation: Segmentation, micrograph: Micrograph) -> pd.
 
     Notes
     -----
-    - Feret diameters and aspect ratio come from the convex hull, pixel edges included. Of shapes drawn at any angle from
-      20 px up, the least Feret diameter is within 0.4 px on average and the aspect ratio within 1 %; the greatest is
-      0.4 px short where it ends in sharp corners and 0.8 px long on discs. A single pixel measures 1, 1 and 1.
+    - Feret diameters and aspect ratio come from the convex hull, pixel edges included. Of shapes drawn at any angle
+      from 20 px up, the least Feret diameter is within 0.4 px on average and the aspect ratio within 1 %; the greatest
+      is 0.4 px short where it ends in sharp corners and 0.8 px long on discs. A single pixel measures 1, 1 and 1.
     - ``perimeter_px`` is Crofton's with eight directions, holes included, and never shorter than the circle of
       the same area. Discs from 10 px across: within 1 %. Sharp corners look rounded by a pixel: a square comes out
       2.3 % short (circularity 0.82 instead of 0.785) at 20 px, 0.4 % at 100 px.
