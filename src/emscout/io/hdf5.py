@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 
 from emscout.errors import ReadError
-from emscout.io.frames import Frames, json_like, length_nm, to_grey
-from emscout.io.rosetta import image_axes, seconds
+from emscout.io.axes import Axis, frame_of_array, frames_of_array, grey_of_fields, image_axes
+from emscout.io.frames import Frames, json_like
 
 __all__ = ["open_hdf5"]
 
@@ -94,7 +94,7 @@ def _open_berkeley(path: Path, file: h5py.File) -> Frames:
     return _frames(path, data, axes, json_like({**metadata, "images_in_file": [item.name for item in datasets]}))
 
 
-def _berkeley_axis(dimension: h5py.Dataset | None) -> dict[str, Any]:
+def _berkeley_axis(dimension: h5py.Dataset | None) -> Axis:
     if dimension is None:
         return {}
     positions = np.asarray(dimension, dtype=float)
@@ -126,40 +126,11 @@ def _attributes(group: h5py.Group | None) -> dict[str, Any]:
     return {**entries, **children}
 
 
-def _frames(path: Path, data: h5py.Dataset, axes: list[dict[str, Any]], metadata: dict[str, Any]) -> Frames:
-    picked = _rows_before_columns(axes, image_axes(path, axes, data.shape, data.dtype))
-    *frame_axis, row, column = picked
-    rows, columns = (length_nm(axes[i].get("scale"), axes[i].get("units")) for i in (row, column))
-    length = data.shape[frame_axis[0]] if frame_axis else 1
-    return Frames(
-        load=partial(_load, path, data.name, picked),
-        length=length,
-        shape=(data.shape[row], data.shape[column]),
-        dtype=data.dtype if data.dtype.names is None else data.dtype[0],
-        pixel_size_nm=None if rows is None or columns is None else (rows, columns),
-        times_s=seconds(axes[frame_axis[0]], length) if frame_axis else None,
-        metadata=metadata,
-    )
-
-
-def _rows_before_columns(axes: list[dict[str, Any]], picked: tuple[int, ...]) -> tuple[int, ...]:
-    """Go by the names where both are there: HyperSpy writes Berkeley files with x before y, others do not."""
-    names = {str(axes[i].get("name")).lower(): i for i in picked}
-    if not {"x", "y"} <= names.keys():
-        return picked
-    rest = [i for i in picked if i not in (names["x"], names["y"])]
-    return (*rest, names["y"], names["x"])
+def _frames(path: Path, data: h5py.Dataset, axes: list[Axis], metadata: dict[str, Any]) -> Frames:
+    picked = image_axes(path, axes, data.shape, data.dtype)
+    return frames_of_array(data, axes, picked, partial(_load, path, data.name, picked), metadata)
 
 
 def _load(path: Path, dataset: str, picked: tuple[int, ...], frame: int) -> np.ndarray:
     with h5py.File(path, "r") as file:
-        data = file[dataset]
-        *frame_axis, row, column = picked
-        index: list[Any] = [0] * data.ndim
-        index[row] = index[column] = slice(None)
-        for i in frame_axis:
-            index[i] = frame
-        pixels = data[tuple(index)]
-    if row > column:
-        pixels = pixels.T
-    return pixels if pixels.dtype.names is None else to_grey(np.stack([pixels[c] for c in "RGB"], axis=-1))
+        return grey_of_fields(frame_of_array(file[dataset], picked, frame))

@@ -259,7 +259,7 @@ def _plain(pixels: np.ndarray) -> np.ndarray:
     """Bytes in the order of this machine; a mask of bits becomes 0 and 255."""
     if pixels.dtype.kind == "b":
         return pixels * np.uint8(255)
-    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
 
 
 def _resampled(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

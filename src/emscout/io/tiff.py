@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ def open_tiff(path: Path) -> Frames:
         page = series.keyframe
         pixels = _pixels_dtype(path, page)
         length = _count_frames(path, series)
+        _refuse_lost_pages(path, tiff)
         return Frames(
             load=partial(_load, _places(path, series, length)),
             length=length,
@@ -60,6 +62,17 @@ def _pixels_dtype(path: Path, page: TiffPage) -> np.dtype:
     if samples > 2 and page.photometric not in _COLOUR:
         raise ReadError(f"'{path}' has {samples} channels that are not red, green and blue: save one of them as grey.")
     return page.dtype
+
+
+def _refuse_lost_pages(path: Path, tiff: TiffFile) -> None:
+    """Each page says where the next one is; tifffile stops in silence where that is beyond the end of the file."""
+    layout, file = tiff.tiff, tiff.filehandle
+    file.seek(tiff.pages[-1].offset)
+    (number_of_tags,) = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))
+    file.seek(number_of_tags * layout.tagsize, 1)
+    (next_page,) = struct.unpack(layout.offsetformat, file.read(layout.offsetsize).ljust(layout.offsetsize, b"\0"))
+    if next_page > file.size:
+        raise ReadError(f"'{path}' has lost pages: {CUT_OFF}")
 
 
 def _places(path: Path, series: TiffPageSeries, length: int) -> list[tuple[Path, int, int | None]]:
