@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 __all__ = ["info"]
 
@@ -29,23 +29,27 @@ def info(
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
-        Console().print(_table(rows))
+        screen = Console(highlight=False)
+        screen.print(_table(rows))
+        for row in rows:
+            if row["error"]:
+                screen.print(f"[red]unreadable:[/] {escape(row['error'])}", soft_wrap=True)
     if any(row["error"] for row in rows):
         raise typer.Exit(1)
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table("file", "frames", "height × width (px)", "type", "pixel size", "from")
+    table = Table(Column("file", overflow="fold"), "frames", "height × width", "type", "pixel size", "from")
     for row in rows:
         name = escape(Path(row["path"]).name)
         if row["error"]:
-            table.add_row(name, "", "", "", f"[red]{escape(row['error'])}[/]", "")
+            table.add_row(name, "", "", "", "[red]unreadable[/]", "")
             continue
         nm_per_px = row["nm_per_px"]
         table.add_row(
             name,
             str(row["frames"]),
-            f"{row['height_px']} × {row['width_px']}",
+            f"{row['height_px']} × {row['width_px']} px",
             row["dtype"],
             "[yellow]uncalibrated[/]" if nm_per_px is None else f"{nm_per_px:.4g} nm/px",
             row["calibration_source"] or "",

@@ -173,20 +173,22 @@ def _failed(source: dict[str, Any], error: str) -> dict[str, Any]:
 
 def _measure_image(row: dict[str, Any], out: Path, options: AnalyzeOptions) -> dict[str, Any]:
     """Read, segment, measure and save one image; its row of ``images``."""
-    pixel_size_nm = options.pixel_size and parse_length(options.pixel_size, px_allowed=False)[0]
+    pixel_size_nm = None if options.pixel_size is None else parse_length(options.pixel_size, px_allowed=False)[0]
     micrograph = read(Path(row["path"]), frame=row["frame"], pixel_size_nm=pixel_size_nm, resample=options.resample)
     segmentation, message = _segment(micrograph, options)
     particles = measure_particles(segmentation, micrograph)
     if particles.empty and not message:
         message = f"{row['path']} shows no particles that stand out: if you see some, try --polarity or --max-diameter."
     shape, nm_per_px = micrograph.image.shape, micrograph.nm_per_px
-    summary = pd.DataFrame([summarize_particles(particles, shape, nm_per_px, seed=options.seed)])
+    # dtype object: one row of counts and lengths, which must not turn all into floats.
+    summary = pd.DataFrame([summarize_particles(particles, shape, nm_per_px, seed=options.seed)], dtype=object)
+    summary = to_physical(summary, nm_per_px)
     row = row | {
         "height_px": shape[0],
         "width_px": shape[1],
         "nm_per_px": nm_per_px,
         "calibration_source": micrograph.calibration.source if micrograph.calibration else None,
-        **to_physical(summary, nm_per_px).to_dict("records")[0],
+        **{str(name): summary[name].iat[0] for name in summary},
         "status": "empty" if particles.empty else "ok",
         "error": message,
     }

@@ -23,6 +23,7 @@ import tifffile
 from emscout.errors import OutputError
 from emscout.io.files import write_atomic
 from emscout.micrograph import Micrograph, Report, Segmentation
+from emscout.particles.measure import measure_particles
 from emscout.report.exporters import EXPORTERS, write_labels
 from emscout.report.overlay import draw_overlay, write_png
 from emscout.report.page import write_page
@@ -156,14 +157,17 @@ def _collect(out: Path, rows: Sequence[dict[str, Any]]) -> dict[str, pd.DataFram
     tables = {}
     for kind in ("particles", "distributions", "radial_distribution"):
         parts = {name: pd.read_parquet(out / ".finished" / f"{name}.{kind}.parquet") for name in done}
+        if kind == "particles" and not done:
+            parts = {"": measure_particles(Segmentation(np.zeros((1, 1), np.int32)), Micrograph(np.zeros((1, 1))))}
         # An uncalibrated image has no columns in nm: the widest table says their order.
-        columns = max((list(part) for part in parts.values()), key=len, default=[])
+        columns = max((list(part.columns) for part in parts.values()), key=len, default=[])
         filled = [part.assign(image=name) for name, part in parts.items() if len(part)]
         table = pd.concat(filled or list(parts.values()) or [pd.DataFrame()], ignore_index=True)
         tables[kind] = table.reindex(columns=["image", *columns])
     images = pd.DataFrame(rows)
-    widest = list(max(rows, key=len))
-    columns = [*widest, *images.columns.difference(widest, sort=False)]
+    # A failed image has few columns, an uncalibrated one none in nm: the fullest row says their order.
+    fullest = max((list(row) for row in rows), key=len)
+    columns = [*fullest, *images.columns.difference(fullest, sort=False)]
     images = images[[name for name in columns if name not in ("status", "error")] + ["status", "error"]]
     images["frame"] = images["frame"].astype("Int64")
     return {"particles": tables.pop("particles"), "images": images, **tables}
