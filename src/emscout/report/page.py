@@ -105,7 +105,7 @@ def _picture(overlay: Path, most_bytes: int, largest_side_px: int) -> str:
         picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         # Full colour resolution: thin coloured lines blur without it.
-        picture.save(buffer, format="JPEG", quality=85, subsampling=0, optimize=True)
+        picture.save(buffer, format="JPEG", quality=85, subsampling=0)
         if buffer.tell() <= most_bytes:
             break
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
