@@ -126,7 +126,7 @@ def test_figures_have_units_and_intervals(tmp_path):
     page = page_of(run_of([("a", 0.5)], tmp_path), tmp_path)
     assert "0.5000 nm/px, from the file's metadata" in page.text
     # A disc of radius 12 px has 441 pixels: 23.70 px across, and pixels of 0.5 nm make that 11.85 nm.
-    assert "D50 (median) 11.85 11.61 – 12.09 nm" in page.text
+    assert "D50 (median) 11.85 11.61 – 12.08 nm" in page.text
     assert "Area covered 4.1 3.1 – 5.2 %" in page.text
     assert "uncalibrated: lengths in px" not in page.text
 
