@@ -169,6 +169,14 @@ def test_failures_are_told_and_have_no_section(tmp_path):
     assert "image-2" not in page.ids
 
 
+def test_frames_that_fail_alike_are_told_once(tmp_path):
+    run = run_of([(f"stack_f000{n}", 0.5) for n in range(4)], tmp_path)
+    run["tables"]["images"].loc[1:, ["status", "error"]] = "failed", "stack.dm4 has pixels that are not square."
+    page = page_of(run, tmp_path)
+    assert page.text.count("stack.dm4 has pixels that are not square.") == 1
+    assert "stack_f0001 to stack_f0003 (3 images): stack.dm4 has" in page.text
+
+
 def test_a_run_in_which_all_failed_has_a_page(tmp_path):
     nothing = pd.DataFrame({"image": []})
     images = pd.DataFrame({"image": ["bad"], "path": ["bad.dm3"], "status": ["failed"], "error": ["bad.dm3 is empty."]})

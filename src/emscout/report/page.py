@@ -84,7 +84,9 @@ def write_page(
         compact=compact,
         count=sum(row["count"] for row in rows),
         count_border=sum(row["count_border"] for row in rows),
-        failed=failed[["image", "error"]].to_dict("records"),
+        count_failed=len(failed),
+        # The frames of a stack mostly fail for the same reason.
+        failures=[(error, list(names)) for error, names in failed.groupby("error", sort=False)["image"]],
         pooled=pool_images(particles) if len(images) > 1 else [],
         options=provenance.get("options", {}),
         versions={
