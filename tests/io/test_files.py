@@ -23,7 +23,7 @@ def test_deeper_folders_are_added_only_as_needed():
 
 
 def test_two_formats_of_one_image_keep_their_suffix():
-    assert names("a/x.tif", "a/x.png") == ["a_x_tif", "a_x_png"]
+    assert names("a/x.tif", "a/x.png") == ["x_tif", "x_png"]
 
 
 def test_names_that_differ_in_case_only_are_told_apart_for_windows():

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
 from emscout.particles.analyze import AnalyzeOptions
@@ -72,29 +72,34 @@ def analyze(
     if len(images) > _MAX_ROWS_SHOWN:
         screen.print(f"… and {len(images) - _MAX_ROWS_SHOWN} more in {escape(str(out / 'images.csv'))}")
     for message in images.loc[images["status"] == "empty", "error"]:
-        screen.print(f"[yellow]empty:[/]  {escape(message)}")
+        screen.print(f"[yellow]empty:[/]  {escape(message)}", soft_wrap=True)
     failed = images[images["status"] == "failed"]
     for message in failed["error"]:
-        screen.print(f"[red]failed:[/] {escape(message)}")
+        screen.print(f"[red]failed:[/] {escape(message)}", soft_wrap=True)
     screen.print(f"Report: [bold]{escape(str(out / 'report.html'))}[/]", soft_wrap=True)
     if len(failed):
         raise typer.Exit(1)
 
 
 def _table(images: pd.DataFrame) -> Table:
-    table = Table("image", "particles", "cut by border", "median diameter", "D10 – D90", "pixel size")
+    table = Table(
+        Column("image", overflow="fold"),
+        Column("particles", justify="right"),
+        Column("cut by border", justify="right"),
+        Column("median diameter (D10 – D90)", no_wrap=True),
+        Column("pixel size", no_wrap=True),
+    )
     for row in images.to_dict("records"):
         if row["status"] == "failed":
-            table.add_row(escape(row["image"]), "[red]failed[/]", "", "", "", "")
+            table.add_row(escape(row["image"]), "[red]failed[/]", "", "", "")
             continue
         unit = "px" if pd.isna(row["nm_per_px"]) else "nm"
-        has_sizes = pd.notna(row[f"d50_{unit}"])
+        d10, d50, d90 = (row[f"{name}_{unit}"] for name in ("d10", "d50", "d90"))
         table.add_row(
             escape(row["image"]),
             str(int(row["count"])),
             str(int(row["count_border"])),
-            f"{row[f'd50_{unit}']:.4g} {unit}" if has_sizes else "",
-            f"{row[f'd10_{unit}']:.4g} – {row[f'd90_{unit}']:.4g} {unit}" if has_sizes else "",
-            "[yellow]uncalibrated[/]" if unit == "px" else f"{row['nm_per_px']:.4g} nm ({row['calibration_source']})",
+            "" if pd.isna(d50) else f"{d50:.4g} {unit} ({d10:.4g} – {d90:.4g})",
+            "[yellow]uncalibrated[/]" if unit == "px" else f"{row['nm_per_px']:.4g} nm",
         )
     return table

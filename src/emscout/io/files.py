@@ -49,8 +49,8 @@ def image_names(sources: Sequence[tuple[Path, int | None]]) -> list[str]:
     """Give each image of a run a name of its own, usable as a file name.
 
     The name is the file's stem, with ``_f0012`` for a frame of a stack. Where that is not unique (also on file
-    systems that do not tell upper from lower case), as many parent folders as needed are put before it; where even
-    that does not help (``a.png`` beside ``a.tif``), the suffix is added.
+    systems that do not tell upper from lower case), files of one folder get their suffix (``a.png`` beside ``a.tif``), those of
+    different folders as many parent folders before the name as needed.
 
     Parameters
     ----------
@@ -64,13 +64,14 @@ def image_names(sources: Sequence[tuple[Path, int | None]]) -> list[str]:
     """
     stems = [path.stem + ("" if frame is None else f"_f{frame:04d}") for path, frame in sources]
     names = list(stems)
-    depth = max((len(path.parts) for path, _ in sources), default=0)
-    for parents in range(1, depth):
+    in_folder = [f"{path.parent}/{stem}" for (path, _), stem in zip(sources, stems, strict=True)]
+    for i in _collisions(in_folder):
+        names[i] += "_" + sources[i][0].suffix.lstrip(".")
+    stems = list(names)
+    for parents in range(1, max((len(path.parts) for path, _ in sources), default=0)):
         for i in _collisions(names):
             folders = (part.strip("/\\:.") for part in sources[i][0].parts[:-1][-parents:])
             names[i] = "_".join([*filter(None, folders), stems[i]])
-    for i in _collisions(names):
-        names[i] += "_" + sources[i][0].suffix.lstrip(".")
     for i in _collisions(names):
         names[i] += f"_{i}"
     return names

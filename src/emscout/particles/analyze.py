@@ -14,9 +14,9 @@ import pandas as pd
 
 from emscout.compute import Progress, map_tasks
 from emscout.errors import EmscoutError, NothingToFindError, UsageError
-from emscout.io import find_images, inspect, read
+from emscout.io import find_images, read_series
 from emscout.io.files import image_names, sha256_of
-from emscout.micrograph import Micrograph, Report, Segmentation
+from emscout.micrograph import Micrograph, Report, Segmentation, Series
 from emscout.particles import results
 from emscout.particles.distributions import radial_distribution, size_distribution, summarize_particles
 from emscout.particles.measure import measure_particles
@@ -117,7 +117,7 @@ def analyze(
     """
     options = options or AnalyzeOptions()
     out = Path(out)
-    sources = _sources(find_images(paths))
+    sources = _sources(find_images(paths), options)
     run = results.claim_folder(out, sources, asdict(options), overwrite=overwrite)
     rows = map_tasks(
         partial(_analyze_source, out=out, options=options),
@@ -132,11 +132,19 @@ def analyze(
     )
 
 
-def _sources(paths: Sequence[Path]) -> list[dict[str, Any]]:
+def _open(path: Path, options: AnalyzeOptions) -> Series:
+    pixel_size_nm = None if options.pixel_size is None else parse_length(options.pixel_size, px_allowed=False)[0]
+    return read_series(path, pixel_size_nm=pixel_size_nm, resample=options.resample)
+
+
+def _sources(paths: Sequence[Path], options: AnalyzeOptions) -> list[dict[str, Any]]:
     """One dict an image: its name in this run, its path, its frame (None where there is only one)."""
     pairs: list[tuple[Path, int | None]] = []
     for path in paths:
-        frames = inspect(path)["frames"] or 1
+        try:
+            frames = len(_open(path, options))
+        except EmscoutError:
+            frames = 1  # it fails again, and is reported, when its turn comes
         pairs += [(path, None)] if frames == 1 else [(path, frame) for frame in range(frames)]
     return [
         {"image": name, "path": str(path.resolve()), "frame": frame}
@@ -173,8 +181,7 @@ def _failed(source: dict[str, Any], error: str) -> dict[str, Any]:
 
 def _measure_image(row: dict[str, Any], out: Path, options: AnalyzeOptions) -> dict[str, Any]:
     """Read, segment, measure and save one image; its row of ``images``."""
-    pixel_size_nm = None if options.pixel_size is None else parse_length(options.pixel_size, px_allowed=False)[0]
-    micrograph = read(Path(row["path"]), frame=row["frame"], pixel_size_nm=pixel_size_nm, resample=options.resample)
+    micrograph = _open(Path(row["path"]), options)[row["frame"] or 0]
     segmentation, message = _segment(micrograph, options)
     particles = measure_particles(segmentation, micrograph)
     if particles.empty and not message:
