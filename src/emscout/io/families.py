@@ -80,6 +80,8 @@ def _kind(head: bytes) -> str:
             is_locked_zip = signature == b"PK\x03\x04" and len(head) > 6 and head[6] & 1
             return f"{kind}{' protected by a password' if is_locked_zip else ''}, not a micrograph"
     text = head.decode("utf-8", "ignore")
-    if len(text) > 0.9 * len(head) and all(character.isprintable() or character.isspace() for character in text):
+    if len(text.encode()) > 0.9 * len(head) and all(
+        character.isprintable() or character.isspace() for character in text
+    ):
         return "a text file, not a micrograph"
     return "in no image format emscout knows"

@@ -22,10 +22,10 @@ __all__ = ["CUT_OFF", "Frames", "json_like", "length_nm", "quiet", "read_pixels"
 CUT_OFF = "the file is cut off and some of its pixels are missing; copy it again from the microscope."
 
 # Rec. 601, what "convert to greyscale" means in most image programs.
-_LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+_LUMINANCE = np.array([0.299, 0.587, 0.114])
 _ROWS_AT_ONCE = 256
 # Outside of this a "pixel size" is a diffraction pattern in 1/m or an empty field, not a micrograph.
-_PLAUSIBLE_NM = (1e-4, 1e7)
+_PLAUSIBLE_NM = (1e-4, 1e6)
 _LONGEST_ARRAY = 1000
 _LONGEST_BYTES = 10_000
 
@@ -100,7 +100,7 @@ def to_grey(image: np.ndarray) -> np.ndarray:
         if (rgb == rgb[..., :1]).all():
             block[...] = rgb[..., 0]
             continue
-        luminance = rgb @ (_LUMINANCE if image.dtype.itemsize <= 2 else _LUMINANCE.astype(np.float64))
+        luminance = rgb @ _LUMINANCE
         block[...] = luminance if image.dtype.kind == "f" else np.rint(luminance)
     return grey
 
@@ -127,11 +127,11 @@ def length_nm(value: Any, unit: Any) -> float | None:
 
 def _text(unit: str | bytes) -> str:
     """A unit as it was meant: ``µm`` as bytes, or as UTF-8 that was taken for Latin-1 (``Âµm``)."""
-    raw = unit if isinstance(unit, bytes) else unit.encode("latin-1", "replace")
+    text = unit.decode("latin-1") if isinstance(unit, bytes) else unit
     try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1") if isinstance(unit, bytes) else unit
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def json_like(value: Any) -> Any:

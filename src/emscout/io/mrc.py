@@ -50,8 +50,9 @@ def open_mrc(path: Path) -> Frames:
         raw, extended = file.read(_HEADER_BYTES), file.read(48)
     if len(raw) < _HEADER_BYTES:
         raise ReadError(f"'{path}': {CUT_OFF}")
-    # The mode is a small number; read in the wrong byte order it is a huge one.
-    order: _Order = "<" if int.from_bytes(raw[12:16], "little") < 2**16 else ">"
+    # Sizes and mode are small numbers; read in the wrong byte order they are huge ones.
+    orders: tuple[_Order, _Order] = ("<", ">")
+    order = min(orders, key=lambda order: np.frombuffer(raw[:16], order + "u4").max())
     header = _header(raw, order)
     mode, offset = header["mode"], _HEADER_BYTES + header["extended_header_bytes"]
     shape = (header["rows"], header["columns"])

@@ -9,17 +9,23 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
+from emscout.errors import ReadError
 from emscout.io.frames import Frames, json_like, to_grey
 
 __all__ = ["open_picture"]
 
-_FORMATS = ("PNG", "JPEG", "BMP", "DIB")
+# The most that compression can reach; a damaged header that says more would only fill the memory.
+_PIXELS_PER_BYTE = {"PNG": 8300, "JPEG": 1000, "BMP": 200}
 _DTYPES = {"I;16": "uint16", "I;16B": "uint16", "I": "int32", "F": "float32"}
 
 
 def open_picture(path: Path) -> Frames:
     """Open a PNG, JPEG or BMP file."""
     with _opened(path) as picture:
+        # Pillow calls some JPEG files MPO.
+        most_per_byte = _PIXELS_PER_BYTE.get(picture.format or "", _PIXELS_PER_BYTE["JPEG"])
+        if picture.width * picture.height > most_per_byte * path.stat().st_size:
+            raise ReadError(f"'{path}' is damaged: its header announces more pixels than there can be in it.")
         deep = _is_deep_colour_png(path)
         return Frames(
             load=partial(_load, path, deep),
@@ -47,7 +53,7 @@ def _opened(path: Path) -> Image.Image:
     # A mosaic of 16k x 16k is no decompression bomb; Pillow knows no other way to say so.
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        return Image.open(path, formats=_FORMATS)
+        return Image.open(path, formats=tuple(_PIXELS_PER_BYTE))
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 

@@ -18,6 +18,7 @@ __all__ = ["pixel_size_nm"]
 _Size = tuple[float | None, float | None]
 _NOTHING: _Size = (None, None)
 _ANY_NAMESPACE = "{*}"
+_PER_CM = 3
 
 
 def pixel_size_nm(tiff: TiffFile, page: TiffPage) -> tuple[float, float] | None:
@@ -75,7 +76,7 @@ def _jeol(tiff: Any, page: Any) -> _Size:
     if imaging.findtext(f"{_ANY_NAMESPACE}ModeString") != "MAG":
         return _NOTHING
     magnification = float(imaging.findtext(f"{_ANY_NAMESPACE}SelectorValue"))
-    unit = "inch" if page.tags["ResolutionUnit"].value == 2 else "cm"
+    unit = "cm" if page.tags["ResolutionUnit"].value == _PER_CM else "inch"
     height, width = _resolution(page)
     return length_nm(1 / height / magnification, unit), length_nm(1 / width / magnification, unit)
 
@@ -85,6 +86,8 @@ def _tvips(tiff: Any, page: Any) -> _Size:
     tags = page.tags["TVIPS"].value
     if "PixelSizeX" in tags:
         return length_nm(tags["PixelSizeY"], "nm"), length_nm(tags["PixelSizeX"], "nm")
+    if page.tags["ResolutionUnit"].value != _PER_CM:
+        return _NOTHING
     height, width = _resolution(page)
     return length_nm(1 / height, "cm"), length_nm(1 / width, "cm")
 
@@ -106,7 +109,7 @@ def _ome(tiff: Any, page: Any) -> _Size:
 
 def _imagej(tiff: Any, page: Any) -> _Size:
     """ImageJ: pixels per unit; inch and cm are what it makes of a dpi, not of a microscope."""
-    unit = _repaired(str(tiff.imagej_metadata["unit"]))
+    unit = str(tiff.imagej_metadata["unit"])
     if unit.lower() in ("inch", "inches", "cm"):
         return _NOTHING
     height, width = _resolution(page)
@@ -116,14 +119,6 @@ def _imagej(tiff: Any, page: Any) -> _Size:
 def _xml(text: str) -> Any:
     """Parse, typed so that a missing element is an AttributeError of the caller, like any other mangled tag."""
     return ET.fromstring(text)
-
-
-def _repaired(unit: str) -> str:
-    """``µm`` where UTF-8 was taken for Latin-1 (``Âµm``)."""
-    try:
-        return unit.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return unit
 
 
 def _resolution(page: Any) -> tuple[float, float]:

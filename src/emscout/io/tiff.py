@@ -104,7 +104,9 @@ def _load(places: list[tuple[Path, int, int | None]], frame: int) -> np.ndarray:
             size = path.stat().st_size
             segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
             # tifffile fills what is missing with zeros, which nobody could tell from black.
-            if not segments or any(count == 0 or offset + count > size for offset, count in segments):
+            if len(segments) < math.prod(page.chunked) or any(
+                count == 0 or offset + count > size for offset, count in segments
+            ):
                 raise ReadError(CUT_OFF)
             pixels = page.asarray()
     return _grey(pixels, page)
