@@ -248,3 +248,10 @@ def test_numbers_have_the_digits_their_interval_is_worth(value, low, high, said,
     run["tables"]["images"][["d50_nm", "d50_nm_low", "d50_nm_high"]] = value, low, high
     page = page_of(run, tmp_path)
     assert f"D50 (median) {said} nm" in page.text
+
+
+@pytest.mark.parametrize(("per_um2", "said"), [(85.0, "85.00 per µm²"), (1.2e7, "12.00 per nm²")])
+def test_density_is_told_in_a_unit_that_suits_it(per_um2, said, tmp_path):
+    run = run_of([("a", 0.5)], tmp_path)
+    run["tables"]["images"]["number_density_per_um2"] = per_um2
+    assert f"Number density {said}" in page_of(run, tmp_path).text

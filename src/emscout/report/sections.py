@@ -21,6 +21,9 @@ _FEWEST_FOR_RADIAL_DISTRIBUTION = 20
 # Images of several magnifications span decades, which a linear axis would squeeze into its first bin.
 _WIDEST_ON_LINEAR_AXIS = 30
 
+# Atoms are counted per nm², particles per µm².
+_DENSE_PER_UM2 = 1e5
+
 # Columns of `images` without their unit, and what a reader calls them.
 _FIGURES_OF_LENGTH = (
     ("d10", "D10"),
@@ -105,7 +108,8 @@ def _key_figures(row: Mapping[Any, Any], unit: str) -> list[tuple[str, str, str,
     """Name, value, interval and unit of each figure that ``row`` has."""
     density = ("number_density_per_px2", "Number density", "per 10⁶ px²", 1e6)
     if unit == "nm":
-        density = ("number_density_per_um2", "Number density", "per µm²", 1.0)
+        is_dense = row.get("number_density_per_um2", 0) >= _DENSE_PER_UM2
+        density = ("number_density_per_um2", "Number density", *(("per nm²", 1e-6) if is_dense else ("per µm²", 1.0)))
     asked = [(f"{stem}_{unit}", name, unit, 1.0) for stem, name in _FIGURES_OF_LENGTH]
     asked += [
         ("mean_aspect_ratio", "Mean aspect ratio", "", 1.0),
