@@ -124,11 +124,19 @@ def test_the_same_results_give_the_same_bytes(images, tmp_path):
 
 def test_figures_have_units_and_intervals(tmp_path):
     page = page_of(run_of([("a", 0.5)], tmp_path), tmp_path)
-    assert "0.5000 nm/px, from the file's metadata" in page.text
+    assert "0.5 nm/px, from the file's metadata" in page.text
     # A disc of radius 12 px has 441 pixels: 23.70 px across, and pixels of 0.5 nm make that 11.85 nm.
     assert "D50 (median) 11.85 11.61 – 12.08 nm" in page.text
     assert "Area covered 4.1 3.1 – 5.2 %" in page.text
     assert "uncalibrated: lengths in px" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("nm_per_px", "said"), [(0.5, "0.5"), (1200.0, "1200"), (3.13884, "3.139"), (0.0122, "0.0122")]
+)
+def test_the_pixel_size_is_told_without_invented_zeros(nm_per_px, said, tmp_path):
+    page = page_of(run_of([("a", nm_per_px)], tmp_path), tmp_path)
+    assert f" {said} nm/px" in page.text
 
 
 def test_an_uncalibrated_image_is_called_that_and_has_no_nm(tmp_path):
@@ -204,7 +212,7 @@ def test_summary_columns_that_are_not_there_are_left_out(tmp_path):
     images = run["tables"]["images"]
     run["tables"]["images"] = images[["image", "nm_per_px", "calibration_source", "status", "error"]]
     page = page_of(run, tmp_path)
-    assert "D50" not in page.text.partition("a 0.5000 nm/px")[2].partition("How this was made")[0]
+    assert "D50" not in page.text.partition("a 0.5 nm/px")[2].partition("How this was made")[0]
 
 
 def test_many_images_get_small_pictures_and_no_section_each(tmp_path):
