@@ -163,8 +163,14 @@ def test_resampling_makes_them_square(tmp_path):
     assert (np.diff(micrograph.image[:, 0].astype(int)) >= 0).all()
 
 
-def test_resampling_leaves_square_pixels_alone(tmp_path):
+@pytest.mark.parametrize("resolution", [(2, 2), (2, 2.01)])
+def test_resampling_leaves_square_pixels_alone(tmp_path, resolution):
     np.testing.assert_array_equal(read(saved(tmp_path / "a.png", GREY), resample=True).image, GREY)
+    tifffile.imwrite(tmp_path / "a.tif", GREY, imagej=True, resolution=resolution, metadata={"unit": "nm"})
+    for resample in (False, True):
+        micrograph = read(tmp_path / "a.tif", resample=resample)
+        np.testing.assert_array_equal(micrograph.image, GREY)
+        assert micrograph.nm_per_px == pytest.approx(0.5, rel=0.005)
 
 
 # Stacks and folders

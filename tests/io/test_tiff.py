@@ -143,7 +143,7 @@ def test_thumbnails_are_no_frames(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
         tiff.write(GREY[::4, ::4], subfiletype=1)
         tiff.write(GREY)
-        tiff.write(GREY[::2, ::2], subfiletype=1)
+        tiff.write(GREY[::2, ::2])
     series = io.read_series(tmp_path / "a.tif")
     assert len(series) == 1
     np.testing.assert_array_equal(series[0].image, GREY)

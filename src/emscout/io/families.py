@@ -71,7 +71,7 @@ def family_of(path: Path) -> str:
             return family
     if suffix == ".emi":
         return "tia"
-    raise ReadError(f"'{path}' is {_kind(head)}: give {_FORMATS}.")
+    raise ReadError(f"'{path}' is {_kind(head)}: give the image itself, as {_FORMATS}.")
 
 
 def _kind(head: bytes) -> str:

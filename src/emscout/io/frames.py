@@ -135,13 +135,15 @@ def _text(unit: str | bytes) -> str:
 
 
 def json_like(value: Any) -> Any:
-    """Metadata as dicts, lists, strings and numbers; what is bulky or binary becomes ``None``."""
+    """Metadata as dicts, lists, strings and numbers; what is bulky, binary or not finite is ``None``."""
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, np.ndarray):
         return json_like(value.tolist()) if value.size <= _LONGEST_ARRAY else None
     if isinstance(value, np.generic):
         return json_like(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, bool | int | float | str) or value is None:
         return value
     if isinstance(value, bytes):

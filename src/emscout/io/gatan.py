@@ -17,10 +17,10 @@ __all__ = ["open_gatan"]
 
 def open_gatan(path: Path) -> Frames:
     """Open a DM3 or DM4 file: the first of its images, thumbnails aside."""
-    signal, number = _signal(path)
+    signal, titles = _signal(path)
     data, axes = signal["data"], signal["axes"]
     picked = image_axes(path, axes, data.shape, data.dtype)
-    metadata = {**json_like(signal["original_metadata"]), "images_in_file": number}
+    metadata = {**json_like(signal["original_metadata"]), "images_in_file": titles}
     return frames_of_array(data, axes, picked, partial(_load, path, picked), metadata)
 
 
@@ -32,7 +32,7 @@ def _load(path: Path, picked: tuple[int, ...], frame: int) -> np.ndarray:
     return grey_of_fields(pixels)
 
 
-def _signal(path: Path) -> tuple[dict[str, Any], int]:
+def _signal(path: Path) -> tuple[dict[str, Any], list[str]]:
     stat = path.stat()
     return _signal_as_of(path, stat.st_mtime_ns, stat.st_size)
 
@@ -40,7 +40,7 @@ def _signal(path: Path) -> tuple[dict[str, Any], int]:
 # Opening parses all tags, and the frames of a stack are mostly asked for one after the other. The state of the file is
 # part of the key, so that a file written anew is read anew.
 @lru_cache(maxsize=1)
-def _signal_as_of(path: Path, mtime_ns: int, size: int) -> tuple[dict[str, Any], int]:
+def _signal_as_of(path: Path, mtime_ns: int, size: int) -> tuple[dict[str, Any], list[str]]:
     from rsciio.digitalmicrograph import file_reader  # here, because it loads dask, which takes a second
 
     try:
@@ -52,4 +52,4 @@ def _signal_as_of(path: Path, mtime_ns: int, size: int) -> tuple[dict[str, Any],
     if not signals:
         raise ReadError(f"'{path}' holds no image: open it in DigitalMicrograph and save one.")
     first = next((signal for signal in signals if signal["data"].ndim in (2, 3)), signals[0])
-    return first, len(signals)
+    return first, [str(signal["metadata"]["General"].get("title", "")) for signal in signals]

@@ -5,6 +5,7 @@ Whatever goes wrong in a library comes out of here as a ReadError of one sentenc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +24,7 @@ from emscout.micrograph import Calibration, Micrograph, Series
 __all__ = ["inspect", "read", "read_series"]
 
 _SAME_SIZE = 0.01
+_SAME_CALIBRATION = 1e-4
 
 
 def read(
@@ -129,8 +131,9 @@ def _series_of_file(path: Path, pixel_size_nm: float | None, resample: bool) -> 
     frames = _open(path)
     calibration = _calibration(path, frames, pixel_size_nm, resample)
     shape = _square_shape(frames) if resample else frames.shape
+    # Worker processes receive what loads a frame; metadata would only weigh it down.
     return Series(
-        partial(_load, path, frames, shape),
+        partial(_load, path, replace(frames, metadata={}), shape),
         frames.length,
         shape,
         frames.dtype,
@@ -157,7 +160,8 @@ def _series_of_folder(folder: Path, pixel_size_nm: float | None, resample: bool)
                 f"'{file}' ({_size(other)}) does not go with '{files[0]}' ({_size(first)}): "
                 "the frames of a series have one shape and dtype."
             )
-        if other.calibration != first.calibration:
+        sizes = [s.calibration.nm_per_px if s.calibration else 0 for s in (first, other)]
+        if not math.isclose(*sizes, rel_tol=_SAME_CALIBRATION):
             raise ReadError(f"'{file}' has another pixel size than '{files[0]}': give one for all with pixel_size_nm.")
     loads = [s.load_frame for s in series]
     return Series(
@@ -223,18 +227,22 @@ def _calibration(path: Path, frames: Frames, given_nm: float | None, resample: b
     if frames.pixel_size_nm is None:
         return None
     height, width = frames.pixel_size_nm
-    if resample:
-        return Calibration(min(height, width), "metadata")
-    if abs(height - width) > _SAME_SIZE * min(height, width):
+    if _same_size(height, width):
+        return Calibration((height + width) / 2, "metadata")
+    if not resample:
         raise NonSquarePixelsError(
             f"'{path}' has pixels that are not square ({height:.4g} nm high, {width:.4g} nm wide): make them square "
             "with --resample (resample=True), or say how large they are with --pixel-size (pixel_size_nm=...)."
         )
-    return Calibration((height + width) / 2, "metadata")
+    return Calibration(min(height, width), "metadata")
+
+
+def _same_size(one_nm: float, other_nm: float) -> bool:
+    return math.isclose(one_nm, other_nm, rel_tol=_SAME_SIZE)
 
 
 def _square_shape(frames: Frames) -> tuple[int, int]:
-    if frames.pixel_size_nm is None:
+    if frames.pixel_size_nm is None or _same_size(*frames.pixel_size_nm):
         return frames.shape
     finer = min(frames.pixel_size_nm)
     height, width = (

@@ -17,15 +17,14 @@ from emscout.io.sem_tags import pixel_size_nm
 
 __all__ = ["open_tiff"]
 
-_REDUCED = 1
 _SECONDS_PER_UNIT = {"sec": 1.0, "s": 1.0, "ms": 1e-3, "min": 60.0}
 _COLOUR = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
 
 
 def open_tiff(path: Path) -> Frames:
-    """Open a TIFF: the pages of the first full-size image's shape; thumbnails among them do not count."""
+    """Open a TIFF: the pages of the largest shape; smaller ones are thumbnails or an overview."""
     with TiffFile(path) as tiff:
-        series = next((s for s in tiff.series if not s.keyframe.subfiletype & _REDUCED), tiff.series[0])
+        series = max(tiff.series, key=lambda series: series.keyframe.imagelength * series.keyframe.imagewidth)
         page = series.keyframe
         pixels = _pixels_dtype(path, page)
         length = _count_frames(path, series)
