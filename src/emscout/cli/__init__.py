@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+import traceback
+from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from emscout.cli.analyze import analyze
 from emscout.cli.info import info
@@ -46,17 +50,15 @@ def main() -> None:
     try:
         app()
     except EmscoutError as error:
-        errors.print(f"[bold red]emscout:[/] {_plain(str(error))}")
+        errors.print(f"[bold red]emscout:[/] {escape(str(error))}")
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
         errors.print("[bold red]emscout:[/] interrupted.")
         sys.exit(130)
-
-
-def _plain(text: str) -> str:
-    # File names may hold square brackets, which rich would take for markup.
-    return text.replace("[", "\\[")
-
-
-if __name__ == "__main__":
-    main()
+    except Exception as fault:
+        record = Path(tempfile.gettempdir()) / "emscout-fault.txt"
+        record.write_text(traceback.format_exc(), encoding="utf-8")
+        errors.print(
+            f"[bold red]emscout:[/] a fault in emscout itself ({type(fault).__name__}); please report it with {record}"
+        )
+        sys.exit(1)
