@@ -48,7 +48,7 @@ def make_case(name: str, folder: Path) -> None:
             image = make_micrograph((512, 512), n_particles=60, nm_per_px=0.5, seed=seed)[0].image
             tifffile.imwrite(folder / f"scan_{seed:03}.tif", image)
     elif name == "mosaic":
-        tifffile.imwrite(folder / "mosaic.tif", make_mosaic((16384, 16384)))
+        tifffile.imwrite(folder / "mosaic.tif", make_mosaic((16384, 16384))[0].image)
     else:
         side = {"1k": 1024, "4k": 4096}[name]
         image = make_micrograph((side, side), n_particles=60 * (side // 512) ** 2, nm_per_px=0.5, seed=0)[0].image

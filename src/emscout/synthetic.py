@@ -239,15 +239,16 @@ def _place(
         outline = _outline(name, max(2.0, rng.normal(*diameter_px)), turn, rng)
         reach = float(np.hypot(*outline.T).max())
         for _ in range(200):
-            n, anchor = len(placed), -1
-            centre = rng.uniform(low, high)
+            n = len(placed)
+            centre, anchor = rng.uniform(low, high), None
             if touching and n and rng.random() < 0.5:
                 anchor = int(rng.integers(n))
                 direction = rng.uniform(-math.pi, math.pi)
                 apart = _reach(placed[anchor][3], direction) + _reach(outline, direction + math.pi)
                 centre = centres[anchor] + 0.96 * apart * np.array([math.sin(direction), math.cos(direction)])
             free = np.hypot(*(centres[:n] - centre).T) - reaches[:n] - reach >= _GAP_PX
-            free[anchor : anchor + 1] = True
+            if anchor is not None:
+                free[anchor] = True
             under_bar = blocked is not None and bool(((centre + reach) >= np.array(shape) - blocked).all())
             if free.all() and not under_bar and (low <= centre).all() and (centre <= high).all():
                 centres[n], reaches[n] = centre, reach
