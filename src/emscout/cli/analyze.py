@@ -28,14 +28,16 @@ def analyze(
     options: AnalyzeOptions,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes to use; by default one a core when there are many images.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes to use; by default one a core when there are many images."),
     ] = None,
 ) -> None:
     """Find and measure the particles in micrographs.
 
-    Writes to OUT: [bold]report.html[/] to look at, [bold]particles.csv[/] (one row a particle) and
-    [bold]images.csv[/] (one row an image) to compute with, label images that open in ImageJ in labels/, and pictures with
-    outlines in overlays/. Interrupted, it continues where it stopped when the same command is given again.
+    Writes to OUT: [bold]report.html[/] to look at, [bold]particles.csv[/] (one row a particle) and [bold]images.csv[/]
+    (one row an image) to compute with, [bold]labels/[/] to open in ImageJ, and [bold]overlays/[/] with the outlines.
+
+    Interrupted, it continues where it stopped when the same command is given again.
 
     Example: [bold]emscout analyze scans/ -o results --min-diameter 5nm[/]
     """
@@ -83,10 +85,10 @@ def analyze(
 
 def _table(images: pd.DataFrame) -> Table:
     table = Table(
-        Column("image", overflow="fold"),
+        Column("image", overflow="fold", min_width=16),
         Column("particles", justify="right"),
-        Column("cut by border", justify="right"),
-        Column("median diameter (D10 – D90)", no_wrap=True),
+        Column("cut by\nborder", justify="right"),
+        Column("diameter: median\n(D10 – D90)", no_wrap=True),
         Column("pixel size", no_wrap=True),
     )
     for row in images.to_dict("records"):
@@ -99,7 +101,7 @@ def _table(images: pd.DataFrame) -> Table:
             escape(row["image"]),
             str(int(row["count"])),
             str(int(row["count_border"])),
-            "" if pd.isna(d50) else f"{d50:.4g} {unit} ({d10:.4g} – {d90:.4g})",
+            "" if pd.isna(d50) else f"{d50:.3g} {unit} ({d10:.3g} – {d90:.3g})",
             "[yellow]uncalibrated[/]" if unit == "px" else f"{row['nm_per_px']:.4g} nm",
         )
     return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -29,7 +29,7 @@ def takes_options(options_class: type) -> Callable[[Callable[..., None]], Callab
                 f.name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=f.default,
-                annotation=Annotated[hints[f.name], typer.Option(help=f.metadata["help"])],
+                annotation=Annotated[hints[f.name], _flag(f)],
             )
             for f in fields(options_class)
         ]
@@ -42,3 +42,9 @@ def takes_options(options_class: type) -> Callable[[Callable[..., None]], Callab
         return run
 
     return decorate
+
+
+def _flag(field: Field) -> Any:
+    # What is off by default needs no --no- form.
+    names = ["--" + field.name.replace("_", "-")] if field.default is False else []
+    return typer.Option(*names, help=field.metadata["help"], metavar=field.metadata.get("metavar"))

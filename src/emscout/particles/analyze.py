@@ -44,14 +44,26 @@ class AnalyzeOptions:
         metadata={"help": "Are the particles brighter or darker than what is around them? auto looks at the image."},
     )
     min_diameter: str | None = field(
-        default=None, metadata={"help": "Drop particles of a smaller equivalent circular diameter, e.g. 5nm or 12px."}
+        default=None,
+        metadata={
+            "help": "Drop particles of a smaller equivalent circular diameter, e.g. 5nm or 12px.",
+            "metavar": "LENGTH",
+        },
     )
     max_diameter: str | None = field(
-        default=None, metadata={"help": "Drop particles of a larger equivalent circular diameter, e.g. 200nm or 400px."}
+        default=None,
+        metadata={
+            "help": "Drop particles of a larger equivalent circular diameter, e.g. 200nm or 400px.",
+            "metavar": "LENGTH",
+        },
     )
     split: bool = field(default=True, metadata={"help": "Cut particles that touch apart."})
     pixel_size: str | None = field(
-        default=None, metadata={"help": "Edge of a pixel, e.g. 0.5nm: used instead of what the files say."}
+        default=None,
+        metadata={
+            "help": "Edge of a pixel, e.g. 0.5nm: used instead of what the files say.",
+            "metavar": "LENGTH",
+        },
     )
     resample: bool = field(
         default=False, metadata={"help": "Resample images whose pixels are not square instead of refusing them."}
@@ -93,7 +105,8 @@ def analyze(
     paths : sequence of str or Path
         Files, folders and glob patterns; each frame of a stack is an image.
     out : str or Path
-        Folder for the results. Images it holds already, made with the same options from the same bytes, are not done again.
+        Folder for the results. Images it holds already, made with the same options from the same bytes, are not
+        done again.
     options : AnalyzeOptions, optional
     overwrite : bool
         Replace results in ``out`` that were made with other options or from other images.
@@ -195,7 +208,7 @@ def _measure_image(row: dict[str, Any], out: Path, options: AnalyzeOptions) -> d
         "width_px": shape[1],
         "nm_per_px": nm_per_px,
         "calibration_source": micrograph.calibration.source if micrograph.calibration else None,
-        **{str(name): summary[name].iat[0] for name in summary},
+        **{str(name): summary[name].iloc[0] for name in summary},
         "status": "empty" if particles.empty else "ok",
         "error": message,
     }

@@ -52,7 +52,8 @@ def claim_folder(
     Returns
     -------
     dict
-        Everything needed to run it again, as written to ``run.json``; no times, so that the same run gives the same bytes.
+        Everything needed to run it again, as written to ``run.json``; no times, so that the same run gives the
+        same bytes.
 
     Raises
     ------
