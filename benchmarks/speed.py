@@ -1,9 +1,9 @@
 """Time and peak memory of ``emscout analyze``: ``python benchmarks/speed.py [CASE ...]``.
 
-Cases: 1k and 4k (one image), folder (100 images of 512 × 512), mosaic (16k × 16k). Machines differ and are noisy, so each
-time stands beside that of the usual recipe in plain scikit-image (Otsu, distance transform, watershed, regionprops)
-on the same image in the same run; the ratio is what to compare. Each command runs in a process of its own, so
-that its peak memory is its own.
+Cases: 1k and 4k (one image), folder (100 images of 512 × 512), mosaic (16k × 16k). Machines differ and are noisy, so
+each time stands beside that of the usual recipe in plain scikit-image (Otsu, distance transform, watershed,
+regionprops) on the same image in the same run; the ratio is what to compare. Each command runs in a process of its
+own, so that its peak memory is its own.
 """
 
 import argparse

@@ -15,7 +15,7 @@ from emscout.synthetic import make_micrograph
 
 
 def main(folder: Path) -> None:
-    micrograph, labels, truth = make_micrograph(n_particles=60, nm_per_px=0.5, seed=1)
+    micrograph, labels, _ = make_micrograph(n_particles=60, nm_per_px=0.5, seed=1)
     image_path = folder / "synthetic.tif"
     folder.mkdir(parents=True, exist_ok=True)
     write_calibrated_tiff(image_path, micrograph)

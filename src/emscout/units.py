@@ -52,9 +52,9 @@ _SYNONYMS = {
 
 
 def nm_per_unit(unit: str | None) -> float | None:
-    """Nanometres in one unit of length, or ``None`` for what is not a length.
+    r"""Nanometres in one unit of length, or ``None`` for what is not a length.
 
-    Knows the spellings instruments use: ``µm`` with either code point, ``um``, ``\\u00B5m``,
+    Knows the spellings instruments use: ``µm`` with either code point, ``um``, ``\u00B5m``,
     ``n_m`` (Berkeley EMD), ``Å``, ``[nm]``, ``micron``. ``1/nm``, ``px`` and the empty
     string are not lengths.
     """
