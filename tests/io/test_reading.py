@@ -1,8 +1,14 @@
 """Colour, pixel sizes, folders, and what bad input gets."""
 
+import importlib.util
 import io as stdio
 import logging
+import os
+import struct
+import subprocess
+import sys
 import zipfile
+from contextlib import suppress
 
 import h5py
 import numpy as np
@@ -125,6 +131,39 @@ def test_the_haadf_image_of_a_velox_file_is_taken(tmp_path):
     assert micrograph.metadata["Stage"]["Position"]["x"] == "1e-6"
 
 
+def test_velox_spectra_do_not_hinder_the_image_beside_them(tmp_path, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "sparse" else find_spec(name))
+    path = write_velox(tmp_path / "a.emd", {"HAADF": FRAMES}, 0.5, has_spectra=True)
+    np.testing.assert_array_equal([micrograph.image for micrograph in read_series(path)], FRAMES)
+
+
+def test_a_velox_camera_has_the_frame_time_of_its_exposure(tmp_path):
+    path = write_velox(tmp_path / "a.emd", {"BM-Ceta": FRAMES}, 0.5, frame_time_s=20, exposure_time_s=0.25)
+    np.testing.assert_allclose(read_series(path).times_s, [0, 0.25, 0.5])
+
+
+@pytest.mark.parametrize("frame_time_s", [1e-4, 0.04, 2000])
+def test_velox_times_of_any_length(tmp_path, frame_time_s):
+    path = write_velox(tmp_path / "a.emd", {"HAADF": FRAMES}, 0.5, frame_time_s=frame_time_s)
+    np.testing.assert_allclose(read_series(path).times_s, np.arange(3) * frame_time_s)
+
+
+@pytest.mark.parametrize("image", [FRAMES, FRAMES.astype(np.complex64)], ids=["image", "complex"])
+def test_no_file_stays_open(tmp_path, image):
+    path = write_berkeley(tmp_path / "a.emd", image[0], 0.5, "YX")
+    with suppress(ReadError):
+        read(path)
+    with h5py.File(path, "r+") as file:  # refused for a file that is open for reading
+        assert "data" in file
+
+
+def test_a_file_written_anew_is_read_anew(tmp_path):
+    for frame in FRAMES:
+        np.testing.assert_array_equal(read(write_mrc(tmp_path / "a.mrc", frame[None], 0.5)).image, frame)
+        os.utime(tmp_path / "a.mrc", ns=(0, int(frame[0, 0])))
+
+
 @pytest.mark.parametrize(("mode", "calibrated"), [("TEM uP SA Zoom Image", True), ("TEM Diffraction", False)])
 def test_a_diffraction_pattern_of_tia_has_no_pixel_size(tmp_path, mode, calibrated):
     write_emi(tmp_path / "a.emi", mode)
@@ -134,6 +173,16 @@ def test_a_diffraction_pattern_of_tia_has_no_pixel_size(tmp_path, mode, calibrat
 
 def test_tia_times_below_its_one_second_are_unknown(tmp_path):
     assert read_series(write_ser(tmp_path / "a_1.ser", FRAMES, 0.5, times=[0, 0, 1])).times_s is None
+
+
+def test_a_tia_series_of_several_shapes_is_refused(tmp_path):
+    path = write_ser(tmp_path / "a_1.ser", FRAMES, 0.5)
+    content = bytearray(path.read_bytes())
+    second = content.index(FRAMES[1, ::-1].tobytes())
+    content[second - 8 : second] = struct.pack("<II", *FRAMES.shape[1:])
+    path.write_bytes(content)
+    with pytest.raises(ReadError, match=r"a_1\.ser.*more than one shape"):
+        read_series(path)
 
 
 def stretched(tmp_path, dtype=np.uint8):
@@ -231,8 +280,11 @@ def hdf5(write):
 
 def hspy_signal(shape, navigate, units, dtype="f4"):
     def write(file):
+        file.attrs["file_format_version"] = "3.3"
         group = file.create_group("Experiments/signal")
-        group["data"] = np.zeros(shape, dtype)
+        group.create_dataset("data", data=np.zeros(shape, dtype), chunks=True)
+        group.create_group("metadata")
+        group.create_group("original_metadata")
         for i, (is_navigation, unit) in enumerate(zip(navigate, units, strict=True)):
             group.create_group(f"axis-{i}").attrs.update({"navigate": is_navigation, "units": unit, "scale": 1.0})
 
@@ -332,6 +384,23 @@ def test_damage_anywhere_is_an_emscout_error_or_a_fine_read(tmp_path, capfd, see
             else:
                 assert facts["frames"] is not None
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_message_names_the_file_once(tmp_path):
+    path = write_mrc(tmp_path / "a.mrc", FRAMES, 0.5)
+    series = read_series(path)
+    path.unlink()
+    for call in (lambda: series[0], lambda: read(path)):
+        with pytest.raises(ReadError) as caught:
+            call()
+        assert str(caught.value).count(path.name) == 1
+
+
+def test_what_the_libraries_log_does_not_reach_the_screen(tmp_path):
+    write_dm3(tmp_path / "a.dm3", FRAMES[0], 0.5)
+    code = "import logging, emscout.io as io; io.read('a.dm3'); logging.getLogger('rsciio.emd').warning('odd')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_logging_of_the_libraries_is_left_to_the_user():

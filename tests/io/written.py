@@ -15,7 +15,8 @@ import numpy as np
 def write_ser(path: Path, frames: np.ndarray, nm_per_px: float, *, times: Sequence[int] | None = None) -> Path:
     """A TIA series of uint16 images, with the time tags of a camera."""
     length, height, width = frames.shape
-    head_bytes, array_bytes = 30 + 4 * 4, 8 * length
+    dimension = struct.pack("<IddII6sI", length, 0, 1, 0, 6, b"Number", 0)
+    head_bytes, array_bytes = 30 + len(dimension), 8 * length
     element = struct.Struct("<ddiddiHII")
     body, offsets, tags = b"", [], []
     start = head_bytes + array_bytes
@@ -26,7 +27,6 @@ def write_ser(path: Path, frames: np.ndarray, nm_per_px: float, *, times: Sequen
         tags.append(start + len(body))
         body += struct.pack("<HHI", 0x4152, 0, 1_500_000_000 + (times[i] if times else i))
     head = struct.pack("<HHHIIIIII", 0x4949, 0x0197, 0x0210, 0x4122, 0x4152, length, length, head_bytes, 1)
-    dimension = struct.pack("<IIII", length, 0, 0, 0)
     path.write_bytes(head + dimension + struct.pack(f"<{2 * length}I", *offsets, *tags) + body)
     return path
 
@@ -61,19 +61,35 @@ def write_mrc(
     return path
 
 
-def write_velox(path: Path, images: dict[str, np.ndarray], nm_per_px: float, frame_time_s: float = 0.5) -> Path:
-    """A Velox EMD with an image a detector, each (frames, height, width)."""
+def write_velox(
+    path: Path,
+    images: dict[str, np.ndarray],
+    nm_per_px: float,
+    *,
+    frame_time_s: float = 0.5,
+    exposure_time_s: float | None = None,
+    has_spectra: bool = False,
+) -> Path:
+    """A Velox EMD with an image a detector, each (frames, height, width); an exposure time makes it a camera's."""
     with h5py.File(path, "w") as file:
-        file["Version"] = json.dumps({"format": "Velox", "version": "8"})
+        file["Version"] = [json.dumps({"format": "Velox", "version": "8"})]
+        if has_spectra:
+            file.create_group("Data/SpectrumImage")
+            file.create_group("Presentation/Displays/ImageDisplay")
         for number, (detector, frames) in enumerate(images.items()):
             group = file.create_group(f"Data/Image/{number:032x}")
-            group["Data"] = np.moveaxis(frames, 0, -1)
+            group.create_dataset("Data", data=np.moveaxis(frames, 0, -1), chunks=(*frames.shape[1:], 1))
             size = {"width": str(nm_per_px * 1e-9), "height": str(nm_per_px * 1e-9)}
-            metadata = {
+            metadata: dict[str, Any] = {
+                "Acquisition": {"AcquisitionStartDatetime": {"DateTime": "1500000000"}},
                 "BinaryResult": {"PixelSize": size, "PixelUnitX": "m", "PixelUnitY": "m", "Detector": detector},
                 "Scan": {"FrameTime": str(frame_time_s)},
                 "Stage": {"Position": {"x": "1e-6", "y": "-2e-6"}},
             }
+            if exposure_time_s is not None:
+                metadata["BinaryResult"]["DetectorIndex"] = "0"
+                camera = {"DetectorType": "ImagingDetector", "DetectorName": detector}
+                metadata["Detectors"] = {"Detector-0": {**camera, "ExposureTime": str(exposure_time_s)}}
             text = json.dumps(metadata).encode().ljust(2000, b"\0")
             group["Metadata"] = np.repeat(np.frombuffer(text, np.uint8)[:, None], len(frames), axis=1)
     return path
@@ -82,6 +98,7 @@ def write_velox(path: Path, images: dict[str, np.ndarray], nm_per_px: float, fra
 def write_berkeley(path: Path, image: np.ndarray, nm_per_px: float, names: Sequence[str], unit: str = "[n_m]") -> Path:
     """A Berkeley EMD whose axes are called ``names``."""
     with h5py.File(path, "w") as file:
+        file.attrs.update({"version_major": 0, "version_minor": 2})
         group = file.create_group("data/image")
         group.attrs["emd_group_type"] = 1
         group["data"] = image

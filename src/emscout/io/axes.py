@@ -21,12 +21,14 @@ _SECONDS_PER_UNIT = {
     "ms": 1e-3,
     "µs": 1e-6,
     "us": 1e-6,
+    "ns": 1e-9,
     "min": 60.0,
+    "ks": 1e3,
 }
 _ENERGY_UNITS = ("ev", "kev", "mev")
 
-# What a file says of an axis, as far as it does: name, units, scale (length of a step), navigate (whether it leads
-# from image to image, or from spectrum to spectrum).
+# What a file says of an axis, as far as it does: name, units, scale (length of a step) or axis (position of each step),
+# navigate (whether it leads from image to image, or from spectrum to spectrum).
 Axis = dict[str, Any]
 
 
@@ -116,5 +118,7 @@ def grey_of_fields(pixels: np.ndarray) -> np.ndarray:
 
 def _times_s(axis: Axis, length: int) -> np.ndarray | None:
     factor = _SECONDS_PER_UNIT.get(str(axis.get("units")).strip())
-    step = axis.get("scale")
-    return None if factor is None or not step else np.arange(length) * (abs(float(step)) * factor)
+    positions = np.arange(length) * abs(float(axis.get("scale") or 0))
+    if "axis" in axis:  # steps of different lengths
+        positions = np.asarray(axis["axis"], dtype=float) - axis["axis"][0]
+    return None if factor is None or not positions.any() else positions * factor

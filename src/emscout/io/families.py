@@ -7,11 +7,8 @@ from pathlib import Path
 
 from emscout.errors import ReadError
 from emscout.io.frames import Frames
-from emscout.io.gatan import open_gatan
-from emscout.io.hdf5 import open_hdf5
-from emscout.io.mrc import open_mrc
 from emscout.io.pictures import open_picture
-from emscout.io.tia import open_tia
+from emscout.io.rosetta import open_gatan, open_hdf5, open_mrc, open_tia
 from emscout.io.tiff import open_tiff
 
 __all__ = ["READERS", "family_of"]

@@ -49,8 +49,8 @@ def image_names(sources: Sequence[tuple[Path, int | None]]) -> list[str]:
     """Give each image of a run a name of its own, usable as a file name.
 
     The name is the file's stem, with ``_f0012`` for a frame of a stack. Where that is not unique (also on file
-    systems that do not tell upper from lower case), files of one folder get their suffix (``a.png`` beside ``a.tif``), those of
-    different folders as many parent folders before the name as needed.
+    systems that do not tell upper from lower case), files of one folder get their suffix (``a.png`` beside
+    ``a.tif``), those of different folders as many parent folders before the name as needed.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from emscout.errors import UsageError
-from emscout.io.tia import series_of_emi
+from emscout.io.emi import series_of_emi
 
 __all__ = ["SUFFIXES", "find_images", "images_in", "natural_key"]
 

@@ -185,7 +185,7 @@ def _load_from(loads: list[Callable[[int], np.ndarray]], frame: int) -> np.ndarr
 
 
 def _open(path: Path) -> Frames:
-    with _read_errors(f"'{path}'"):
+    with _read_errors(path, f"'{path}'"):
         frames = READERS[family_of(path)](path)
         dtype = np.dtype("uint8") if frames.dtype.kind == "b" else frames.dtype.newbyteorder("=")
         frames = replace(frames, dtype=dtype)
@@ -200,7 +200,7 @@ def _open(path: Path) -> Frames:
 
 
 @contextmanager
-def _read_errors(what: str) -> Iterator[None]:
+def _read_errors(path: Path, what: str) -> Iterator[None]:
     """Turn whatever a library raises on a bad file into a sentence that names the file."""
     try:
         with quiet():
@@ -214,7 +214,8 @@ def _read_errors(what: str) -> Iterator[None]:
     except MemoryError as error:
         raise ReadError(f"{what} needs more memory than there is, or is damaged.") from error
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or "no reason given"
+        # Libraries name the file too; once is enough.
+        reason = " ".join(str(error).replace(f"'{path}'", "it").split())[:200] or "no reason given"
         raise ReadError(
             f"{what} is damaged or of an unknown variant ({type(error).__name__}: {reason}): "
             "copy it again from the microscope or save it as TIFF."
@@ -253,10 +254,12 @@ def _square_shape(frames: Frames) -> tuple[int, int]:
 
 def _load(path: Path, frames: Frames, shape: tuple[int, int], frame: int) -> np.ndarray:
     what = f"frame {frame} of '{path}'" if frames.length > 1 else f"'{path}'"
-    with _read_errors(what):
+    with _read_errors(path, what):
         try:
             pixels = _plain(frames.load(frame))
         except ReadError as error:  # a reader does not know which frame it is asked for
+            if f"'{path}'" in str(error):
+                raise
             raise ReadError(f"{what} cannot be read: {error}") from error
         if pixels.shape != frames.shape or pixels.dtype != frames.dtype:
             raise ReadError(f"{what} is not of the shape and dtype the file says: copy it again from the microscope.")
