@@ -141,7 +141,7 @@ def score_matched(true_labels: np.ndarray, labels: np.ndarray) -> dict[str, floa
     Returns
     -------
     dict
-        ``n_true``, ``n_predicted``; ``precision_50``, ``recall_50``, ``f1_50``, ``ap_50`` and the same at ``_75`` and as
+        ``n_true``, ``n_predicted``; ``precision_50``, ``recall_50``, ``f1_50``, ``ap_50``, the same at ``_75`` and as
         the mean over 0.5, 0.55 … 0.95 (``_50_95``); ``pq_50``. ``ap`` is TP / (TP + FP + FN). A figure is NaN where it
         has nothing to count: all of them when neither map holds a particle.
     """
@@ -227,7 +227,7 @@ def summarize(per_image: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Two rows: ``mean`` (plain mean over images) and ``pooled`` (over all particles of all images). The paper's
-        protocol knows the mean alone; its columns are NaN in ``pooled``. ``n_true`` and ``n_predicted`` are sums in both.
+        protocol knows the mean alone; its columns are NaN in ``pooled``. ``n_true``, ``n_predicted`` are sums in both.
     """
     counts = [c for c in per_image.columns if c.startswith("tp_") or c in ("n_true", "n_predicted", "iou_sum_50")]
     sums = per_image[counts].sum().to_frame().T

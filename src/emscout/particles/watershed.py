@@ -1,16 +1,62 @@
-"""Model-free segmentation: threshold, distance transform, watershed."""
+"""Model-free segmentation: the right scale, bright or dark, and the image window by window."""
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from skimage import filters, morphology, segmentation
+from skimage import measure
 
 from emscout.errors import NothingToFindError
+from emscout.particles.banner import banner_height, drawn_over
+from emscout.particles.component_tree import Particle, View, choose_particles, gradient_magnitude, noise_gradient
 
 __all__ = ["segment_watershed"]
+
+SIGNS = {"auto": (1, -1), "bright": (1,), "dark": (-1,)}
+N_LEVELS = 40
+COARSEST_SIDE = 256  # px of the longer side at the coarsest scale, at least
+COMFORTABLE_SIDE = 14  # px, square root of a particle's area: particles at least that large need no finer scale
+MIN_AREA = 20  # px at working scale
+WINDOW = 768  # px at working scale; larger images are done in windows
+# What is kept beside the bulk of the particles:
+MIN_RELATIVE_EDGE = 0.4
+MIN_RELATIVE_DIAMETER = 0.3
+
+
+class Scene(NamedTuple):
+    """The specimen's part of an image, and what is needed to look at any window of it."""
+
+    image: np.ndarray  # (H, W), in its own dtype
+    low: float
+    middle: float  # stands for what is not finite
+    high: float
+    step_of_grey: float  # of integers, in parts of the range
+    drawn: np.ndarray  # bool: every drawn_step-th pixel of what is drawn over the image
+    drawn_step: int
+
+
+class Window(NamedTuple):
+    """A part of a scene at working scale."""
+
+    row: int  # where it begins, in working pixels
+    col: int
+    smooth: np.ndarray  # float32, (h, w), grey range 0..1
+    gradient: np.ndarray
+    excluded: np.ndarray  # bool: drawn over or not finite
+
+
+class Scale(NamedTuple):
+    """How a scene is looked at."""
+
+    factor: int  # image pixels per working pixel
+    levels: np.ndarray
+    noise: float
+    min_area: int  # working pixels
+    max_area: float
 
 
 def segment_watershed(
@@ -26,11 +72,12 @@ def segment_watershed(
     Parameters
     ----------
     image : ndarray of a real dtype, shape (H, W)
-        Grey values; NaN counts as background.
+        Grey values; what is not finite is never part of a particle.
     polarity : {'auto', 'bright', 'dark'}
-        Whether particles are brighter or darker than what surrounds them; 'auto' decides from the image.
+        Whether particles are brighter or darker than what surrounds them; 'auto' takes what explains the image better.
     min_diameter_px, max_diameter_px : float or None
-        Particles whose equivalent circular diameter lies outside are left out.
+        Equivalent circular diameters a particle may have. Without ``min_diameter_px``, what is less than 0.3 times as
+        wide as the bulk of the particles is left out.
     split : bool
         Whether touching particles are separated.
 
@@ -46,29 +93,174 @@ def segment_watershed(
     NothingToFindError
         When the image is constant or holds no finite value.
     """
-    finite = np.isfinite(image)
-    grey = np.where(finite, image, np.nan).astype(np.float32)
-    if not finite.any() or np.nanmin(grey) == np.nanmax(grey):
+    scene = _scene(image.astype(np.uint8) if image.dtype == bool else image)
+    for factor in _factors(scene.image.shape, min_diameter_px):
+        windows = _sample(scene, factor)
+        scale = _scale(windows, factor, scene.step_of_grey, min_diameter_px, max_diameter_px)
+        findings = {sign: _choose(windows, scale, sign) for sign in SIGNS[polarity]}
+        sign = max(findings, key=lambda sign: findings[sign][0])
+        found = findings[sign][1]
+        if found and math.sqrt(_bulk(found, [p.area for p in found])) >= COMFORTABLE_SIDE:
+            break
+    if sum(window.smooth.size for window in windows) * factor**2 < scene.image.size:
+        halo = max((2 * max(p.mask.shape) for p in found), default=0)
+        found = list(_in_windows(scene, scale, sign, min(max(halo, 32), WINDOW // 2)))
+    labels = _paint(image, _among_their_like(found, min_diameter_px is None), factor)
+    if not split:
+        labels = measure.label(labels > 0, connectivity=2).astype(np.int32)
+    return labels, "bright" if sign > 0 else "dark"
+
+
+def _scene(image: np.ndarray) -> Scene:
+    finite = image if image.dtype.kind != "f" or np.isfinite(image).all() else image[np.isfinite(image)]
+    if finite.size == 0 or finite.min() == finite.max():
         raise NothingToFindError("The image carries no contrast, so there is nothing to find in it.")
-    grey[~finite] = np.nanmedian(grey)
-    smooth = ndimage.gaussian_filter(grey, 1)
-    mask = smooth > filters.threshold_otsu(smooth)
-    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
-    used: Literal["bright", "dark"]
-    used = ("dark" if border.mean() > 0.5 else "bright") if polarity == "auto" else polarity
-    if used == "dark":
-        mask = ~mask
-    mask = ndimage.binary_fill_holes(mask & finite)
-    distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask).astype(np.float32), 1)
-    if split:
-        markers, _ = ndimage.label(morphology.h_maxima(distance, 1))
-        labels = segmentation.watershed(-distance, markers, mask=mask)
-    else:
-        labels, _ = ndimage.label(mask)
-    area = np.bincount(labels.ravel())
-    keep = area >= np.pi / 4 * (min_diameter_px or 5) ** 2
-    if max_diameter_px is not None:
-        keep &= area <= np.pi / 4 * max_diameter_px**2
-    keep[0] = False
-    number = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
-    return number[labels], used
+    # Percentiles, as a few hot pixels must not stretch the grey range.
+    sparse = finite.ravel()[:: max(1, finite.size // 2_000_000)]
+    low, middle, high = (float(value) for value in np.percentile(sparse, (0.01, 50, 99.99)))
+    if low == high:
+        low, high = float(finite.min()), float(finite.max())
+    grey_range = (low, middle, high)
+    step = max(1, max(image.shape) // 2048)
+    specimen = image[: image.shape[0] - banner_height(_grey(image[:, ::step], *grey_range))]
+    step_of_grey = 0.0 if image.dtype.kind == "f" else 1 / (high - low)
+    return Scene(specimen, *grey_range, step_of_grey, drawn_over(_grey(specimen[::step, ::step], *grey_range)), step)
+
+
+def _grey(part: np.ndarray, low: float, middle: float, high: float) -> np.ndarray:
+    """Grey values as float32 in 0..1; what is not finite becomes the middle."""
+    grey = part.astype(np.float32 if part.dtype.itemsize < 4 else np.float64)
+    grey[~np.isfinite(grey)] = middle
+    return ((np.clip(grey, low, high) - low) / (high - low)).astype(np.float32)
+
+
+def _factors(shape: tuple[int, ...], min_diameter_px: float | None) -> list[int]:
+    """Working scales to try, coarse to fine: powers of two."""
+    coarsest = max(shape) // COARSEST_SIDE
+    if min_diameter_px is not None:
+        coarsest = min(coarsest, int(min_diameter_px / math.sqrt(4 / math.pi * MIN_AREA)))
+    return [2**power for power in range(max(coarsest, 1).bit_length() - 1, -1, -1)]
+
+
+def _window(scene: Scene, factor: int, rows: slice, cols: slice) -> Window:
+    """Cut out a part, given in working pixels, and average it down to working scale."""
+    part = scene.image[rows.start * factor : rows.stop * factor, cols.start * factor : cols.stop * factor]
+    unknown = ~np.isfinite(part)
+    grey = _grey(part, scene.low, scene.middle, scene.high)
+    short = [(0, -length % factor) for length in grey.shape]
+    grey, unknown = np.pad(grey, short, mode="edge"), np.pad(unknown, short, mode="edge")
+    blocks = (grey.shape[0] // factor, factor, grey.shape[1] // factor, factor)
+    smooth = ndimage.gaussian_filter(grey.reshape(blocks).mean(axis=(1, 3)), 1)
+    # The pixel of the (sparse) drawing under the centre of each working pixel.
+    row, col = (
+        np.minimum(((side.start + np.arange(n)) * factor + factor // 2) // scene.drawn_step, limit - 1)
+        for side, n, limit in zip((rows, cols), smooth.shape, scene.drawn.shape, strict=True)
+    )
+    excluded = scene.drawn[np.ix_(row, col)] | (unknown.reshape(blocks).mean(axis=(1, 3)) > 0.5)
+    return Window(rows.start, cols.start, smooth, gradient_magnitude(smooth), excluded)
+
+
+def _sample(scene: Scene, factor: int) -> list[Window]:
+    """The whole image where it is small, else four windows spread over it."""
+    height, width = (-(-length // factor) for length in scene.image.shape)
+    if max(height, width) <= WINDOW:
+        return [_window(scene, factor, slice(0, height), slice(0, width))]
+    windows = []
+    for part_down in (1, 3):
+        for part_across in (1, 3):
+            row = max(0, height * part_down // 4 - WINDOW // 4)
+            col = max(0, width * part_across // 4 - WINDOW // 4)
+            rows, cols = slice(row, min(row + WINDOW // 2, height)), slice(col, min(col + WINDOW // 2, width))
+            windows.append(_window(scene, factor, rows, cols))
+    return windows
+
+
+def _scale(
+    windows: list[Window],
+    factor: int,
+    step_of_grey: float,
+    min_diameter_px: float | None,
+    max_diameter_px: float | None,
+) -> Scale:
+    """Choose grey levels half by how often a grey occurs and half evenly: crowded greys and rare ones get theirs."""
+    smallest = math.pi / 4 * ((min_diameter_px or 0) / factor) ** 2
+    largest = math.pi / 4 * ((max_diameter_px or math.inf) / factor) ** 2
+    greys = np.sort(np.concatenate([window.smooth.ravel() for window in windows]))
+    even = np.linspace(greys[0], greys[-1], 2048)
+    rank = (np.searchsorted(greys, even) / len(greys) + np.linspace(0, 1, len(even))) / 2
+    levels = np.interp((np.arange(N_LEVELS) + 0.5) / N_LEVELS, rank, even)
+    # The outline of a single step of grey is no edge.
+    noise = max(
+        noise_gradient(np.concatenate([window.gradient[~window.excluded] for window in windows])), 0.25 * step_of_grey
+    )
+    return Scale(factor, levels, noise, max(MIN_AREA, math.ceil(smallest)), largest)
+
+
+def _choose(windows: Iterable[Window], scale: Scale, sign: int) -> tuple[float, list[Particle]]:
+    """Particles of some windows, placed in the scene (working pixels), and how well they explain the windows."""
+    levels = scale.levels if sign > 0 else -scale.levels[::-1]
+    total, found = 0.0, []
+    for w in windows:
+        view = View(sign * w.smooth, w.gradient, levels, scale.noise, w.excluded, scale.min_area, scale.max_area)
+        value, particles = choose_particles(view)
+        total += value
+        found += [p._replace(row=p.row + w.row, col=p.col + w.col) for p in particles]
+    return total, found
+
+
+def _in_windows(scene: Scene, scale: Scale, sign: int, halo: int) -> Iterator[Particle]:
+    """Go through a large scene window by window; a particle belongs to the window that holds its centre."""
+    height, width = (-(-length // scale.factor) for length in scene.image.shape)
+    for row in range(0, height, WINDOW):
+        for col in range(0, width, WINDOW):
+            rows = slice(max(0, row - halo), min(row + WINDOW + halo, height))
+            cols = slice(max(0, col - halo), min(col + WINDOW + halo, width))
+            for particle in _choose([_window(scene, scale.factor, rows, cols)], scale, sign)[1]:
+                centre_row = particle.row + particle.mask.shape[0] // 2
+                centre_col = particle.col + particle.mask.shape[1] // 2
+                if row <= centre_row < row + WINDOW and col <= centre_col < col + WINDOW:
+                    yield particle
+
+
+def _bulk(particles: list[Particle], values: list[float]) -> float:
+    """Median weighted by area and score: the value of what most of the particles' area is made of."""
+    order = np.argsort(values, kind="stable")
+    weight = np.cumsum([particles[i].area * particles[i].score for i in order])
+    return values[order[np.searchsorted(weight, weight[-1] / 2)]]
+
+
+def _among_their_like(particles: list[Particle], by_size: bool) -> list[Particle]:
+    """Leave out what is far fainter than the bulk, and (unless a least size was given) what is far smaller."""
+    if not particles:
+        return []
+    edge = MIN_RELATIVE_EDGE * _bulk(particles, [p.edge for p in particles])
+    area = MIN_RELATIVE_DIAMETER**2 * _bulk(particles, [p.area for p in particles]) if by_size else 0
+    return [p for p in particles if p.edge >= edge and p.area >= area]
+
+
+def _paint(image: np.ndarray, particles: list[Particle], factor: int) -> np.ndarray:
+    """Label map at the image's own resolution."""
+    labels = np.zeros(image.shape, np.int32)
+    number = 0
+    for particle in sorted(particles, key=lambda p: -p.score):
+        mask = _enlarge(particle.mask, factor)
+        row, col = particle.row * factor, particle.col * factor
+        place = np.s_[row : row + mask.shape[0], col : col + mask.shape[1]]
+        there = labels[place]
+        mask = mask[: there.shape[0], : there.shape[1]]
+        if image.dtype.kind == "f":
+            mask = mask & np.isfinite(image[place])
+        free = mask & (there == 0)
+        # Two windows may both have found what lies on their seam.
+        if free.sum() > mask.sum() / 2:
+            number += 1
+            there[free] = number
+    return labels
+
+
+def _enlarge(mask: np.ndarray, factor: int) -> np.ndarray:
+    """Magnify a mask with a smooth outline."""
+    if factor == 1:
+        return mask
+    grey = ndimage.zoom(np.pad(mask, 1).astype(np.float32), factor, order=1, mode="grid-constant", grid_mode=True)
+    return grey[factor:-factor, factor:-factor] > 0.5

@@ -1,0 +1,114 @@
+"""What is on a picture but not specimen: the microscope's info banner, scale bars, label plates and letters.
+
+All of it is drawn, not recorded: perfectly flat, in the picture's brightest or darkest grey, with sharp edges.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+__all__ = ["banner_height", "drawn_over"]
+
+FLAT = 0.06  # of the grey range, by which drawn things differ from black or white (JPEG leaves them uneven)
+
+
+def banner_height(image: np.ndarray) -> int:
+    """Number of rows that an info banner takes at the lower edge; 0 without one.
+
+    A banner has one colour behind its text and ends at a straight line across the whole width, in the lower quarter.
+
+    Parameters
+    ----------
+    image : ndarray of float, shape (H, W)
+        Grey values in 0..1; the columns may be a sample of all.
+    """
+    height = image.shape[0]
+    strip = image[height - height // 4 :]
+    if len(strip) < 8:
+        return 0
+    found = 0
+    for colour in (0.0, 1.0, float(np.median(strip[-max(3, height // 100) :]))):
+        alike = (np.abs(strip - colour) <= FLAT / 2).mean(axis=1)
+        other = np.flatnonzero(ndimage.uniform_filter1d(alike, 3)[:-2] <= 0.35)
+        if len(other) == 0:  # the colour goes on above: a background, not a banner
+            continue
+        top = int(other[-1]) + 1
+        for row in range(max(1, top - 3), min(len(strip) - 8, top + 4)):
+            if alike[max(0, row - 3) : row].mean() < 0.35 and alike[row : row + 2].mean() > 0.9:
+                found = max(found, len(strip) - row)
+    return found
+
+
+def drawn_over(image: np.ndarray) -> np.ndarray:
+    """Scale bars, label plates and letters.
+
+    Parameters
+    ----------
+    image : ndarray of float, shape (H, W)
+        Grey values in 0..1, without a banner.
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W)
+        True where something is drawn. Rectangles are recognised anywhere, letters beside a scale bar or in a corner.
+    """
+    brightest, darkest = ndimage.maximum_filter(image, 3), ndimage.minimum_filter(image, 3)
+    drawn = np.zeros(image.shape, bool)
+    for flat in (darkest >= 1 - FLAT, brightest <= FLAT):
+        labels, _ = ndimage.label(ndimage.binary_dilation(flat, np.ones((3, 3), bool)))
+        bars: list[tuple[slice, ...]] = []
+        others: list[tuple[tuple[slice, ...], np.ndarray]] = []
+        for i, box in enumerate(ndimage.find_objects(labels), 1):
+            height, width = box[0].stop - box[0].start, box[1].stop - box[1].start
+            if height * width > 0.3 * image.size or max(height, width) < 5:
+                continue
+            shape = labels[box] == i
+            filled = ndimage.binary_fill_holes(shape)
+            if filled.mean() > 0.9 and max(height, width) >= 12:
+                drawn[box] |= filled
+                if width >= 3 * height:
+                    bars.append(box)
+            else:
+                others.append((box, filled))
+                if _in_a_corner(box, image.shape) and _is_sharp(image, box, shape):
+                    drawn[box] |= filled
+        for box, filled in others:
+            if any(_is_beside(box, bar, image.shape[0]) for bar in bars):
+                drawn[box] |= filled
+    return drawn
+
+
+def _in_a_corner(box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
+    """Where panels of a figure have their letter."""
+    rows, cols = box
+    letter_high = 0.02 * shape[0] < rows.stop - rows.start < 0.15 * shape[0]
+    at_side = cols.stop <= 0.25 * shape[1] or cols.start >= 0.75 * shape[1]
+    return letter_high and at_side and (rows.stop <= 0.18 * shape[0] or rows.start >= 0.82 * shape[0])
+
+
+def _is_beside(box: tuple[slice, ...], bar: tuple[slice, ...], image_height: int) -> bool:
+    """Where a scale bar has its text."""
+    length, reach = bar[1].stop - bar[1].start, 0.14 * image_height
+    return bool(
+        box[0].start >= bar[0].start - reach
+        and box[0].stop <= bar[0].stop + reach
+        and box[1].start >= bar[1].start - 0.6 * length
+        and box[1].stop <= bar[1].stop + 0.6 * length
+    )
+
+
+def _is_sharp(image: np.ndarray, box: tuple[slice, ...], shape: np.ndarray) -> bool:
+    """Whether the grey is that of the surroundings two pixels away already; a particle's edge is never that sharp."""
+    margin = 5
+    near = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
+    grey = image[near]
+    inside = np.zeros(grey.shape, bool)
+    row, col = (side.start - wider.start for side, wider in zip(box, near, strict=True))
+    inside[row : row + shape.shape[0], col : col + shape.shape[1]] = shape
+    distance = ndimage.distance_transform_edt(~inside)
+    step = np.abs(grey - np.median(grey[inside]))
+    close, far = step[(distance > 1) & (distance <= 2.3)], step[(distance > 3.5) & (distance <= margin)]
+    if close.size == 0 or far.size == 0:
+        return False
+    return bool(np.median(far) > 0.2 and np.median(close) > 0.75 * np.median(far))
