@@ -25,8 +25,8 @@ NECK = 0.8
 MIN_FILLED_BY_ITSELF = 0.2
 # What an image cuts at more than this part of its border is background.
 MAX_BORDER = 0.35
-# Standard deviations by which the gradient along an outline exceeds what contours of noise show.
-SIGNIFICANCE = 5.0
+# Standard deviations by which the gradient along an outline exceeds what contours of noise show, at least.
+MIN_SIGNIFICANCE = 2.5
 # A region kept in one piece explains more than its pieces do.
 WHOLE_BONUS = 1.2
 PLUS = ndimage.generate_binary_structure(2, 1)
@@ -40,6 +40,7 @@ class Particle(NamedTuple):
     mask: np.ndarray  # bool, (h, w); its first pixel lies at (row, col)
     area: int
     edge: float  # mean gradient along the outline
+    significance: float  # of that gradient, in standard deviations of what contours of noise show
     solidity: float
     score: float
 
@@ -217,7 +218,8 @@ def _particle(
     edge = float(gradient.mean())
     # Noise has contours too: along them its Rayleigh distributed gradient is 1.6 on average (coarea formula) and varies
     # by 0.65, alike over about five pixels.
-    if edge < view.noise * (1.6 + SIGNIFICANCE * 0.65 * np.sqrt(5 / gradient.size)):
+    significance = (edge / view.noise - 1.6) / (0.65 * np.sqrt(5 / gradient.size))
+    if significance < MIN_SIGNIFICANCE:
         return None
     on_border = sum(int(mask[line].sum()) for line, at in zip(_BORDERS, sides, strict=True) if at)
     if on_border > MAX_BORDER * 2 * sum(view.smooth.shape) or view.excluded[box][mask].mean() > 0.5:
@@ -227,7 +229,7 @@ def _particle(
         return None
     free = gradient.size / (on_border + int(_outline(mask, sides).sum()))
     score = solidity**20 * min(1.0, 2 * free) * (edge - view.noise) ** 0.75
-    return Particle(box[0].start, box[1].start, mask, area, edge, solidity, score)
+    return Particle(box[0].start, box[1].start, mask, area, edge, significance, solidity, score)
 
 
 # In the order of the sides: top, bottom, left, right.

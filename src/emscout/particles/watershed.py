@@ -22,6 +22,9 @@ COARSEST_SIDE = 256  # px of the longer side at the coarsest scale, at least
 COMFORTABLE_SIDE = 14  # px, square root of a particle's area: particles at least that large need no finer scale
 MIN_AREA = 20  # px at working scale
 WINDOW = 768  # px at working scale; larger images are done in windows
+# Noise has contours as well: where particles are few, each must stand out by itself (see Particle.significance).
+FEW = 0.05  # of the area
+ALONE_SIGNIFICANCE = 5.0
 # What is kept beside the bulk of the particles:
 MIN_RELATIVE_EDGE = 0.4
 MIN_RELATIVE_DIAMETER = 0.3
@@ -99,12 +102,14 @@ def segment_watershed(
         scale = _scale(windows, factor, scene.step_of_grey, min_diameter_px, max_diameter_px)
         findings = {sign: _choose(windows, scale, sign) for sign in SIGNS[polarity]}
         sign = max(findings, key=lambda sign: findings[sign][0])
-        found = findings[sign][1]
+        seen = sum(window.smooth.size for window in windows)
+        found = _not_noise(findings[sign][1], seen)
         if found and math.sqrt(_bulk(found, [p.area for p in found])) >= COMFORTABLE_SIDE:
             break
-    if sum(window.smooth.size for window in windows) * factor**2 < scene.image.size:
+    if seen * factor**2 < scene.image.size:
         halo = max((2 * max(p.mask.shape) for p in found), default=0)
         found = list(_in_windows(scene, scale, sign, min(max(halo, 32), WINDOW // 2)))
+        found = _not_noise(found, scene.image.size / factor**2)
     labels = _paint(image, _among_their_like(found, min_diameter_px is None), factor)
     if not split:
         labels = measure.label(labels > 0, connectivity=2).astype(np.int32)
@@ -220,6 +225,13 @@ def _in_windows(scene: Scene, scale: Scale, sign: int, halo: int) -> Iterator[Pa
                 centre_col = particle.col + particle.mask.shape[1] // 2
                 if row <= centre_row < row + WINDOW and col <= centre_col < col + WINDOW:
                     yield particle
+
+
+def _not_noise(particles: list[Particle], area: float) -> list[Particle]:
+    """Leave out what may be noise, unless there is so much of it that it cannot be."""
+    if sum(p.area for p in particles) > FEW * area:
+        return particles
+    return [p for p in particles if p.significance > ALONE_SIGNIFICANCE]
 
 
 def _bulk(particles: list[Particle], values: list[float]) -> float:
