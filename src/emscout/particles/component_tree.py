@@ -29,7 +29,7 @@ MAX_BORDER = 0.35
 MIN_SIGNIFICANCE = 2.5
 # A region kept in one piece explains more than its pieces do.
 WHOLE_BONUS = 1.2
-PLUS = ndimage.generate_binary_structure(2, 1)
+NO_SIDE_FREE = (True, True, True, True)  # all sides of a window are its border
 
 
 class Particle(NamedTuple):
@@ -64,6 +64,7 @@ class Tree(NamedTuple):
     parent: np.ndarray  # -1 for a root
     area: np.ndarray
     edge: np.ndarray  # mean gradient along the outline
+    significance: np.ndarray  # of that gradient
     seed: np.ndarray  # flat index of one of its pixels
     box: list[tuple[slice, ...]]
 
@@ -83,6 +84,15 @@ def noise_gradient(gradient: np.ndarray) -> float:
     return float(np.percentile(uneven, 20)) / 0.668 if uneven.size else 1e-6
 
 
+def _significance(edge: Any, length: Any, noise: float) -> Any:
+    """By how many standard deviations a mean gradient along an outline exceeds that along contours of noise.
+
+    Along those the gradient, Rayleigh distributed, is 1.6 on average (coarea formula); it varies by 0.65 and is alike
+    over about five pixels.
+    """
+    return (edge / noise - 1.6) / (0.65 * np.sqrt(5 / np.maximum(length, 1)))
+
+
 def choose_particles(view: View) -> tuple[float, list[Particle]]:
     """Find the bright particles of one window.
 
@@ -96,7 +106,9 @@ def choose_particles(view: View) -> tuple[float, list[Particle]]:
     n = len(tree.level)
     below = np.zeros(n + 1)  # the last entry gathers the roots, whose parent is -1
     chosen: list[list[Particle]] = [[] for _ in range(n)]
-    worth_a_look = _is_edge_maximum(tree) & (tree.edge > view.noise)
+    # What is too small to be several particles must have a significant edge itself.
+    divisible = (tree.area >= 4 * view.min_area) & (tree.edge > view.noise)
+    worth_a_look = _is_edge_maximum(tree) & (divisible | (tree.significance >= MIN_SIGNIFICANCE))
     for node in range(n - 1, -1, -1):
         value = below[node]
         if worth_a_look[node]:
@@ -117,7 +129,7 @@ def choose_particles(view: View) -> tuple[float, list[Particle]]:
 
 def component_tree(view: View) -> Tree:
     """Connected regions above each level, small ones left out."""
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in ("level", "parent", "area", "edge", "seed")}
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in Tree._fields[:-1]}
     boxes: list[tuple[slice, ...]] = []
     before, first = (
         np.zeros(view.smooth.size, np.int32),
@@ -133,19 +145,19 @@ def component_tree(view: View) -> Tree:
             break
         labels = np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]
         n = int(keep.sum())
-        outline = (labels > 0) & ~ndimage.binary_erosion(mask, PLUS, border_value=1)
+        outline = _outline(mask, NO_SIDE_FREE)
         on_outline = labels[outline]
         length = np.bincount(on_outline, minlength=n + 1)[1:]
         edge = np.bincount(on_outline, view.gradient[outline], minlength=n + 1)[1:] / np.maximum(length, 1)
         flat = labels.ravel()
-        inside = np.flatnonzero(flat)[::-1]
         seed = np.zeros(n + 1, np.int64)
-        seed[flat[inside]] = inside
+        seed[flat] = np.arange(flat.size)
         number = before[seed[1:]]
         columns["level"].append(np.full(n, i))
         columns["parent"].append(np.where(number > 0, first + number - 1, -1))
         columns["area"].append(area[keep])
         columns["edge"].append(edge)
+        columns["significance"].append(_significance(edge, length, view.noise))
         columns["seed"].append(seed[1:])
         first = len(boxes)
         boxes += ndimage.find_objects(labels)
@@ -216,9 +228,7 @@ def _particle(
     if not view.min_area <= area <= view.max_area or gradient.size == 0:
         return None
     edge = float(gradient.mean())
-    # Noise has contours too: along them its Rayleigh distributed gradient is 1.6 on average (coarea formula) and varies
-    # by 0.65, alike over about five pixels.
-    significance = (edge / view.noise - 1.6) / (0.65 * np.sqrt(5 / gradient.size))
+    significance = float(_significance(edge, gradient.size, view.noise))
     if significance < MIN_SIGNIFICANCE:
         return None
     on_border = sum(int(mask[line].sum()) for line, at in zip(_BORDERS, sides, strict=True) if at)

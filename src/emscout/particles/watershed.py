@@ -19,9 +19,14 @@ __all__ = ["segment_watershed"]
 SIGNS = {"auto": (1, -1), "bright": (1,), "dark": (-1,)}
 N_LEVELS = 40
 COARSEST_SIDE = 256  # px of the longer side at the coarsest scale, at least
-COMFORTABLE_SIDE = 14  # px, square root of a particle's area: particles at least that large need no finer scale
+# A finer scale is looked at until it explains clearly less than the best so far; the coarsest that is nearly as good as
+# the best is used. At half the image's resolution it is enough to find particles of a comfortable size.
+WORSE = 0.75
+GOOD_ENOUGH = 0.6
+COMFORTABLE_SIDE = 14  # px at working scale, square root of a particle's area
 MIN_AREA = 20  # px at working scale
 WINDOW = 768  # px at working scale; larger images are done in windows
+SAMPLE = 256  # px at working scale; side of the four windows that stand for a larger image
 # Noise has contours as well: where particles are few, each must stand out by itself (see Particle.significance).
 FEW = 0.05  # of the area
 ALONE_SIGNIFICANCE = 5.0
@@ -62,6 +67,17 @@ class Scale(NamedTuple):
     max_area: float
 
 
+class Look(NamedTuple):
+    """What is seen of a scene at one scale."""
+
+    scale: Scale
+    sign: int  # +1 for bright particles, -1 for dark ones
+    value: float  # how well they explain the image, comparable between scales
+    found: list[Particle]
+    bulk_side: float  # px at working scale, square root of the area of the bulk of them
+    whole: bool  # or a sample
+
+
 def segment_watershed(
     image: np.ndarray,
     *,
@@ -97,23 +113,23 @@ def segment_watershed(
         When the image is constant or holds no finite value.
     """
     scene = _scene(image.astype(np.uint8) if image.dtype == bool else image)
+    looks = []
     for factor in _factors(scene.image.shape, min_diameter_px):
-        windows = _sample(scene, factor)
-        scale = _scale(windows, factor, scene.step_of_grey, min_diameter_px, max_diameter_px)
-        findings = {sign: _choose(windows, scale, sign) for sign in SIGNS[polarity]}
-        sign = max(findings, key=lambda sign: findings[sign][0])
-        seen = sum(window.smooth.size for window in windows)
-        found = _not_noise(findings[sign][1], seen)
-        if found and math.sqrt(_bulk(found, [p.area for p in found])) >= COMFORTABLE_SIDE:
+        look = _look(scene, factor, SIGNS[polarity], min_diameter_px, max_diameter_px)
+        looks.append(look)
+        best = max(look.value for look in looks)
+        if look.value < WORSE * best or (factor <= 2 and look.bulk_side >= COMFORTABLE_SIDE):
             break
-    if seen * factor**2 < scene.image.size:
+    look = next(look for look in looks if look.value >= GOOD_ENOUGH * best)
+    found = look.found
+    if not look.whole:
         halo = max((2 * max(p.mask.shape) for p in found), default=0)
-        found = list(_in_windows(scene, scale, sign, min(max(halo, 32), WINDOW // 2)))
-        found = _not_noise(found, scene.image.size / factor**2)
-    labels = _paint(image, _among_their_like(found, min_diameter_px is None), factor)
+        found = list(_in_windows(scene, look.scale, look.sign, min(max(halo, 32), WINDOW // 2)))
+        found = _not_noise(found, scene.image.size / look.scale.factor**2)
+    labels = _paint(image, _among_their_like(found, min_diameter_px is None), look.scale.factor)
     if not split:
         labels = measure.label(labels > 0, connectivity=2).astype(np.int32)
-    return labels, "bright" if sign > 0 else "dark"
+    return labels, "bright" if look.sign > 0 else "dark"
 
 
 def _scene(image: np.ndarray) -> Scene:
@@ -147,6 +163,23 @@ def _factors(shape: tuple[int, ...], min_diameter_px: float | None) -> list[int]
     return [2**power for power in range(max(coarsest, 1).bit_length() - 1, -1, -1)]
 
 
+def _look(
+    scene: Scene, factor: int, signs: tuple[int, ...], min_diameter_px: float | None, max_diameter_px: float | None
+) -> Look:
+    """Find particles at one scale, in the whole image or a sample of it, in the polarity that explains it better."""
+    windows = _sample(scene, factor)
+    scale = _scale(windows, factor, scene.step_of_grey, min_diameter_px, max_diameter_px)
+    findings = {sign: _choose(windows, scale, sign) for sign in signs}
+    sign = max(findings, key=lambda sign: findings[sign][0])
+    seen = sum(window.smooth.size for window in windows)
+    found = _not_noise(findings[sign][1], seen)
+    side = math.sqrt(_bulk(found, [p.area for p in found])) if found else 0.0
+    # Per pixel of the image; the gradient stays per working pixel (Lindeberg's normalised derivative), so that a sharp
+    # edge counts the same at every scale.
+    value = sum(p.area**0.7 * p.score for p in found) * factor**1.4 / (seen * factor**2)
+    return Look(scale, sign, value, found, side, len(windows) == 1)
+
+
 def _window(scene: Scene, factor: int, rows: slice, cols: slice) -> Window:
     """Cut out a part, given in working pixels, and average it down to working scale."""
     part = scene.image[rows.start * factor : rows.stop * factor, cols.start * factor : cols.stop * factor]
@@ -173,9 +206,9 @@ def _sample(scene: Scene, factor: int) -> list[Window]:
     windows = []
     for part_down in (1, 3):
         for part_across in (1, 3):
-            row = max(0, height * part_down // 4 - WINDOW // 4)
-            col = max(0, width * part_across // 4 - WINDOW // 4)
-            rows, cols = slice(row, min(row + WINDOW // 2, height)), slice(col, min(col + WINDOW // 2, width))
+            row = max(0, height * part_down // 4 - SAMPLE // 2)
+            col = max(0, width * part_across // 4 - SAMPLE // 2)
+            rows, cols = slice(row, min(row + SAMPLE, height)), slice(col, min(col + SAMPLE, width))
             windows.append(_window(scene, factor, rows, cols))
     return windows
 
