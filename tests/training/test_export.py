@@ -1,0 +1,100 @@
+"""The network of torch and the file that is shipped are one and the same function."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+
+from emscout.models import load_model  # noqa: E402
+from emscout.particles.bayesian import draw_masks  # noqa: E402
+from emscout.particles.instances import FEATURES, Settings  # noqa: E402
+from emscout.training.export import SampledNetwork, describe, export_network, write_card  # noqa: E402
+from emscout.training.network import ParticleNetwork  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A network with weights that matter everywhere, its file's path, and the file's SHA-256."""
+    torch.manual_seed(3)
+    network = ParticleNetwork()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2.0)
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    network.eval()
+    path = tmp_path_factory.mktemp("export") / "random.onnx"
+    description = describe(
+        "random",
+        Settings(),
+        {"weights": dict.fromkeys(FEATURES, 0.0), "intercept": 0.0},
+        {"Training data": "None: its weights are random."},
+    )
+    return network, path, export_network(network, path, description), description
+
+
+@pytest.fixture(scope="module")
+def scene():
+    image = np.random.default_rng(0).random((64, 96), np.float32)
+    return image, draw_masks(6, [64, 32], 0.2, seed=5)
+
+
+def test_torch_and_onnx_agree_sample_by_sample(exported, scene):
+    network, path, *_ = exported
+    image, masks = scene
+    model = load_model(path)
+    with torch.no_grad():
+        for sample in range(6):
+            one = tuple(mask[sample : sample + 1] for mask in masks)
+            maps = model.run(image, one)
+            truth = network(torch.from_numpy(image)[None, None], *map(torch.from_numpy, one))[0]
+            truth[3] = torch.sigmoid(truth[3])
+            # Half-precision weights: a few thousandths of the values' range.
+            scale = truth.abs().amax((1, 2), keepdim=True).numpy()
+            np.testing.assert_allclose(maps[:4] / scale, truth.numpy() / scale, atol=0.01)
+            assert np.abs(maps[4]).max() < 1e-5
+
+
+def test_the_file_is_exactly_the_rounded_network(exported, scene):
+    network, path, *_ = exported
+    image, masks = scene
+    with torch.no_grad():
+        truth = SampledNetwork(network)(torch.from_numpy(image)[None, None], *map(torch.from_numpy, masks))[0]
+    np.testing.assert_allclose(load_model(path).run(image, masks), truth.numpy(), rtol=1e-3, atol=1e-4)
+
+
+def test_samples_are_averaged_and_their_information_is_mutual(exported, scene):
+    _, path, *_ = exported
+    image, masks = scene
+    model = load_model(path)
+    each = np.stack([model.run(image, (a[None], b[None])) for a, b in zip(*masks, strict=True)])
+    together = model.run(image, masks)
+    np.testing.assert_allclose(together[:4], each[:, :4].mean(0), rtol=1e-3, atol=1e-4)
+
+    def entropy(p):
+        p = np.clip(p.astype(float), 1e-12, 1 - 1e-12)
+        return -p * np.log(p) - (1 - p) * np.log(1 - p)
+
+    mutual = entropy(each[:, 3].mean(0)) - entropy(each[:, 3]).mean(0)
+    np.testing.assert_allclose(together[4], mutual, atol=1e-4)
+    assert together[4].max() > 0.01
+
+
+def test_the_file_is_small_and_carries_its_description(exported):
+    _, path, sha256, description = exported
+    assert path.stat().st_size <= 20e6
+    assert load_model(path).description == description
+    assert load_model(path).sha256 == sha256
+
+
+def test_the_card_names_the_file_and_what_it_was_trained_on(exported, tmp_path):
+    *_, sha256, description = exported
+    write_card(tmp_path / "card.md", description, 123, sha256)
+    text = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert sha256 in text
+    assert "its weights are random" in text
