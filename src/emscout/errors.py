@@ -12,6 +12,7 @@ traceback.
     │   ├── NonSquarePixelsError   rows and columns have different pixel sizes
     │   └── NotOneImageError       the file is a stack where one image is needed
     ├── CalibrationError      a pixel size is given but makes no sense
+    ├── ModelError            a model file is missing, damaged or foreign
     ├── NothingToFindError    the image holds nothing to segment (constant, all NaN)
     └── OutputError           results cannot be written where asked
 """
@@ -19,6 +20,7 @@ traceback.
 __all__ = [
     "CalibrationError",
     "EmscoutError",
+    "ModelError",
     "NonSquarePixelsError",
     "NotOneImageError",
     "NothingToFindError",
@@ -50,6 +52,10 @@ class NotOneImageError(ReadError):
 
 class CalibrationError(EmscoutError):
     """A pixel size that is not a finite positive length."""
+
+
+class ModelError(EmscoutError):
+    """A model that is not there, is damaged, or is not one of emscout's."""
 
 
 class NothingToFindError(EmscoutError):

@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from emscout.cli.analyze import analyze
+from emscout.cli.evaluate import app as evaluate
 from emscout.cli.info import info
+from emscout.cli.train import app as train
 from emscout.errors import EmscoutError, UsageError
 
 __all__ = ["main"]
@@ -27,6 +29,8 @@ app = typer.Typer(
 )
 app.command()(info)
 app.command()(analyze)
+app.add_typer(evaluate, name="evaluate")
+app.add_typer(train, name="train")
 
 
 def _print_version(asked: bool) -> None:

@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from emscout.cli.options import takes_options
 from emscout.particles.analyze import AnalyzeOptions
 from emscout.particles.analyze import analyze as analyze_images
+from emscout.units import spell_length
 
 __all__ = ["analyze"]
 
@@ -96,12 +97,13 @@ def _table(images: pd.DataFrame) -> Table:
             table.add_row(escape(row["image"]), "[red]failed[/]", "", "", "")
             continue
         unit = "px" if pd.isna(row["nm_per_px"]) else "nm"
+        spell = spell_length if unit == "nm" else "{:.3g} px".format
         d10, d50, d90 = (row[f"{name}_{unit}"] for name in ("d10", "d50", "d90"))
         table.add_row(
             escape(row["image"]),
             str(int(row["count"])),
             str(int(row["count_border"])),
-            "" if pd.isna(d50) else f"{d50:.3g} {unit} ({d10:.3g} – {d90:.3g})",
-            "[yellow]uncalibrated[/]" if unit == "px" else f"{row['nm_per_px']:.4g} nm",
+            "" if pd.isna(d50) else f"{spell(d50)} ({spell(d10)} – {spell(d90)})",
+            "[yellow]uncalibrated[/]" if unit == "px" else spell_length(row["nm_per_px"], digits=4),
         )
     return table

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from emscout.units import spell_length
+
 __all__ = ["info"]
 
 
@@ -33,17 +35,20 @@ def info(
         screen.print(_table(rows))
         for row in rows:
             if row["error"]:
-                screen.print(f"[red]unreadable:[/] {escape(row['error'])}", soft_wrap=True)
+                screen.print(f"[red]problem:[/] {escape(row['error'])}", soft_wrap=True)
     if any(row["error"] for row in rows):
         raise typer.Exit(1)
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(Column("file", overflow="fold"), "frames", "height × width", "type", "pixel size", "from")
+    table = Table(
+        Column("file", overflow="fold", min_width=24), "frames", "height × width", "type", "pixel size", "from"
+    )
     for row in rows:
         name = escape(Path(row["path"]).name)
         if row["error"]:
-            table.add_row(name, "", "", "", "[red]unreadable[/]", "")
+            size = "" if row["height_px"] is None else f"{row['height_px']} × {row['width_px']} px"
+            table.add_row(name, str(row["frames"] or ""), size, row["dtype"], "[red]see below[/]", "")
             continue
         nm_per_px = row["nm_per_px"]
         table.add_row(
@@ -51,7 +56,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
             str(row["frames"]),
             f"{row['height_px']} × {row['width_px']} px",
             row["dtype"],
-            "[yellow]uncalibrated[/]" if nm_per_px is None else f"{nm_per_px:.4g} nm/px",
+            "[yellow]uncalibrated[/]" if nm_per_px is None else spell_length(nm_per_px, digits=4),
             row["calibration_source"] or "",
         )
     return table

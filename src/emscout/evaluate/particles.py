@@ -15,11 +15,15 @@ import pandas as pd
 from scipy import sparse
 
 __all__ = [
+    "Pairs",
     "evaluate",
+    "find_matched",
     "histogram_distance",
     "iou_pairs",
+    "keep_predicted",
     "rms_difference",
     "score_matched",
+    "score_pairs",
     "score_paper",
     "summarize",
 ]
@@ -80,6 +84,20 @@ def iou_pairs(true_labels: np.ndarray, labels: np.ndarray) -> Pairs:
         len(true_names) - true_offset,
         len(names) - offset,
     )
+
+
+def keep_predicted(pairs: Pairs, keep: np.ndarray) -> Pairs:
+    """The same image with only those predicted particles for which ``keep`` (bool, (n_predicted,)) is true."""
+    kept = keep[pairs.predicted]
+    number = np.cumsum(keep) - 1
+    return Pairs(
+        pairs.true[kept], number[pairs.predicted[kept]], pairs.iou[kept], pairs.n_true, int(np.count_nonzero(keep))
+    )
+
+
+def find_matched(pairs: Pairs) -> np.ndarray:
+    """Whether each predicted particle meets a true one at IoU > 0.5: bool (n_predicted,)."""
+    return np.isin(np.arange(pairs.n_predicted), pairs.predicted[pairs.iou > 0.5])
 
 
 def score_paper(true_labels: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -192,12 +210,27 @@ def evaluate(images: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> pd.DataFra
     Returns
     -------
     DataFrame
+        One row an image: see `score_pairs`.
+    """
+    return score_pairs((name, iou_pairs(true_labels, labels)) for name, true_labels, labels in images)
+
+
+def score_pairs(images: Iterable[tuple[str, Pairs]]) -> pd.DataFrame:
+    """Score many images both ways.
+
+    Parameters
+    ----------
+    images : iterable of (str, Pairs)
+        Name and overlaps of each image.
+
+    Returns
+    -------
+    DataFrame
         One row an image: ``image``, the paper's scores with the prefix ``paper_``, those of `score_matched`, and the
         counts (``tp_50`` … ``tp_95``, ``iou_sum_50``) that `summarize` pools.
     """
     names, paper, counts = [], [], []
-    for name, true_labels, labels in images:
-        pairs = iou_pairs(true_labels, labels)
+    for name, pairs in images:
         names.append(name)
         paper.append({f"paper_{key}": value for key, value in _score_paper(pairs).items()})
         counts.append(_counts(pairs))

@@ -1,0 +1,217 @@
+"""How right the particles are: a folder of labelled images segmented and scored, doubts and all.
+
+The scores are those of `emscout.evaluate.particles`; precision never stands without recall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from emscout.errors import NothingToFindError, OutputError
+from emscout.evaluate.calibration import expected_calibration_error, reliability
+from emscout.evaluate.particles import (
+    MIN_TRUE_PARTICLES,
+    Pairs,
+    find_matched,
+    histogram_distance,
+    iou_pairs,
+    keep_predicted,
+    rms_difference,
+    score_pairs,
+    summarize,
+)
+from emscout.io import read
+from emscout.io.labels import LabelledImage
+from emscout.micrograph import Micrograph, Segmentation
+from emscout.particles.bayesian import default_max_uncertainty, mean_uncertainty
+from emscout.particles.distributions import radial_distribution
+from emscout.particles.measure import measure_particles
+from emscout.particles.segment import WATERSHED, segment_particles
+from emscout.report.sweep import plot_sweep
+
+__all__ = ["evaluate_particles", "save_evaluation"]
+
+SWEEP_NATS = (0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2)
+"""Thresholds of the mean uncertainty that the sweep tries."""
+
+_SWEPT = ("paper_ap", "paper_ap50", "paper_ap75", "paper_mean_iou", "precision_50", "recall_50", "f1_50")
+_DISTRIBUTIONS = ("area_distance", "aspect_ratio_distance", "rdf_rms")
+
+Progress = Callable[[int, int, str], None]
+
+
+class Judged(NamedTuple):
+    """One image: how its particles meet the true ones, how doubtful each is, and, with enough of them, their sizes."""
+
+    name: str
+    pairs: Pairs
+    uncertainty: np.ndarray
+    probability: np.ndarray
+    true_table: pd.DataFrame | None
+    table: pd.DataFrame | None
+    shape: tuple[int, ...]
+
+
+def evaluate_particles(
+    images: Sequence[LabelledImage],
+    *,
+    model: str | Path,
+    samples: int = 30,
+    seed: int = 0,
+    max_uncertainty: float | None = None,
+    progress: Progress | None = None,
+) -> dict[str, pd.DataFrame]:
+    """Segment labelled images and score what is found.
+
+    Parameters
+    ----------
+    images : sequence of LabelledImage
+    model, samples, seed
+        As for `emscout.particles.segment.segment_particles`.
+    max_uncertainty : float or None
+        The filter's threshold in nats; by default the one that the model brings along.
+    progress : callable or None
+        Called as ``progress(images done, images in all, name)``.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``scores``: rows ``particles`` (``all``, or ``filtered`` by their uncertainty) times ``over`` (``mean`` of the
+        images, ``pooled``), with the columns of `emscout.evaluate.summarize`, the mean distances of the distributions
+        over the images with at least 30 true particles (``area_distance``, ``aspect_ratio_distance``, ``rdf_rms``) and
+        ``max_uncertainty_nats``. ``images``: the same for each image. ``sweep``: mean scores by threshold of the
+        uncertainty. ``calibration``: probability against frequency, in ten bins of equal count, and ``ece``. A method
+        that knows no uncertainty has neither filter, sweep nor calibration: those tables are empty.
+
+    Raises
+    ------
+    ReadError
+        When an image or its labels cannot be read.
+    ModelError
+        When the model cannot be loaded.
+    """
+    report = progress or (lambda done, total, name: None)
+    judged = []
+    for done, image in enumerate(images):
+        report(done, len(images), image.name)
+        judged.append(_judge(image, model, samples, seed))
+    report(len(images), len(images), "scores")
+    uncertain = str(model) != WATERSHED
+    if uncertain and max_uncertainty is None:
+        max_uncertainty = default_max_uncertainty(model)
+    per_image, scores = [], []
+    for particles, limit in (("all", np.inf), ("filtered", max_uncertainty))[: 1 + uncertain]:
+        table = _score(judged, np.inf if limit is None else limit)
+        summary = summarize(table.drop(columns=list(_DISTRIBUTIONS))).rename_axis("over").reset_index()
+        for name in _DISTRIBUTIONS:
+            summary[name] = np.where(summary["over"] == "mean", table[name].mean(), np.nan)
+        summary.insert(0, "particles", particles)
+        summary["max_uncertainty_nats"] = np.nan if particles == "all" else limit
+        table.insert(1, "particles", particles)
+        per_image.append(table)
+        scores.append(summary)
+    return {
+        "scores": pd.concat(scores, ignore_index=True),
+        "images": pd.concat(per_image, ignore_index=True),
+        "sweep": _sweep(judged) if uncertain else pd.DataFrame(columns=["max_uncertainty_nats", *_SWEPT]),
+        "calibration": _calibration(judged if uncertain else []),
+    }
+
+
+def save_evaluation(tables: dict[str, pd.DataFrame], out: Path) -> None:
+    """Write each table as CSV and the sweep as ``sweep.png``.
+
+    Raises
+    ------
+    OutputError
+        When ``out`` cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            if len(table):
+                table.to_csv(out / f"{name}.csv", index=False, float_format="%.6g")
+        if len(tables["sweep"]):
+            plot_sweep(tables["sweep"], out / "sweep.png")
+    except OSError as error:
+        raise OutputError(f"'{out}' cannot be written ({error.strerror}): choose another folder.") from error
+
+
+def _judge(image: LabelledImage, model: str | Path, samples: int, seed: int) -> Judged:
+    micrograph = read(image.path, resample=False)
+    truth = image.draw(micrograph.image.shape)
+    try:
+        found = segment_particles(micrograph, model=model, samples=samples, seed=seed)
+    except NothingToFindError:
+        found = Segmentation(np.zeros_like(truth), score=np.empty(0))
+    pairs = iou_pairs(truth, found.labels)
+    probability = np.full(pairs.n_predicted, np.nan) if found.score is None else found.score
+    plain = Micrograph(micrograph.image)  # sizes are compared in pixels
+    enough = pairs.n_true >= MIN_TRUE_PARTICLES
+    return Judged(
+        image.name,
+        pairs,
+        mean_uncertainty(found),
+        probability,
+        measure_particles(Segmentation(truth), plain) if enough else None,
+        measure_particles(Segmentation(found.labels), plain) if enough else None,
+        truth.shape,
+    )
+
+
+def _score(judged: Sequence[Judged], limit: float) -> pd.DataFrame:
+    """A row an image, of its particles of at most this uncertainty; all of them where it is infinite."""
+    keeps = [~(image.uncertainty > limit) for image in judged]
+    table = score_pairs(
+        (image.name, keep_predicted(image.pairs, keep)) for image, keep in zip(judged, keeps, strict=True)
+    )
+    distances = [_compare_distributions(image, keep) for image, keep in zip(judged, keeps, strict=True)]
+    table[list(_DISTRIBUTIONS)] = np.array(distances, float).reshape(-1, len(_DISTRIBUTIONS))
+    return table
+
+
+def _compare_distributions(image: Judged, keep: np.ndarray) -> tuple[float, float, float]:
+    if image.true_table is None or image.table is None:
+        return (np.nan,) * 3
+    true_table, table = image.true_table, image.table[keep]
+    area, aspect = (
+        histogram_distance(true_table[name].to_numpy(), table[name].to_numpy()) for name in ("area_px2", "aspect_ratio")
+    )
+    true_g, dr_px = _radial(true_table, image.shape)
+    if not len(true_g):
+        return area, aspect, np.nan
+    r_max_px = true_g["r_px"].iloc[-1] + dr_px / 2
+    g, _ = _radial(table, image.shape, dr_px, r_max_px)
+    values = g["g"].to_numpy() if len(g) else np.zeros(len(true_g))
+    return area, aspect, rms_difference(true_g["g"].to_numpy(), values)
+
+
+def _radial(
+    table: pd.DataFrame, shape: tuple[int, ...], dr_px: float | None = None, r_max_px: float | None = None
+) -> tuple[pd.DataFrame, float]:
+    """g(r) of a table's particles, and the width of its bins: of their own size where none is given."""
+    if dr_px is None:
+        dr_px = float(np.sqrt(table["area_px2"].mean()) / 4)
+    centroids = table[["row_px", "col_px"]].to_numpy(float)
+    return radial_distribution(centroids, (shape[0], shape[1]), dr_px=dr_px, r_max_px=r_max_px), dr_px
+
+
+def _sweep(judged: Sequence[Judged]) -> pd.DataFrame:
+    rows = []
+    for limit in (*SWEEP_NATS, np.inf):
+        kept = ((image.name, keep_predicted(image.pairs, ~(image.uncertainty > limit))) for image in judged)
+        rows.append({"max_uncertainty_nats": limit} | summarize(score_pairs(kept)).loc["mean", list(_SWEPT)].to_dict())
+    return pd.DataFrame(rows)
+
+
+def _calibration(judged: Sequence[Judged]) -> pd.DataFrame:
+    probability = np.concatenate([np.empty(0), *(image.probability for image in judged)])
+    matched = np.concatenate([np.empty(0, bool), *(find_matched(image.pairs) for image in judged)])
+    table = reliability(probability, matched)
+    table["ece"] = expected_calibration_error(probability, matched)
+    return table

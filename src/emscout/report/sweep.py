@@ -1,0 +1,45 @@
+"""A picture of what a filter costs: scores against the uncertainty above which particles are dropped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+__all__ = ["plot_sweep"]
+
+_LINES = {
+    "precision_50": ("precision", "-"),
+    "recall_50": ("recall", "-"),
+    "f1_50": ("F1", "-"),
+    "paper_ap": ("AP (paper's protocol)", "--"),
+    "paper_ap75": ("AP75 (paper's protocol)", "--"),
+    "paper_mean_iou": ("mean IoU (paper's protocol)", "--"),
+}
+
+
+def plot_sweep(sweep: pd.DataFrame, path: Path) -> None:
+    """Save the sweep as a PNG.
+
+    Parameters
+    ----------
+    sweep : DataFrame
+        ``max_uncertainty_nats``, where infinite nothing is dropped, and the scores of each threshold.
+    path : Path
+    """
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    finite = sweep[np.isfinite(sweep["max_uncertainty_nats"])]
+    for column, (label, style) in _LINES.items():
+        axes.plot(finite["max_uncertainty_nats"], finite[column], style, label=label)
+    axes.set_xlabel("largest mean mutual information of a particle kept (nats)")
+    axes.set_ylabel("mean over images, IoU > 0.5 unless named")
+    axes.set_ylim(0, 1)
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small", loc="lower right")
+    figure.savefig(path, dpi=150)
