@@ -27,15 +27,15 @@ def banner_height(image: np.ndarray) -> int:
     strip = image[height - height // 4 :]
     if len(strip) < 8:
         return 0
-    found = 0
-    for colour in (0.0, 1.0, float(np.median(strip[-max(3, height // 100) :]))):
+    found, text = 0, max(3, height // 64)  # rows a line of text may fill, or a frame at the very edge
+    for colour in (0.0, 1.0, float(np.median(strip[-text:]))):
         alike = (np.abs(strip - colour) <= FLAT / 2).mean(axis=1)
-        other = np.flatnonzero(ndimage.uniform_filter1d(alike, 3)[:-2] <= 0.35)
+        other = np.flatnonzero(ndimage.uniform_filter1d(alike, text)[:-text] <= 0.35)
         if len(other) == 0:  # the colour goes on above: a background, not a banner
             continue
         top = int(other[-1]) + 1
-        for row in range(max(1, top - 3), min(len(strip) - 8, top + 4)):
-            if alike[max(0, row - 3) : row].mean() < 0.35 and alike[row : row + 2].mean() > 0.9:
+        for row in range(max(1, top - text), min(len(strip) - 8, top + text + 1)):
+            if alike[max(0, row - 3) : row].mean() < 0.35 and alike[row : row + 2].mean() > 0.7:
                 found = max(found, len(strip) - row)
     return found
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage, spatial
 from skimage import segmentation
 
-__all__ = ["Particle", "View", "choose_particles", "gradient_magnitude", "noise_gradient"]
+__all__ = ["Particle", "View", "choose_particles", "noise_gradient", "outline_gradient"]
 
 MIN_SOLIDITY = 0.85
 NO_NEED_TO_SPLIT = 0.93  # solidity
@@ -49,7 +49,7 @@ class View(NamedTuple):
     """A window of an image and what counts as a particle in it."""
 
     smooth: np.ndarray  # float32, (H, W): without the finest noise, particles bright
-    gradient: np.ndarray  # float32, (H, W)
+    gradient: np.ndarray  # float32, (H, W): outline_gradient
     levels: np.ndarray  # grey levels to look at, rising
     noise: float  # of the gradient
     excluded: np.ndarray  # bool, (H, W): what is not specimen
@@ -69,9 +69,16 @@ class Tree(NamedTuple):
     box: list[tuple[slice, ...]]
 
 
-def gradient_magnitude(smooth: np.ndarray) -> np.ndarray:
-    """Sobel gradient, per pixel."""
-    return np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) / 8
+def outline_gradient(smooth: np.ndarray) -> np.ndarray:
+    """Gradient per pixel, taken half a pixel downhill: there runs the outline of a region that ends with the pixel.
+
+    Taken at the pixel itself, outlines would be steepest half a pixel too far out.
+    """
+    down, across = ndimage.sobel(smooth, 0) / 8, ndimage.sobel(smooth, 1) / 8
+    magnitude = np.hypot(down, across)
+    half = 0.5 / np.maximum(magnitude, np.finfo(np.float32).tiny)
+    rows, cols = np.indices(smooth.shape, np.float32)
+    return ndimage.map_coordinates(magnitude, [rows - half * down, cols - half * across], order=1, mode="nearest")
 
 
 def noise_gradient(gradient: np.ndarray) -> float:
@@ -238,7 +245,7 @@ def _particle(
     if solidity < MIN_SOLIDITY:
         return None
     free = gradient.size / (on_border + int(_outline(mask, sides).sum()))
-    score = solidity**20 * min(1.0, 2 * free) * (edge - view.noise) ** 0.75
+    score = solidity**20 * min(1.0, 2 * free) ** 2 * (edge - view.noise) ** 0.75
     return Particle(box[0].start, box[1].start, mask, area, edge, significance, solidity, score)
 
 

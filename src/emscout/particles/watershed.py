@@ -12,13 +12,14 @@ from skimage import measure
 
 from emscout.errors import NothingToFindError
 from emscout.particles.banner import banner_height, drawn_over
-from emscout.particles.component_tree import Particle, View, choose_particles, gradient_magnitude, noise_gradient
+from emscout.particles.component_tree import Particle, View, choose_particles, noise_gradient, outline_gradient
 
 __all__ = ["segment_watershed"]
 
 SIGNS = {"auto": (1, -1), "bright": (1,), "dark": (-1,)}
 N_LEVELS = 40
-COARSEST_SIDE = 256  # px of the longer side at the coarsest scale, at least
+COARSEST_SIDE = 256  # px of the longer side, below which outlines are rough
+ROUGH = 0.3  # worth of such a scale: it is for noise that hides particles at finer ones
 # A finer scale is looked at until it explains clearly less than the best so far; the coarsest that is nearly as good as
 # the best is used. At half the image's resolution it is enough to find particles of a comfortable size.
 WORSE = 0.75
@@ -26,9 +27,10 @@ GOOD_ENOUGH = 0.6
 COMFORTABLE_SIDE = 14  # px at working scale, square root of a particle's area
 MIN_AREA = 20  # px at working scale
 WINDOW = 768  # px at working scale; larger images are done in windows
+STRIP_PX = 2**22  # pixels averaged down at once
 SAMPLE = 256  # px at working scale; side of the four windows that stand for a larger image
 # Noise has contours as well: where particles are few, each must stand out by itself (see Particle.significance).
-FEW = 0.05  # of the area
+FEW = 20  # or less than a twentieth of the area
 ALONE_SIGNIFICANCE = 5.0
 # What is kept beside the bulk of the particles:
 MIN_RELATIVE_EDGE = 0.4
@@ -53,7 +55,6 @@ class Window(NamedTuple):
     row: int  # where it begins, in working pixels
     col: int
     smooth: np.ndarray  # float32, (h, w), grey range 0..1
-    gradient: np.ndarray
     excluded: np.ndarray  # bool: drawn over or not finite
 
 
@@ -113,14 +114,7 @@ def segment_watershed(
         When the image is constant or holds no finite value.
     """
     scene = _scene(image.astype(np.uint8) if image.dtype == bool else image)
-    looks = []
-    for factor in _factors(scene.image.shape, min_diameter_px):
-        look = _look(scene, factor, SIGNS[polarity], min_diameter_px, max_diameter_px)
-        looks.append(look)
-        best = max(look.value for look in looks)
-        if look.value < WORSE * best or (factor <= 2 and look.bulk_side >= COMFORTABLE_SIDE):
-            break
-    look = next(look for look in looks if look.value >= GOOD_ENOUGH * best)
+    look = _best_look(scene, SIGNS[polarity], min_diameter_px, max_diameter_px)
     found = look.found
     if not look.whole:
         halo = max((2 * max(p.mask.shape) for p in found), default=0)
@@ -157,10 +151,27 @@ def _grey(part: np.ndarray, low: float, middle: float, high: float) -> np.ndarra
 
 def _factors(shape: tuple[int, ...], min_diameter_px: float | None) -> list[int]:
     """Working scales to try, coarse to fine: powers of two."""
-    coarsest = max(shape) // COARSEST_SIDE
+    coarsest = 2 * (max(shape) // COARSEST_SIDE)
     if min_diameter_px is not None:
         coarsest = min(coarsest, int(min_diameter_px / math.sqrt(4 / math.pi * MIN_AREA)))
     return [2**power for power in range(max(coarsest, 1).bit_length() - 1, -1, -1)]
+
+
+def _best_look(
+    scene: Scene, signs: tuple[int, ...], min_diameter_px: float | None, max_diameter_px: float | None
+) -> Look:
+    """Look at a scene at rising resolution and keep the scale that explains it."""
+    looks: list[Look] = []
+    worth: list[float] = []
+    for factor in _factors(scene.image.shape, min_diameter_px):
+        look = _look(scene, factor, signs, min_diameter_px, max_diameter_px)
+        looks.append(look)
+        rough = max(scene.image.shape) < COARSEST_SIDE * factor
+        worth.append(look.value * (ROUGH if rough else 1.0))
+        enough = not rough and factor <= 2 and look.bulk_side >= COMFORTABLE_SIDE
+        if enough or worth[-1] < WORSE * max(worth):
+            break
+    return next(look for look, value in zip(looks, worth, strict=True) if value >= GOOD_ENOUGH * max(worth))
 
 
 def _look(
@@ -183,19 +194,28 @@ def _look(
 def _window(scene: Scene, factor: int, rows: slice, cols: slice) -> Window:
     """Cut out a part, given in working pixels, and average it down to working scale."""
     part = scene.image[rows.start * factor : rows.stop * factor, cols.start * factor : cols.stop * factor]
-    unknown = ~np.isfinite(part)
-    grey = _grey(part, scene.low, scene.middle, scene.high)
-    short = [(0, -length % factor) for length in grey.shape]
-    grey, unknown = np.pad(grey, short, mode="edge"), np.pad(unknown, short, mode="edge")
-    blocks = (grey.shape[0] // factor, factor, grey.shape[1] // factor, factor)
-    smooth = ndimage.gaussian_filter(grey.reshape(blocks).mean(axis=(1, 3)), 1)
+    # In strips: a coarse look at a large mosaic sees all of it, which would be several float copies at once.
+    step = factor * max(1, STRIP_PX // (factor * part.shape[1]))
+    strips = [_average_down(scene, part[start : start + step], factor) for start in range(0, len(part), step)]
+    grey, unknown = (np.concatenate(parts) for parts in zip(*strips, strict=True))
+    smooth = ndimage.gaussian_filter(grey, 1)
     # The pixel of the (sparse) drawing under the centre of each working pixel.
     row, col = (
         np.minimum(((side.start + np.arange(n)) * factor + factor // 2) // scene.drawn_step, limit - 1)
         for side, n, limit in zip((rows, cols), smooth.shape, scene.drawn.shape, strict=True)
     )
-    excluded = scene.drawn[np.ix_(row, col)] | (unknown.reshape(blocks).mean(axis=(1, 3)) > 0.5)
-    return Window(rows.start, cols.start, smooth, gradient_magnitude(smooth), excluded)
+    excluded = scene.drawn[np.ix_(row, col)] | (unknown > 0.5)
+    return Window(rows.start, cols.start, smooth, excluded)
+
+
+def _average_down(scene: Scene, part: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean grey of each block of factor × factor pixels, and the fraction of it that is not finite."""
+    unknown = ~np.isfinite(part)
+    grey = _grey(part, scene.low, scene.middle, scene.high)
+    short = [(0, -length % factor) for length in grey.shape]
+    grey, unknown = np.pad(grey, short, mode="edge"), np.pad(unknown, short, mode="edge")
+    blocks = (grey.shape[0] // factor, factor, grey.shape[1] // factor, factor)
+    return grey.reshape(blocks).mean(axis=(1, 3)), unknown.reshape(blocks).mean(axis=(1, 3))
 
 
 def _sample(scene: Scene, factor: int) -> list[Window]:
@@ -229,7 +249,8 @@ def _scale(
     levels = np.interp((np.arange(N_LEVELS) + 0.5) / N_LEVELS, rank, even)
     # The outline of a single step of grey is no edge.
     noise = max(
-        noise_gradient(np.concatenate([window.gradient[~window.excluded] for window in windows])), 0.25 * step_of_grey
+        noise_gradient(np.concatenate([outline_gradient(window.smooth)[~window.excluded] for window in windows])),
+        0.25 * step_of_grey,
     )
     return Scale(factor, levels, noise, max(MIN_AREA, math.ceil(smallest)), largest)
 
@@ -239,7 +260,8 @@ def _choose(windows: Iterable[Window], scale: Scale, sign: int) -> tuple[float, 
     levels = scale.levels if sign > 0 else -scale.levels[::-1]
     total, found = 0.0, []
     for w in windows:
-        view = View(sign * w.smooth, w.gradient, levels, scale.noise, w.excluded, scale.min_area, scale.max_area)
+        smooth = sign * w.smooth
+        view = View(smooth, outline_gradient(smooth), levels, scale.noise, w.excluded, scale.min_area, scale.max_area)
         value, particles = choose_particles(view)
         total += value
         found += [p._replace(row=p.row + w.row, col=p.col + w.col) for p in particles]
@@ -262,7 +284,7 @@ def _in_windows(scene: Scene, scale: Scale, sign: int, halo: int) -> Iterator[Pa
 
 def _not_noise(particles: list[Particle], area: float) -> list[Particle]:
     """Leave out what may be noise, unless there is so much of it that it cannot be."""
-    if sum(p.area for p in particles) > FEW * area:
+    if len(particles) > FEW and sum(p.area for p in particles) > 0.05 * area:
         return particles
     return [p for p in particles if p.significance > ALONE_SIGNIFICANCE]
 
