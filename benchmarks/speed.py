@@ -1,4 +1,4 @@
-"""Time and peak memory of ``emscout analyze``: ``python benchmarks/speed.py [CASE ...]``.
+"""Time and peak memory of ``emscout analyze``: ``python benchmarks/speed.py [CASE ...] [--model watershed]``.
 
 Cases: 1k and 4k (one image), folder (100 images of 512 × 512), mosaic (16k × 16k). Machines differ and are noisy, so
 each time stands beside that of the usual recipe in plain scikit-image (Otsu, distance transform, watershed,
@@ -69,21 +69,25 @@ def run(command: list[str]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", default=["1k", "4k", "folder", "mosaic"])
-    cases = parser.parse_args().cases
-    table = Table("case", "particles", "seconds", "peak GB", "usual recipe s", "its peak GB", "ratio of times")
+    parser.add_argument("--model", default="particles-v1")
+    asked = parser.parse_args()
+    table = Table("case", "model", "particles", "seconds", "peak GB", "usual recipe s", "its peak GB", "ratio of times")
     with tempfile.TemporaryDirectory() as work:
-        for name in cases:
+        for name in asked.cases:
             folder, out = Path(work) / name, Path(work) / f"{name}-out"
             print(f"{name}: making the images …", file=sys.stderr)
             make_case(name, folder)
             print(f"{name}: running …", file=sys.stderr)
-            seconds, gb = run([sys.executable, "-m", "emscout", "analyze", str(folder), "-o", str(out)])
+            seconds, gb = run(
+                [sys.executable, "-m", "emscout", "analyze", str(folder), "-o", str(out), "--model", asked.model]
+            )
             images = sorted(map(str, folder.glob("*.tif")))
             usual_seconds, usual_gb = run([sys.executable, "-c", USUAL_RECIPE, *images])
             with (out / "particles.csv").open() as lines:
                 particles = sum(1 for _ in lines) - 1
             table.add_row(
                 name,
+                asked.model,
                 str(particles),
                 f"{seconds:.1f}",
                 f"{gb:.2f}",

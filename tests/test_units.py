@@ -4,7 +4,7 @@ import pytest
 
 from emscout.errors import CalibrationError, UsageError
 from emscout.micrograph import Calibration
-from emscout.units import nm_per_unit, parse_length
+from emscout.units import nm_per_unit, parse_length, spell_length
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,19 @@ def test_pixels_are_refused_where_a_physical_length_is_needed():
 def test_a_calibration_is_a_positive_length(value):
     with pytest.raises(CalibrationError):
         Calibration(value, "user")
+
+
+@pytest.mark.parametrize(
+    ("length_nm", "text"),
+    [
+        (0.0123, "12.3 pm"),
+        (0.5, "0.5 nm"),
+        (5, "5 nm"),
+        (999.9, "1000 nm"),
+        (3372, "3.37 µm"),
+        (2.64e5, "264 µm"),
+        (5e6, "5 mm"),
+    ],
+)
+def test_a_length_is_spelt_in_the_unit_that_fits(length_nm, text):
+    assert spell_length(length_nm) == text

@@ -15,7 +15,7 @@ from emscout.micrograph import Calibration, Micrograph, Report, Segmentation, Se
 
 if TYPE_CHECKING:
     from emscout.io import read, read_series
-    from emscout.particles import AnalyzeOptions, analyze, measure_particles, segment_particles
+    from emscout.particles import AnalyzeOptions, analyze, filter_particles, measure_particles, segment_particles
 
 __version__ = version("emscout")
 
@@ -25,6 +25,7 @@ _LAZY = {
     "read_series": "emscout.io",
     "AnalyzeOptions": "emscout.particles",
     "analyze": "emscout.particles",
+    "filter_particles": "emscout.particles",
     "measure_particles": "emscout.particles",
     "segment_particles": "emscout.particles",
 }
@@ -38,6 +39,7 @@ __all__ = [
     "Segmentation",
     "Series",
     "analyze",
+    "filter_particles",
     "measure_particles",
     "read",
     "read_series",

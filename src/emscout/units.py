@@ -7,7 +7,7 @@ import re
 
 from emscout.errors import UsageError
 
-__all__ = ["NM_PER_UNIT", "nm_per_unit", "parse_length"]
+__all__ = ["NM_PER_UNIT", "nm_per_unit", "parse_length", "spell_length"]
 
 # Both code points of µ (MICRO SIGN, GREEK SMALL LETTER MU) are normalised to "u" before the look-up.
 NM_PER_UNIT = {
@@ -101,3 +101,17 @@ def parse_length(text: str, *, px_allowed: bool = True) -> tuple[float, str]:
     if factor is None:
         raise UsageError(f"The unit '{unit}' in '{text}' is not a length emscout knows: use pm, Å, nm, µm, mm or px.")
     return value * factor, "nm"
+
+
+def spell_length(length_nm: float, digits: int = 3) -> str:
+    """A length as people write it: in pm, nm, µm or mm, whichever keeps the number small."""
+    if length_nm < 0.1:
+        value, unit = length_nm * 1e3, "pm"
+    elif length_nm < 1e3:
+        value, unit = length_nm, "nm"
+    elif length_nm < 1e6:
+        value, unit = length_nm / 1e3, "µm"
+    else:
+        value, unit = length_nm / 1e6, "mm"
+    # Through float, because the rounded number may not be in powers of ten: 1e+03.
+    return f"{float(f'{value:.{digits}g}'):g} {unit}"

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 import emscout as em
-from emscout.errors import OutputError, UsageError
+from emscout.errors import ModelError, OutputError, UsageError
 from emscout.synthetic import make_micrograph
 
 
@@ -104,6 +104,7 @@ def test_run_json_holds_options_versions_and_checksums(analyzed):
     run = json.loads((analyzed.folder / "run.json").read_text())
     assert run["options"]["roi"] is True
     assert run["emscout"] == em.__version__
+    assert len(run["model_sha256"]) == 64
     assert all(len(source["sha256"]) == 64 for source in run["inputs"])
 
 
@@ -161,7 +162,7 @@ def test_nothing_is_overwritten_unasked(tmp_path, change):
     else:
         em.analyze([a], out)
     before = contents(out)
-    again = ([b], None) if change == "images" else ([a], em.AnalyzeOptions(polarity="dark"))
+    again = ([b], None) if change == "images" else ([a], em.AnalyzeOptions(samples=3))
     with pytest.raises(OutputError, match="--overwrite"):
         em.analyze(again[0], out, again[1])
     assert contents(out) == before
@@ -234,18 +235,36 @@ def test_the_users_pixel_size_wins(tmp_path):
     assert (row["nm_per_px"], row["calibration_source"]) == (pytest.approx(0.2), "user")
 
 
-def test_min_diameter_drops_the_small_ones(tmp_path):
+@pytest.mark.parametrize("model", ["particles-v1", "watershed"])
+def test_a_bound_on_the_diameter_drops_particles_and_changes_no_other(tmp_path, model):
     path = write_micrograph(tmp_path / "a.tif", 0)
-    every = em.analyze([path], tmp_path / "all").tables["particles"]
-    least = float(every["equivalent_circular_diameter_nm"].median())
-    large = em.analyze([path], tmp_path / "large", em.AnalyzeOptions(min_diameter=f"{least}nm")).tables["particles"]
-    assert 0 < len(large) < len(every)
-    assert large["equivalent_circular_diameter_nm"].min() >= 0.99 * least
+    area = "area_px2"
+    every = em.analyze([path], tmp_path / "all", em.AnalyzeOptions(model=model)).tables["particles"]
+    bound = float(every["equivalent_circular_diameter_nm"].median())
+    options = em.AnalyzeOptions(model=model, min_diameter=f"{bound - 1e-6}nm")
+    large = em.analyze([path], tmp_path / "large", options).tables["particles"]
+    assert large[area].tolist() == every.loc[every["equivalent_circular_diameter_nm"] >= bound - 1e-6, area].tolist()
+    options = em.AnalyzeOptions(model=model, max_diameter=f"{bound - 1e-6}nm")
+    small = em.analyze([path], tmp_path / "small", options).tables["particles"]
+    assert len(small) + len(large) == len(every)
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"polarity": "grey"}, {"min_diameter": "5"}, {"max_diameter": "big"}, {"pixel_size": "3px"}, {"seed": -1}],
+    [
+        {"model": "watershed", "polarity": "grey"},
+        {"polarity": "dark"},
+        {"split": False},
+        {"min_diameter": "5"},
+        {"max_diameter": "big"},
+        {"diameter": "0nm"},
+        {"min_diameter": "50px", "max_diameter": "10px"},
+        {"pixel_size": "3px"},
+        {"seed": -1},
+        {"samples": 0},
+        {"min_probability": 1.5},
+        {"max_uncertainty": -0.1},
+    ],
 )
 def test_wrong_options_are_refused_before_any_work(wrong):
     with pytest.raises(UsageError):
@@ -255,4 +274,35 @@ def test_wrong_options_are_refused_before_any_work(wrong):
 def test_no_image_to_work_on_is_said(tmp_path):
     with pytest.raises(UsageError):
         em.analyze([tmp_path / "missing.tif"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("model", ["particles-v1", "watershed"])
+def test_either_method_finds_the_particles_of_a_clear_image(tmp_path, model):
+    path = write_micrograph(tmp_path / "a.tif", 0)
+    report = em.analyze([path], tmp_path / "out", em.AnalyzeOptions(model=model))
+    assert len(report.tables["particles"]) == pytest.approx(10, abs=1)
+    assert (tmp_path / "out" / "uncertainty" / "a.png").exists() == (model == "particles-v1")
+
+
+def test_a_particle_of_the_network_says_how_sure_it_is(analyzed):
+    particles = pd.read_csv(analyzed.folder / "particles.csv")
+    assert particles["probability"].between(0, 1).all()
+    assert (particles["uncertainty_nats"] >= 0).all()
+
+
+def test_doubtful_particles_are_dropped_and_counted(tmp_path):
+    path = write_micrograph(tmp_path / "a.tif", 0)
+    every = em.analyze([path], tmp_path / "all", em.AnalyzeOptions(max_uncertainty=1)).tables
+    bound = float(every["particles"]["uncertainty_nats"].median())
+    sure = em.analyze([path], tmp_path / "sure", em.AnalyzeOptions(max_uncertainty=bound)).tables
+    assert sure["particles"]["uncertainty_nats"].max() <= bound
+    assert sure["images"]["count_dropped"][0] == len(every["particles"]) - len(sure["particles"]) > 0
+    assert sure["images"]["count"][0] == len(sure["particles"])
+
+
+def test_an_unknown_model_is_refused_with_the_names_of_those_there_are(tmp_path):
+    path = write_micrograph(tmp_path / "a.tif", 0)
+    with pytest.raises(ModelError, match="particles-v1"):
+        em.analyze([path], tmp_path / "out", em.AnalyzeOptions(model="particles-v999"))
     assert not (tmp_path / "out").exists()

@@ -127,12 +127,12 @@ def test_lengths_and_areas_follow_the_pixel_size():
     assert table["aspect_ratio"].iloc[0] == 1.5
 
 
-def test_score_of_the_segmentation_goes_with_its_label():
+def test_probability_of_the_segmentation_goes_with_its_label():
     labels = np.zeros((9, 20))
     labels[4, 3], labels[4, 9], labels[4, 15] = 1, 2, 3
-    assert measure(labels, score=np.array([0.1, 0.2, 0.3]))["score"].tolist() == [0.1, 0.2, 0.3]
-    assert "score" not in measure(labels)
-    assert measure(np.zeros((9, 9)), score=np.empty(0))["score"].dtype == float
+    assert measure(labels, score=np.array([0.1, 0.2, 0.3]))["probability"].tolist() == [0.1, 0.2, 0.3]
+    assert "probability" not in measure(labels)
+    assert measure(np.zeros((9, 9)), score=np.empty(0))["probability"].dtype == float
 
 
 def test_labels_of_another_image_are_refused():

@@ -87,7 +87,7 @@ def test_coco_says_what_the_labels_say(tmp_path, tables, label_images, labels):
 
 
 def test_coco_carries_scores(tmp_path, tables, label_images):
-    tables["particles"]["score"] = [0.9, 0.8, 0.7, 0.6, 0.5]
+    tables["particles"]["probability"] = [0.9, 0.8, 0.7, 0.6, 0.5]
     (path,) = export_coco(tmp_path, tables, label_images)
     annotations = json.loads(path.read_text(encoding="utf-8"))["annotations"]
     assert [annotation["score"] for annotation in annotations] == [0.9, 0.8, 0.7, 0.6, 0.5]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emscout.report.overlay import draw_overlay, write_png
+from emscout.report.overlay import draw_overlay, draw_uncertainty, write_png
 
 from .conftest import disc_labels, particle_table
 
@@ -128,3 +128,21 @@ def test_the_same_picture_gives_the_same_bytes(tmp_path, image, labels):
 
 
 NOTHING = particle_table(disc_labels([(20, 20)])).head(0)
+
+
+def test_what_is_dropped_is_dashed_red_and_changes_nothing_else():
+    labels, none = np.zeros((60, 60), np.int32), np.zeros((60, 60), np.int32)
+    dropped = none.copy()
+    dropped[20:40, 20:40] = 1
+    table = NOTHING
+    plain = draw_overlay(labels, labels, table)
+    dashed = draw_overlay(labels, labels, table, dropped=dropped)
+    changed = (plain != dashed).any(axis=2)
+    assert (dashed[changed] == (255, 60, 60)).all()
+    whole_outline = 4 * 20 * (plain.shape[1] // 60)
+    assert 0.3 * whole_outline < changed.sum() < 0.7 * whole_outline
+
+
+def test_uncertainty_is_drawn_brighter_where_it_is_larger():
+    drawn = draw_uncertainty(np.array([[0.0, 0.02, 0.2, 0.69]], np.float32)).sum(axis=2)
+    assert (np.diff(drawn[0].astype(int)) > 0).all()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from emscout.report.overlay import draw_overlay, write_png
+from emscout.report.overlay import draw_overlay, draw_uncertainty, write_png
 from emscout.report.page import write_page
 
 from .conftest import CENTRES, SHAPE, disc_labels, particle_table
@@ -97,7 +97,8 @@ def run_of(images, folder):
     write_png(folder / "overlay.png", draw_overlay(labels, labels, particle_table(labels)))
     overlays = {name: folder / "overlay.png" for name, _ in images}
     tables = {kind: pd.concat(tables, ignore_index=True) for kind, tables in parts.items()}
-    return {"tables": {"images": pd.DataFrame(rows), **tables}, "overlays": overlays, "provenance": PROVENANCE}
+    tables["images"] = pd.DataFrame(rows)
+    return {"tables": tables, "overlays": overlays, "uncertainties": {}, "provenance": PROVENANCE}
 
 
 def page_of(run, folder):
@@ -189,7 +190,7 @@ def test_a_run_in_which_all_failed_has_a_page(tmp_path):
     nothing = pd.DataFrame({"image": []})
     images = pd.DataFrame({"image": ["bad"], "path": ["bad.dm3"], "status": ["failed"], "error": ["bad.dm3 is empty."]})
     tables = {"images": images, "particles": nothing, "distributions": nothing, "radial_distribution": nothing}
-    page = page_of({"tables": tables, "overlays": {}, "provenance": PROVENANCE}, tmp_path)
+    page = page_of({"tables": tables, "overlays": {}, "uncertainties": {}, "provenance": PROVENANCE}, tmp_path)
     assert "bad.dm3 is empty." in page.text
 
 
@@ -263,3 +264,15 @@ def test_density_is_told_in_a_unit_that_suits_it(per_um2, said, tmp_path):
     run = run_of([("a", 0.5)], tmp_path)
     run["tables"]["images"]["number_density_per_um2"] = per_um2
     assert f"Number density {said}" in page_of(run, tmp_path).text
+
+
+def test_doubtful_particles_come_first_and_dropped_ones_are_counted(tmp_path):
+    run = run_of([("a", 0.5)], tmp_path)
+    count = len(run["tables"]["particles"])
+    run["tables"]["particles"]["probability"] = np.linspace(0.91, 0.12, count)
+    run["tables"]["images"]["count_dropped"] = 3
+    write_png(tmp_path / "unsure.png", draw_uncertainty(np.zeros(SHAPE, np.float32)))
+    page = page_of(run | {"uncertainties": {"a": tmp_path / "unsure.png"}}, tmp_path)
+    assert "3 more found but dropped" in page.html
+    assert "Where the network is unsure" in page.html
+    assert page.html.index(">0.1200<") < page.html.index(">0.9100<")

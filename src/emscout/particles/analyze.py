@@ -17,10 +17,12 @@ from emscout.errors import EmscoutError, NothingToFindError, UsageError
 from emscout.io import find_images, read_series
 from emscout.io.files import image_names, sha256_of
 from emscout.micrograph import Micrograph, Report, Segmentation, Series
+from emscout.models import load_model
 from emscout.particles import results
+from emscout.particles.bayesian import default_max_uncertainty, filter_particles
 from emscout.particles.distributions import radial_distribution, size_distribution, summarize_particles
 from emscout.particles.measure import measure_particles
-from emscout.particles.segment import Polarity, segment_particles
+from emscout.particles.segment import DEFAULT_MODEL, WATERSHED, Polarity, segment_particles
 from emscout.tables import to_physical
 from emscout.units import parse_length
 
@@ -39,9 +41,13 @@ class AnalyzeOptions:
         When a length or a name is not understood.
     """
 
-    polarity: Polarity = field(
-        default="auto",
-        metadata={"help": "Are the particles brighter or darker than what is around them? auto looks at the image."},
+    model: str = field(
+        default=DEFAULT_MODEL,
+        metadata={
+            "help": f"How particles are found: the network {DEFAULT_MODEL}, an .onnx file of your own, or {WATERSHED}, "
+            "which needs no network.",
+            "metavar": "NAME|PATH",
+        },
     )
     min_diameter: str | None = field(
         default=None,
@@ -57,7 +63,30 @@ class AnalyzeOptions:
             "metavar": "LENGTH",
         },
     )
-    split: bool = field(default=True, metadata={"help": "Cut particles that touch apart."})
+    diameter: str | None = field(
+        default=None,
+        metadata={
+            "help": "Typical diameter, e.g. 20nm or 40px, where the network's own estimate fails.",
+            "metavar": "LENGTH",
+        },
+    )
+    samples: int = field(
+        default=30, metadata={"help": "Monte-Carlo samples of the network: more for a smoother uncertainty."}
+    )
+    max_uncertainty: float | None = field(
+        default=None,
+        metadata={
+            "help": "Drop particles of a larger uncertainty (nats); by default what the network's maker found best."
+        },
+    )
+    min_probability: float | None = field(
+        default=None, metadata={"help": "Drop particles less likely to be right than this, 0 to 1."}
+    )
+    polarity: Polarity = field(
+        default="auto",
+        metadata={"help": "Watershed only: are particles brighter or darker than what is around them?"},
+    )
+    split: bool = field(default=True, metadata={"help": "Watershed only: cut particles that touch apart."})
     pixel_size: str | None = field(
         default=None,
         metadata={
@@ -68,7 +97,7 @@ class AnalyzeOptions:
     resample: bool = field(
         default=False, metadata={"help": "Resample images whose pixels are not square instead of refusing them."}
     )
-    seed: int = field(default=0, metadata={"help": "Seed of the bootstrap intervals."})
+    seed: int = field(default=0, metadata={"help": "Seed of the Monte-Carlo samples and the bootstrap intervals."})
     roi: bool = field(default=False, metadata={"help": "Also write outlines as ImageJ ROI zips, in OUT/rois."})
     coco: bool = field(default=False, metadata={"help": "Also write all outlines as OUT/coco.json."})
     parquet: bool = field(default=False, metadata={"help": "Also write the tables as Parquet."})
@@ -78,9 +107,17 @@ class AnalyzeOptions:
             raise UsageError(f"--polarity is auto, bright or dark, not '{self.polarity}'.")
         if self.seed < 0:
             raise UsageError("--seed is a whole number, 0 or more.")
-        for length in (self.min_diameter, self.max_diameter):
-            if length is not None:
-                parse_length(length)
+        if self.samples < 1:
+            raise UsageError("--samples is a whole number, 1 or more.")
+        if self.min_probability is not None and not 0 <= self.min_probability <= 1:
+            raise UsageError("--min-probability is a number from 0 to 1.")
+        if self.max_uncertainty is not None and not self.max_uncertainty >= 0:
+            raise UsageError("--max-uncertainty is a number of nats, 0 or more.")
+        if self.model != WATERSHED and (self.polarity != "auto" or not self.split):
+            raise UsageError("--polarity and --no-split belong to --model watershed: add it, or leave them out.")
+        lengths = [length and parse_length(length) for length in (self.min_diameter, self.max_diameter, self.diameter)]
+        if lengths[0] and lengths[1] and lengths[0][1] == lengths[1][1] and lengths[0][0] > lengths[1][0]:
+            raise UsageError(f"--min-diameter {self.min_diameter} is above --max-diameter {self.max_diameter}.")
         if self.pixel_size is not None:
             parse_length(self.pixel_size, px_allowed=False)
 
@@ -125,13 +162,16 @@ def analyze(
     ------
     UsageError
         When there is no image to work on.
+    ModelError
+        When the network cannot be loaded.
     OutputError
         When ``out`` cannot be written, or holds other results and ``overwrite`` is not set.
     """
     options = options or AnalyzeOptions()
     out = Path(out)
     sources = _sources(find_images(paths), options)
-    run = results.claim_folder(out, sources, asdict(options), overwrite=overwrite)
+    model_sha256 = None if options.model == WATERSHED else load_model(options.model).sha256
+    run = results.claim_folder(out, sources, asdict(options), model_sha256, overwrite=overwrite)
     rows = map_tasks(
         partial(_analyze_source, out=out, options=options),
         sources,
@@ -195,10 +235,11 @@ def _failed(source: dict[str, Any], error: str) -> dict[str, Any]:
 def _measure_image(row: dict[str, Any], out: Path, options: AnalyzeOptions) -> dict[str, Any]:
     """Read, segment, measure and save one image; its row of ``images``."""
     micrograph = _open(Path(row["path"]), options)[row["frame"] or 0]
-    segmentation, message = _segment(micrograph, options)
+    found, message = _segment(micrograph, options)
+    segmentation, dropped = _sift(found, options)
     particles = measure_particles(segmentation, micrograph)
     if particles.empty and not message:
-        message = f"{row['path']} shows no particles that stand out: if you see some, try --polarity or --max-diameter."
+        message = f"{row['image']}: no particles stand out; if you see some, try another --diameter or --model."
     shape, nm_per_px = micrograph.image.shape, micrograph.nm_per_px
     # dtype object: one row of counts and lengths, which must not turn all into floats.
     summary = pd.DataFrame([summarize_particles(particles, shape, nm_per_px, seed=options.seed)], dtype=object)
@@ -209,6 +250,7 @@ def _measure_image(row: dict[str, Any], out: Path, options: AnalyzeOptions) -> d
         "nm_per_px": nm_per_px,
         "calibration_source": micrograph.calibration.source if micrograph.calibration else None,
         **{str(name): summary[name].iloc[0] for name in summary},
+        "count_dropped": int(dropped.labels.max()),
         "status": "empty" if particles.empty else "ok",
         "error": message,
     }
@@ -218,7 +260,7 @@ def _measure_image(row: dict[str, Any], out: Path, options: AnalyzeOptions) -> d
         "distributions": size_distribution(particles),
         "radial_distribution": to_physical(radial_distribution(centroids, shape, areas_px2=areas_px2), nm_per_px),
     }
-    results.save_image(out, row, micrograph, segmentation, tables)
+    results.save_image(out, row, micrograph, segmentation, dropped, tables)
     return row
 
 
@@ -227,11 +269,23 @@ def _segment(micrograph: Micrograph, options: AnalyzeOptions) -> tuple[Segmentat
     try:
         segmentation = segment_particles(
             micrograph,
-            polarity=options.polarity,
+            model=options.model,
             min_diameter=options.min_diameter,
             max_diameter=options.max_diameter,
+            diameter=options.diameter,
+            samples=options.samples,
+            seed=options.seed,
+            polarity=options.polarity,
             split=options.split,
         )
     except NothingToFindError as error:
         return Segmentation(np.zeros(micrograph.image.shape, np.int32)), str(error)
     return segmentation, ""
+
+
+def _sift(found: Segmentation, options: AnalyzeOptions) -> tuple[Segmentation, Segmentation]:
+    """What is counted and what is too doubtful, by the bounds asked for or the network's own."""
+    max_uncertainty = options.max_uncertainty
+    if max_uncertainty is None and found.uncertainty is not None:
+        max_uncertainty = default_max_uncertainty(options.model)
+    return filter_particles(found, max_uncertainty=max_uncertainty, min_probability=options.min_probability)

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from emscout.errors import UsageError
 from emscout.micrograph import Micrograph, Segmentation
+from emscout.particles.bayesian import mean_uncertainty
 from emscout.particles.shapes import name_shape
 from emscout.tables import to_physical
 
@@ -70,7 +71,8 @@ def measure_particles(segmentation: Segmentation, micrograph: Micrograph) -> pd.
     -------
     DataFrame
         The columns of the table `particles` from ``label`` on, one row a particle in order of label, and
-        ``score`` where the segmentation has one; with ``_nm`` and ``_nm2`` columns where calibrated.
+        ``probability`` and ``uncertainty_nats`` where the segmentation has them; with ``_nm`` and ``_nm2`` columns
+        where calibrated.
 
     Raises
     ------
@@ -107,8 +109,11 @@ def measure_particles(segmentation: Segmentation, micrograph: Micrograph) -> pd.
     centroids = table[["row_px", "col_px"]].to_numpy(dtype=float)
     table["nearest_neighbour_px"] = _nearest_neighbour(centroids)
     table = table[list(_COLUMNS)].astype(_COLUMNS)
+    index = table["label"].to_numpy() - 1
     if segmentation.score is not None:
-        table["score"] = np.asarray(segmentation.score, dtype=float)[table["label"].to_numpy() - 1]
+        table["probability"] = np.asarray(segmentation.score, dtype=float)[index]
+    if segmentation.uncertainty is not None:
+        table["uncertainty_nats"] = mean_uncertainty(segmentation)[index]
     return to_physical(table, micrograph.nm_per_px)
 
 

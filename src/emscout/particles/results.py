@@ -25,17 +25,22 @@ from emscout.io.files import write_atomic
 from emscout.micrograph import Micrograph, Report, Segmentation
 from emscout.particles.measure import measure_particles
 from emscout.report.exporters import EXPORTERS, write_labels
-from emscout.report.overlay import draw_overlay, write_png
+from emscout.report.overlay import draw_overlay, draw_uncertainty, write_png
 from emscout.report.page import write_page
 
 __all__ = ["claim_folder", "load_finished", "save_image", "save_run"]
 
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "pandas", "rosettasciio", "tifffile", "matplotlib", "pillow")
-_OURS = ("run.json", "particles.csv", "images.csv", "report.html", "labels", "overlays")
+_OURS = ("run.json", "particles.csv", "images.csv", "report.html", "labels", "overlays", "uncertainty")
 
 
 def claim_folder(
-    out: Path, sources: Sequence[dict[str, Any]], options: dict[str, Any], *, overwrite: bool
+    out: Path,
+    sources: Sequence[dict[str, Any]],
+    options: dict[str, Any],
+    model_sha256: str | None,
+    *,
+    overwrite: bool,
 ) -> dict[str, Any]:
     """Make sure that nothing in ``out`` is lost unasked, and leave word there of what is being done.
 
@@ -46,6 +51,8 @@ def claim_folder(
     sources : sequence of dict
         ``image``, ``path`` and ``frame`` of each image of the run.
     options : dict
+    model_sha256 : str or None
+        Of the network's file, where one is used.
     overwrite : bool
         Whether results of other options or other images may go.
 
@@ -66,6 +73,7 @@ def claim_folder(
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in _LIBRARIES},
         "options": options,
+        "model_sha256": model_sha256,
         "inputs": list(sources),
     }
     try:
@@ -76,7 +84,7 @@ def claim_folder(
     if conflict and not overwrite:
         raise OutputError(f"{out} holds {conflict}: choose another folder with -o, or add --overwrite to replace it.")
     if conflict:
-        for name in (".finished", "labels", "overlays", "rois"):
+        for name in (".finished", "labels", "overlays", "uncertainty", "rois"):
             shutil.rmtree(out / name, ignore_errors=True)
     _write_json(out / "run.json", run)
     return run
@@ -88,7 +96,7 @@ def _conflict(out: Path, run: dict[str, Any]) -> str:
         return "files that do not come from emscout" if any((out / name).exists() for name in _OURS) else ""
     try:
         before = json.loads((out / "run.json").read_text(encoding="utf-8"))
-        if any(before[key] != run[key] for key in ("command", "emscout", "options")):
+        if any(before[key] != run[key] for key in ("command", "emscout", "options", "model_sha256")):
             return "results made with other options"
         paths_before = {source["path"] for source in before["inputs"]}
     except (ValueError, KeyError, TypeError):
@@ -106,14 +114,25 @@ def load_finished(out: Path, row: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def save_image(
-    out: Path, row: dict[str, Any], micrograph: Micrograph, segmentation: Segmentation, tables: dict[str, pd.DataFrame]
+    out: Path,
+    row: dict[str, Any],
+    micrograph: Micrograph,
+    segmentation: Segmentation,
+    dropped: Segmentation,
+    tables: dict[str, pd.DataFrame],
 ) -> None:
-    """Write the label image and the overlay of one image, and remember its tables and its row of ``images``."""
+    """Write the pictures of one image, and remember its tables and its row of ``images``."""
     name, nm_per_px = row["image"], row["nm_per_px"]
     with write_atomic(out / "labels" / f"{name}.tif") as path:
         write_labels(path, segmentation.labels, nm_per_px)
     with write_atomic(out / "overlays" / f"{name}.png") as path:
-        write_png(path, draw_overlay(micrograph.image, segmentation.labels, tables["particles"], nm_per_px=nm_per_px))
+        overlay = draw_overlay(
+            micrograph.image, segmentation.labels, tables["particles"], dropped=dropped.labels, nm_per_px=nm_per_px
+        )
+        write_png(path, overlay)
+    if segmentation.uncertainty is not None:
+        with write_atomic(out / "uncertainty" / f"{name}.png") as path:
+            write_png(path, draw_uncertainty(segmentation.uncertainty))
     for kind, table in tables.items():
         with write_atomic(out / ".finished" / f"{name}.{kind}.parquet") as path:
             table.to_parquet(path, index=False)
@@ -141,8 +160,9 @@ def save_run(out: Path, rows: Sequence[dict[str, Any]], run: dict[str, Any], exp
         with write_atomic(out / f"{name}.csv") as path:
             table.to_csv(path, index=False, float_format="%.7g", lineterminator="\n")
     overlays = {row["image"]: out / "overlays" / f"{row['image']}.png" for row in rows if row["status"] != "failed"}
+    uncertainties = {name: path for name in overlays if (path := out / "uncertainty" / f"{name}.png").exists()}
     with write_atomic(out / "report.html") as path:
-        write_page(path, tables=tables, overlays=overlays, provenance=run)
+        write_page(path, tables=tables, overlays=overlays, uncertainties=uncertainties, provenance=run)
     with tempfile.TemporaryDirectory(dir=out, prefix=".exports") as folder:
         for name in exports:
             for path in EXPORTERS[name](Path(folder), tables, _LabelImages(out / "labels", list(overlays))):

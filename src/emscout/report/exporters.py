@@ -108,7 +108,7 @@ def export_coco(folder: Path, tables: Mapping[str, pd.DataFrame], labels: Mappin
         Where to write.
     tables : mapping of str to DataFrame
         ``images`` with ``image``, ``height_px``, ``width_px`` (and ``path``); ``particles``, whose column
-        ``score``, where there is one, becomes the annotation's.
+        ``probability``, where there is one, becomes the annotation's ``score``.
     labels : mapping of str to ndarray of int, shape (H, W)
         Label image by image name; may read each one only when asked for it.
 
@@ -119,8 +119,10 @@ def export_coco(folder: Path, tables: Mapping[str, pd.DataFrame], labels: Mappin
     """
     particles = tables["particles"]
     scores = {}
-    if "score" in particles:
-        scores = dict(zip(zip(particles["image"], particles["label"], strict=True), particles["score"], strict=True))
+    if "probability" in particles:
+        scores = dict(
+            zip(zip(particles["image"], particles["label"], strict=True), particles["probability"], strict=True)
+        )
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, row in enumerate(tables["images"].to_dict("records"), start=1):

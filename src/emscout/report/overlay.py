@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import get_data_path
+from matplotlib import colormaps, get_data_path
 from PIL import Image, ImageDraw, ImageFont
 from scipy.spatial import KDTree
 from skimage.segmentation import find_boundaries
 
+from emscout.units import spell_length
+
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["draw_overlay", "write_png"]
+__all__ = ["draw_overlay", "draw_uncertainty", "write_png"]
 
 # After Okabe & Ito (https://jfly.uni-koeln.de/color/), told apart by colour-blind readers too; more saturated than
 # theirs, to stand out from grey.
@@ -23,6 +25,8 @@ _COLOURS = np.array(
     [(255, 165, 0), (70, 175, 255), (0, 205, 140), (250, 235, 60), (255, 90, 30), (245, 90, 185)], dtype=np.uint8
 )
 _CUT_COLOUR = np.array((160, 148, 200), dtype=np.uint8)
+_DROPPED_COLOUR = np.array((255, 60, 60), dtype=np.uint8)
+_DASH_PX = 5
 
 # Smaller images are enlarged, so that an outline of one pixel does not hide a particle of five.
 _COMFORTABLE_SIDE_PX = 1200
@@ -34,13 +38,14 @@ def draw_overlay(
     labels: np.ndarray,
     particles: pd.DataFrame,
     *,
+    dropped: np.ndarray | None = None,
     nm_per_px: float | None = None,
     max_side_px: int = 2048,
 ) -> np.ndarray:
     """Draw the outline of each particle on the micrograph, above a strip with a scale bar.
 
-    Neighbours get different colours; particles cut by the border are a dull violet. A particle's number is
-    written in it where there is room.
+    Neighbours get different colours; particles cut by the border are a dull violet; what was found but dropped as
+    too uncertain is dashed red. A particle's number is written in it where there is room.
 
     Parameters
     ----------
@@ -50,6 +55,8 @@ def draw_overlay(
         0 is background.
     particles : DataFrame
         Columns ``label``, ``row_px``, ``col_px``, ``equivalent_circular_diameter_px``, ``touches_border``.
+    dropped : ndarray of int, shape (H, W), or None
+        Labels of what was found but is not counted.
     nm_per_px : float or None
         Pixel size; without one the bar is in pixels and says so.
     max_side_px : int
@@ -77,11 +84,35 @@ def draw_overlay(
         outline = find_boundaries(shown, connectivity=1, mode="inner", background=0)
         rgb[outline] = colours[shown[outline]]
         shown = np.where(outline, 0, shown)
+    if dropped is not None:
+        gone = np.repeat(np.repeat(_every_nth(dropped, shrink, particles.head(0)), enlarge, axis=0), enlarge, axis=1)
+        rows, cols = np.nonzero(find_boundaries(gone, connectivity=1, mode="inner", background=0))
+        inked = (rows // _DASH_PX + cols // _DASH_PX) % 2 == 0
+        rgb[rows[inked], cols[inked]] = _DROPPED_COLOUR
 
     picture = Image.fromarray(rgb)
     font_px = max(11, round(max(rgb.shape[:2]) / 64))
     _write_numbers(picture, particles, scale, diameters_px, font_px)
     return np.asarray(_with_scale_bar(picture, scale, nm_per_px, font_px=round(1.2 * font_px)))
+
+
+def draw_uncertainty(uncertainty: np.ndarray, *, max_side_px: int = 1024) -> np.ndarray:
+    """Draw a map of the uncertainty, from black (none) over red to white (ln 2, the most a yes-or-no can have).
+
+    Parameters
+    ----------
+    uncertainty : ndarray of float, shape (H, W)
+        Mutual information in nats.
+    max_side_px : int
+        A larger map is made smaller by a whole factor.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 3)
+    """
+    small = _block_mean(uncertainty, math.ceil(max(uncertainty.shape) / max_side_px))
+    # The square root shows the small values that matter: doubt begins at a few hundredths of a nat.
+    return (255 * colormaps["inferno"](np.sqrt(np.clip(small / math.log(2), 0, 1)))[..., :3]).round().astype(np.uint8)
 
 
 def write_png(path: Path | str, rgb: np.ndarray) -> None:
@@ -186,12 +217,7 @@ def _with_scale_bar(picture: Image.Image, scale: float, nm_per_px: float | None,
     """Add a white strip below with a bar of round length, about a quarter of the image wide."""
     unit_per_px = (nm_per_px or 1.0) / scale
     length = _round_length(picture.width / 4 * unit_per_px)
-    if nm_per_px is None:
-        text = f"{length:g} px (uncalibrated)"
-    elif length >= 1000:
-        text = f"{length / 1000:g} µm"
-    else:
-        text = f"{length:g} nm"
+    text = f"{length:g} px (uncalibrated)" if nm_per_px is None else spell_length(length)
     strip_px = round(1.9 * font_px)
     framed = Image.new("RGB", (picture.width, picture.height + strip_px), "white")
     framed.paste(picture, (0, 0))

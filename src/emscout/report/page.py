@@ -31,6 +31,7 @@ def write_page(
     *,
     tables: Mapping[str, pd.DataFrame],
     overlays: Mapping[str, Path],
+    uncertainties: Mapping[str, Path],
     provenance: Mapping[str, Any],
     title: str = "Measured particles",
 ) -> None:
@@ -47,6 +48,8 @@ def write_page(
         ``images`` and ``particles``, ``distributions`` and ``radial_distribution`` as they are saved.
     overlays : mapping of str to Path
         The picture of each image that has one, by image name.
+    uncertainties : mapping of str to Path
+        The map of the uncertainty of each image that has one, by image name.
     provenance : mapping
         ``options`` (mapping), ``emscout`` (version), ``python``, ``libraries`` (mapping); other entries are not shown.
     title : str
@@ -69,6 +72,8 @@ def write_page(
         if row["image"] in overlays:
             largest = _THUMBNAIL_SIDE_PX if compact else _PICTURE_SIDES_PX[0]
             rows[-1]["picture"] = _picture(overlays[row["image"]], picture_bytes, largest)
+        if not compact and row["image"] in uncertainties:
+            rows[-1]["uncertainty"] = _picture(uncertainties[row["image"]], picture_bytes, _THUMBNAIL_SIDE_PX)
         if not compact:
             rows[-1] |= detail_image(row, {kind: parts.get(row["image"]) for kind, parts in of_image.items()})
     environment = jinja2.Environment(

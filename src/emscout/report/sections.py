@@ -78,7 +78,9 @@ def describe_image(row: Mapping[Any, Any], particles: pd.DataFrame) -> dict[str,
         "d10": _number(row.get(f"d10_{unit}")),
         "d50": _number(row.get(f"d50_{unit}")),
         "d90": _number(row.get(f"d90_{unit}")),
+        "count_dropped": int(row["count_dropped"]) if pd.notna(row.get("count_dropped")) else 0,
         "picture": None,
+        "uncertainty": None,
     }
 
 
@@ -193,9 +195,13 @@ def _shape_composition(inside: pd.DataFrame) -> list[tuple[str, int, float]]:
 
 
 def _particle_list(particles: pd.DataFrame, unit: str) -> dict[str, Any]:
-    """The first particles, in the few columns a reader looks up."""
+    """The first particles, in the few columns a reader looks up; the doubtful ones first where doubt is known."""
+    if "probability" in particles and particles["probability"].notna().all():
+        particles = particles.sort_values("probability", kind="stable")
     columns = {
         "label": "no.",
+        "probability": "probability",
+        "uncertainty_nats": "uncertainty (nats)",
         f"equivalent_circular_diameter_{unit}": f"diameter ({unit})",
         f"min_feret_{unit}": f"min Feret ({unit})",
         f"max_feret_{unit}": f"max Feret ({unit})",
