@@ -9,20 +9,6 @@ import time
 import pytest
 import tifffile
 
-from emscout.synthetic import make_micrograph
-
-
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("labelled")
-    for name in ("images", "labels"):
-        (folder / name).mkdir()
-    for seed in range(3):
-        micrograph, labels, _ = make_micrograph((96, 112), n_particles=8, diameter_px=(20, 3), seed=seed)
-        tifffile.imwrite(folder / "images" / f"scan_{seed}.tif", micrograph.image)
-        tifffile.imwrite(folder / "labels" / f"scan_{seed}.tif", labels)
-    return folder
-
 
 def command(*words):
     return [sys.executable, "-m", "emscout", "train", "particles", *map(str, words)]
@@ -34,9 +20,9 @@ def emscout(*words, **environment):
     return done
 
 
-def test_without_torch_it_says_how_to_get_it(labelled, tmp_path):
+def test_without_torch_it_says_how_to_get_it(labelled_folder, tmp_path):
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
-    done = emscout(labelled, "-o", tmp_path / "run", PYTHONPATH=str(tmp_path))
+    done = emscout(labelled_folder, "-o", tmp_path / "run", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     assert "pip install 'emscout[train]'" in done.stderr
     assert not (tmp_path / "run").exists()
@@ -53,18 +39,18 @@ def test_without_torch_it_says_how_to_get_it(labelled, tmp_path):
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )
-def test_wrong_usage_exits_2_with_a_sentence(words, sentence, labelled, tmp_path):
+def test_wrong_usage_exits_2_with_a_sentence(words, sentence, labelled_folder, tmp_path):
     pytest.importorskip("torch")
-    places = {"DATA": labelled, **{name: tmp_path / name for name in ("missing", "run")}}
+    places = {"DATA": labelled_folder, **{name: tmp_path / name for name in ("missing", "run")}}
     done = emscout(*(places.get(word, word) for word in words))
     assert done.returncode == 2
     assert sentence in done.stderr
     assert not (tmp_path / "run").exists()
 
 
-def test_a_model_that_is_none_to_start_from_exits_1(labelled, tmp_path):
+def test_a_model_that_is_none_to_start_from_exits_1(labelled_folder, tmp_path):
     pytest.importorskip("torch")
-    done = emscout(labelled, "-o", tmp_path / "run", "--start-from", "nonsense")
+    done = emscout(labelled_folder, "-o", tmp_path / "run", "--start-from", "nonsense")
     assert done.returncode == 1
     assert "nonsense" in done.stderr
 
@@ -80,14 +66,14 @@ def kill_when(path, *words):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on Windows")
-def test_killed_and_resumed_it_ends_with_the_same_network(labelled, tmp_path):
+def test_killed_and_resumed_it_ends_with_the_same_network(labelled_folder, tmp_path):
     torch = pytest.importorskip("torch")
     flags = ["--steps", "5", "--batch", "1", "--save-every", "0", "--validation-share", "0.3", "--device", "cpu"]
     whole, halved = tmp_path / "whole", tmp_path / "halved"
-    kill_when(whole / "checkpoint-0000005.pt", labelled, "-o", whole, *flags)
-    kill_when(halved / "checkpoint-0000002.pt", labelled, "-o", halved, *flags)
+    kill_when(whole / "checkpoint-0000005.pt", labelled_folder, "-o", whole, *flags)
+    kill_when(halved / "checkpoint-0000002.pt", labelled_folder, "-o", halved, *flags)
     assert not (halved / "checkpoint-0000005.pt").exists()
-    done = emscout(labelled, "-o", halved, "--resume")
+    done = emscout(labelled_folder, "-o", halved, "--resume")
     assert done.returncode == 0, done.stderr
     one, other = (torch.load(run / "checkpoint-0000005.pt", weights_only=True) for run in (whole, halved))
     assert one["average"].keys() == other["average"].keys()
@@ -97,5 +83,5 @@ def test_killed_and_resumed_it_ends_with_the_same_network(labelled, tmp_path):
     assert "2 labelled images" in card and "SHA-256" in card and " --steps 5 " in card
     from emscout.particles.bayesian import segment_bayesian
 
-    image = tifffile.imread(labelled / "images" / "scan_0.tif")
+    image = tifffile.imread(labelled_folder / "images" / "scan_0.tif")
     assert segment_bayesian(image, model=halved / "model.onnx", samples=2).labels.max() > 0

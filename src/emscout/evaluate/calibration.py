@@ -6,10 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 __all__ = ["cross_validate_calibration", "expected_calibration_error", "fit_calibration", "reliability"]
 
@@ -55,6 +51,8 @@ def cross_validate_calibration(
         The image (or source) of each particle.
     folds : int
     """
+    from sklearn.model_selection import GroupKFold  # here, because every command loads this module
+
     probability = np.empty(len(features))
     for seen, held in GroupKFold(folds).split(features, matched, images):
         probability[held] = _fit(features[seen], matched[seen]).predict_proba(features[held])[:, 1]
@@ -62,6 +60,10 @@ def cross_validate_calibration(
 
 
 def _fit(features: np.ndarray, matched: np.ndarray) -> Any:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     return make_pipeline(StandardScaler(), LogisticRegression()).fit(features, matched)
 
 
