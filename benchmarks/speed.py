@@ -69,7 +69,7 @@ def run(command: list[str]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", default=["1k", "4k", "folder", "mosaic"])
-    parser.add_argument("--model", default="particles-v1")
+    parser.add_argument("--model", default="particles-v2")
     asked = parser.parse_args()
     table = Table("case", "model", "particles", "seconds", "peak GB", "usual recipe s", "its peak GB", "ratio of times")
     with tempfile.TemporaryDirectory() as work:

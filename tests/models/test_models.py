@@ -34,11 +34,11 @@ def test_no_file_in_the_folder_is_unknown():
 
 
 def test_a_model_is_loaded_once():
-    assert load_model("particles-v1") is load_model("particles-v1")
+    assert load_model("particles-v2") is load_model("particles-v2")
 
 
 def test_a_model_runs_on_any_multiple_of_its_stride():
-    model = load_model("particles-v1")
+    model = load_model("particles-v2")
     masks = tuple(np.ones((2, channels, 1, 1), np.float32) for channels in model.description["dropout_channels"])
     for shape in ((32, 32), (32, 96), (128, 64)):
         maps = model.run(np.zeros(shape, np.float32), masks)
@@ -47,12 +47,12 @@ def test_a_model_runs_on_any_multiple_of_its_stride():
 
 
 def test_a_shipped_file_that_changed_is_refused(tmp_path, monkeypatch):
-    content = bytearray((FOLDER / MODELS["particles-v1"][0]).read_bytes())
+    content = bytearray((FOLDER / MODELS["particles-v2"][0]).read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "damaged.onnx").write_bytes(content)
-    monkeypatch.setitem(MODELS, "particles-v1", (str(tmp_path / "damaged.onnx"), MODELS["particles-v1"][1]))
+    monkeypatch.setitem(MODELS, "particles-v2", (str(tmp_path / "damaged.onnx"), MODELS["particles-v2"][1]))
     with pytest.raises(ModelError, match=r"damaged\.onnx: .* checksum"):
-        load_model("particles-v1")
+        load_model("particles-v2")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x08" * 500])
@@ -64,7 +64,7 @@ def test_a_file_that_is_no_onnx_is_refused(tmp_path, content):
 
 
 def test_half_a_model_is_refused(tmp_path):
-    content = (FOLDER / MODELS["particles-v1"][0]).read_bytes()
+    content = (FOLDER / MODELS["particles-v2"][0]).read_bytes()
     path = tmp_path / "half.onnx"
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ModelError, match=r"half\.onnx"):
@@ -87,7 +87,7 @@ def test_a_folder_is_no_model(tmp_path):
 def _rewrite(path: Path, change) -> Path:
     """A copy of the shipped model whose description, or graph, was changed."""
     onnx = pytest.importorskip("onnx")
-    model = onnx.load(FOLDER / MODELS["particles-v1"][0])
+    model = onnx.load(FOLDER / MODELS["particles-v2"][0])
     change(onnx, model)
     onnx.save(model, path)
     return path

@@ -235,7 +235,7 @@ def test_the_users_pixel_size_wins(tmp_path):
     assert (row["nm_per_px"], row["calibration_source"]) == (pytest.approx(0.2), "user")
 
 
-@pytest.mark.parametrize("model", ["particles-v1", "watershed"])
+@pytest.mark.parametrize("model", ["particles-v2", "watershed"])
 def test_a_bound_on_the_diameter_drops_particles_and_changes_no_other(tmp_path, model):
     path = write_micrograph(tmp_path / "a.tif", 0)
     area = "area_px2"
@@ -277,12 +277,12 @@ def test_no_image_to_work_on_is_said(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("model", ["particles-v1", "watershed"])
+@pytest.mark.parametrize("model", ["particles-v2", "watershed"])
 def test_either_method_finds_the_particles_of_a_clear_image(tmp_path, model):
     path = write_micrograph(tmp_path / "a.tif", 0)
     report = em.analyze([path], tmp_path / "out", em.AnalyzeOptions(model=model))
     assert len(report.tables["particles"]) == pytest.approx(10, abs=1)
-    assert (tmp_path / "out" / "uncertainty" / "a.png").exists() == (model == "particles-v1")
+    assert (tmp_path / "out" / "uncertainty" / "a.png").exists() == (model == "particles-v2")
 
 
 def test_a_particle_of_the_network_says_how_sure_it_is(analyzed):
@@ -303,6 +303,6 @@ def test_doubtful_particles_are_dropped_and_counted(tmp_path):
 
 def test_an_unknown_model_is_refused_with_the_names_of_those_there_are(tmp_path):
     path = write_micrograph(tmp_path / "a.tif", 0)
-    with pytest.raises(ModelError, match="particles-v1"):
+    with pytest.raises(ModelError, match="particles-v2"):
         em.analyze([path], tmp_path / "out", em.AnalyzeOptions(model="particles-v999"))
     assert not (tmp_path / "out").exists()

@@ -167,4 +167,4 @@ def test_doubtful_particles_are_dropped(limits, kept):
 
 
 def test_the_shipped_model_says_which_doubt_is_too_much():
-    assert 0 < default_max_uncertainty("particles-v1") < 0.7
+    assert 0 < default_max_uncertainty("particles-v2") < 0.7

@@ -44,6 +44,7 @@ def test_images_of_all_sizes_lie_in_one_stack(tmp_path):
             labelled(tmp_path, "b", noise, np.zeros((40, 20), np.int32)),
         ],
         torch.device("cpu"),
+        seed=1,
     )
     assert data.images.shape == data.labels.shape == (2, 40, 50)
     assert data.shapes.tolist() == [[30, 50], [40, 20]]
@@ -61,10 +62,22 @@ def test_a_large_image_is_shrunk_or_cut(diameter_px, pieces, tmp_path):
     centres = [(500, 600), (1500, 400), (1400, 1600)]
     for number, (r, c) in enumerate(centres, start=1):
         labels[(row - r) ** 2 + (col - c) ** 2 < (diameter_px / 2) ** 2] = number
-    data = load_labelled([labelled(tmp_path, "x", labels.astype(np.uint8), labels)], torch.device("cpu"))
+    data = load_labelled([labelled(tmp_path, "x", labels.astype(np.uint8), labels)], torch.device("cpu"), seed=1)
     assert data.images.shape == (pieces, LARGEST_SIDE_PX, LARGEST_SIDE_PX)
     assert sum(len(found) for found in data.centres) == 3
     assert torch.equal(data.images > 0, data.labels > 0) or pieces == 1
+
+
+def test_synthetic_micrographs_join_the_real_ones(tmp_path):
+    labels = np.zeros((30, 50), np.int32)
+    labels[5:15, 10:20] = 1
+    image = labelled(tmp_path, "a", (labels * 20).astype(np.uint8), labels)
+    one, same, other = (load_labelled([image] * 5, torch.device("cpu"), seed=seed) for seed in (1, 1, 2))
+    assert len(one.images) == 6
+    assert len(one.centres[5]) > 0
+    assert torch.equal(one.images, same.images)
+    assert torch.equal(one.labels, same.labels)
+    assert not torch.equal(one.labels[5], other.labels[5])
 
 
 def test_find_and_read_go_together(tmp_path):

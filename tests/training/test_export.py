@@ -10,8 +10,8 @@ pytest.importorskip("onnxscript")
 from emscout.models import load_model  # noqa: E402
 from emscout.particles.bayesian import draw_masks  # noqa: E402
 from emscout.particles.instances import FEATURES, Settings  # noqa: E402
-from emscout.training.export import SampledNetwork, describe, export_network, write_card  # noqa: E402
-from emscout.training.network import ParticleNetwork  # noqa: E402
+from emscout.training.export import describe, export_network, write_card  # noqa: E402
+from emscout.training.network import DROPOUT_CHANNELS, DROPOUT_RATE, STRIDE_PX, ParticleNetwork  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +41,7 @@ def exported(tmp_path_factory):
 @pytest.fixture(scope="module")
 def scene():
     image = np.random.default_rng(0).random((64, 96), np.float32)
-    return image, draw_masks(6, [64, 32], 0.2, seed=5)
+    return image, draw_masks(6, list(DROPOUT_CHANNELS), DROPOUT_RATE, seed=5)
 
 
 def test_torch_and_onnx_agree_sample_by_sample(exported, scene):
@@ -54,18 +54,26 @@ def test_torch_and_onnx_agree_sample_by_sample(exported, scene):
             maps = model.run(image, one)
             truth = network(torch.from_numpy(image)[None, None], *map(torch.from_numpy, one))[0]
             truth[3] = torch.sigmoid(truth[3])
-            # Half-precision weights: a few thousandths of the values' range.
             scale = truth.abs().amax((1, 2), keepdim=True).numpy()
-            np.testing.assert_allclose(maps[:4] / scale, truth.numpy() / scale, atol=0.01)
+            np.testing.assert_allclose(maps[:4] / scale, truth.numpy() / scale, atol=1e-4)
             assert np.abs(maps[4]).max() < 1e-5
 
 
-def test_the_file_is_exactly_the_rounded_network(exported, scene):
-    network, path, *_ = exported
+def test_eight_bits_are_nearly_the_same_function_in_a_quarter_of_the_room(exported, scene, tmp_path):
+    network, path, _, description = exported
     image, masks = scene
-    with torch.no_grad():
-        truth = SampledNetwork(network)(torch.from_numpy(image)[None, None], *map(torch.from_numpy, masks))[0]
-    np.testing.assert_allclose(load_model(path).run(image, masks), truth.numpy(), rtol=1e-3, atol=1e-4)
+    random = np.random.default_rng(1)
+    examples = [random.random((2 * STRIDE_PX, 3 * STRIDE_PX), np.float32) for _ in range(4)]
+    first, again = tmp_path / "first.onnx", tmp_path / "again.onnx"
+    assert export_network(network, first, description, examples) == export_network(
+        network, again, description, examples
+    )
+    assert first.stat().st_size < 0.27 * path.stat().st_size
+    assert first.stat().st_size <= 20e6
+    maps, truth = load_model(first).run(image, masks), load_model(path).run(image, masks)
+    for found, right in zip(maps[:4], truth[:4], strict=True):
+        assert np.corrcoef(found.ravel(), right.ravel())[0, 1] > 0.99
+    assert (load_model(first).run(image, masks) == maps).all()
 
 
 def test_samples_are_averaged_and_their_information_is_mutual(exported, scene):
@@ -85,9 +93,8 @@ def test_samples_are_averaged_and_their_information_is_mutual(exported, scene):
     assert together[4].max() > 0.01
 
 
-def test_the_file_is_small_and_carries_its_description(exported):
+def test_the_file_carries_its_description(exported):
     _, path, sha256, description = exported
-    assert path.stat().st_size <= 20e6
     assert load_model(path).description == description
     assert load_model(path).sha256 == sha256
 

@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from emscout.errors import ModelError  # noqa: E402
-from emscout.models import load_model  # noqa: E402
-from emscout.training.network import ParticleNetwork, full_masks  # noqa: E402
+from emscout.models import MODELS, load_model  # noqa: E402
+from emscout.training.network import DROPOUT_CHANNELS, ParticleNetwork  # noqa: E402
 from emscout.training.weights import load_imagenet_weights, load_model_weights  # noqa: E402
 
 _WIDTHS = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512)
@@ -64,13 +64,16 @@ def test_a_missing_file_is_named(tmp_path):
         load_model_weights(ParticleNetwork(), "nonsense")
 
 
-def test_a_shipped_model_is_taken_up_as_the_same_function():
+@pytest.mark.parametrize("name", MODELS)
+def test_a_shipped_model_is_taken_up_as_nearly_the_same_function(name):
     network = ParticleNetwork()
-    load_model_weights(network, "particles-v1")
+    load_model_weights(network, name)
     image = np.random.default_rng(0).random((64, 96), np.float32)
-    masks = full_masks(torch.device("cpu"))
+    masks = tuple(torch.ones((1, channels, 1, 1)) for channels in DROPOUT_CHANNELS)
     with torch.no_grad():
         output = network.eval()(torch.from_numpy(image)[None, None], *masks)[0].numpy()
-    maps = load_model("particles-v1").run(image, tuple(mask.numpy() for mask in masks))
-    np.testing.assert_allclose(maps[:3], output[:3], atol=1e-3)
-    np.testing.assert_allclose(maps[3], 1 / (1 + np.exp(-output[3])), atol=1e-3)
+    maps = load_model(name).run(image, tuple(mask.numpy() for mask in masks))
+    # The file rounds features to 8 bits, too.
+    for found, right in zip(maps[:3], output[:3], strict=True):
+        assert np.corrcoef(found.ravel(), right.ravel())[0, 1] > 0.98
+    np.testing.assert_allclose(maps[3], 1 / (1 + np.exp(-output[3])), atol=0.1)

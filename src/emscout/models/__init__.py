@@ -22,16 +22,16 @@ from emscout.errors import ModelError
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-__all__ = ["INPUT_NAMES", "METADATA_KEY", "MODELS", "OUTPUT_NAME", "Model", "load_model"]
+__all__ = ["INPUT_NAMES", "METADATA_KEY", "MODELS", "OUTPUT_NAMES", "Model", "load_model"]
 
 MODELS = {
-    "particles-v1": ("particles-v1.onnx", "d3cdfd37b17ad3424c48bdc71f8cc6f4e9a385b6fe9d2f7212a31c0c5acb21b8"),
+    "particles-v2": ("particles-v2.onnx", "4dc42075b01b776a38baee4e6652e0d8b026c446f8fe31a002fd713ed20532e3"),
 }
 """Name of each shipped model: its file in this folder, and the SHA-256 of that file."""
 
 METADATA_KEY = "emscout"
-INPUT_NAMES = ("image", "first_mask", "second_mask")
-OUTPUT_NAME = "maps"
+INPUT_NAMES = ("image", "coarse_mask", "fine_mask")
+OUTPUT_NAMES = ("maps", "features")
 
 _DESCRIBED = (
     "name",
@@ -66,7 +66,13 @@ class Model:
     def run(self, image: np.ndarray, masks: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """Maps (5, H, W) float32 of a grey image (H, W) float32 whose sides are multiples of the stride."""
         values = (image[None, None], *masks)
-        return self.session.run([OUTPUT_NAME], dict(zip(INPUT_NAMES, values, strict=True)))[0][0]
+        return self.session.run(OUTPUT_NAMES[:1], dict(zip(INPUT_NAMES, values, strict=True)))[0][0]
+
+    def encode(self, image: np.ndarray) -> np.ndarray:
+        """Features (C, H/8, W/8) float32 that the network sees in a grey image (H, W), as `run` takes it."""
+        masks = (np.ones((1, channels, 1, 1), np.float32) for channels in self.description["dropout_channels"])
+        values = (image[None, None], *masks)
+        return self.session.run(OUTPUT_NAMES[1:], dict(zip(INPUT_NAMES, values, strict=True)))[0][0]
 
 
 def load_model(model: str | Path) -> Model:
@@ -140,7 +146,7 @@ def _read_description(path: Path, session: InferenceSession) -> dict[str, Any]:
     matching = tuple(inputs) == INPUT_NAMES and all(
         len(shape) == 4 and shape[1] == count for shape, count in zip(inputs.values(), channels, strict=True)
     )
-    if not matching or [tensor.name for tensor in session.get_outputs()] != [OUTPUT_NAME]:
+    if not matching or tuple(tensor.name for tensor in session.get_outputs()) != OUTPUT_NAMES:
         raise foreign
     return description
 

@@ -36,7 +36,7 @@ from emscout.report.sweep import plot_sweep
 
 __all__ = ["evaluate_particles", "save_evaluation"]
 
-SWEEP_NATS = (0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2)
+SWEEP_NATS = (0.006, 0.008, 0.01, 0.012, 0.014, 0.016, 0.018, 0.02, 0.025, 0.03, 0.04, 0.06, 0.1, 0.2)
 """Thresholds of the mean uncertainty that the sweep tries."""
 
 _SWEPT = ("paper_ap", "paper_ap50", "paper_ap75", "paper_mean_iou", "precision_50", "recall_50", "f1_50")

@@ -38,7 +38,7 @@ _TINY_PX = 10.0
 def segment_bayesian(
     image: np.ndarray,
     *,
-    model: str | Path = "particles-v1",
+    model: str | Path = "particles-v2",
     samples: int = 30,
     diameter_px: float | None = None,
     seed: int = 0,

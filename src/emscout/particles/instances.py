@@ -37,11 +37,11 @@ class Settings:
     """Radius around a peak within which votes are its own, over the radius at which its Gaussian is a half."""
     first_look_px: int = 256
     """Longer side of the whole image in the first look."""
-    preferred_diameter_px: float = 20.0
+    preferred_diameter_px: float = 16.0
     """Typical diameter of the particles in the second look, but for the bounds of the image's longer side there."""
     shortest_px: int = 120
     longest_px: int = 704
-    overview_margin: float = 0.08
+    overview_margin: float = 0.05
     """An overview is followed where the mean seed score of its particles is higher by this than the second look's."""
     max_uncertainty: float = 0.7
     """Mean mutual information of a particle, in nats, above which it is rather dropped; ln 2 bounds it."""
@@ -148,8 +148,10 @@ def _follow(points: np.ndarray, centres: np.ndarray, sharpness: np.ndarray) -> t
     owner = np.full(len(points), -1)
     best = np.full(len(points), 0.5)
     if len(points) and len(centres):
-        # A list of ranks, so that one centre alone gives a column too.
-        distance, index = cKDTree(centres).query(points, list(range(1, min(4, len(centres)) + 1)))
+        # A list of ranks, so that one centre alone gives a column too; what is too far is given an index past the last.
+        ranks, reach = list(range(1, min(4, len(centres)) + 1)), np.sqrt(np.log(2) / sharpness.min())
+        distance, index = cKDTree(centres).query(points, ranks, distance_upper_bound=reach)
+        sharpness = np.append(sharpness, 1.0)
         for away, candidate in zip(np.asarray(distance).T, np.asarray(index).T, strict=True):
             gaussian = np.exp(-(away**2) * sharpness[candidate])
             better = gaussian > best

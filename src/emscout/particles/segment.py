@@ -17,7 +17,7 @@ __all__ = ["DEFAULT_MODEL", "WATERSHED", "Polarity", "segment_particles"]
 
 Polarity = Literal["auto", "bright", "dark"]
 
-DEFAULT_MODEL = "particles-v1"
+DEFAULT_MODEL = "particles-v2"
 WATERSHED = "watershed"
 """The name of the method that needs no trained network."""
 

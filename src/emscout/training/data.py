@@ -15,6 +15,8 @@ from emscout.errors import NothingToFindError, ReadError
 from emscout.io import read
 from emscout.io.labels import LabelledImage
 from emscout.particles.bayesian import normalise_grey
+from emscout.synthetic import OUTLINES, make_micrograph
+from emscout.training.network import STRIDE_PX
 
 OUTSIDE_GREY = 0.449
 """Grey of the canvas where there is no image: the network's zero."""
@@ -24,6 +26,11 @@ PREFERRED_DIAMETER_PX = 40.0
 
 LARGEST_SIDE_PX = 1024
 """Larger micrographs are shrunk as far as their particles allow, then cut into pieces."""
+
+SYNTHETIC_SHARE = 0.2
+"""Synthetic micrographs trained on beside each real one."""
+
+EXAMPLE_SIDE_PX = 256
 
 _MOST_PARTICLES = np.iinfo(np.int16).max
 
@@ -59,9 +66,10 @@ def read_labelled(image: LabelledImage) -> tuple[np.ndarray, np.ndarray]:
     return np.where(np.isfinite(grey), grey, np.float32(OUTSIDE_GREY)), image.draw(micrograph.image.shape)
 
 
-def load_labelled(images: Sequence[LabelledImage], device: torch.device) -> Labelled:
-    """Read images and truth onto the device."""
+def load_labelled(images: Sequence[LabelledImage], device: torch.device, seed: int) -> Labelled:
+    """Read images and truth onto the device, and add synthetic micrographs drawn with ``seed``."""
     pieces = [piece for image in images for piece in _cut(*_shrink(*read_labelled(image)))]
+    pieces += _draw_synthetic(round(SYNTHETIC_SHARE * len(images)), np.random.default_rng(seed))
     height, width = (max(grey.shape[axis] for grey, _ in pieces) for axis in (0, 1))
     stack = np.zeros((len(pieces), height, width), np.uint8)
     labels = np.zeros((len(pieces), height, width), np.int16)
@@ -86,6 +94,38 @@ def load_labelled(images: Sequence[LabelledImage], device: torch.device) -> Labe
         torch.tensor(diameters, dtype=torch.float32, device=device),
         centres,
     )
+
+
+def draw_examples(images: Sequence[LabelledImage], count: int) -> list[np.ndarray]:
+    """Whole grey images in 0..1, shrunk to `EXAMPLE_SIDE_PX` and cut to multiples of the network's stride."""
+    examples = []
+    for image in images[:: max(1, len(images) // count)][:count]:
+        grey, _ = read_labelled(image)
+        height, width = (
+            max(STRIDE_PX, round(side * EXAMPLE_SIDE_PX / max(grey.shape)) // STRIDE_PX * STRIDE_PX)
+            for side in grey.shape
+        )
+        examples.append(np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR)))
+    return examples
+
+
+def _draw_synthetic(count: int, random: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Micrographs of all kinds whose outlines are known to the pixel, which those drawn by hand are not."""
+    for _ in range(count):
+        diameter_px = 40 * random.uniform(0.2, 1) ** 1.5
+        shapes = random.choice(list(OUTLINES), random.integers(1, 4), replace=False)
+        micrograph, truth, _ = make_micrograph(
+            n_particles=int(min(400, random.uniform(0.05, 0.35) * 512**2 / diameter_px**2)),
+            diameter_px=(diameter_px, diameter_px * random.uniform(0.03, 0.4)),
+            shapes=tuple(map(str, shapes)),
+            polarity=str(random.choice(["dark", "bright"])),
+            contrast=random.uniform(0.1, 0.5),
+            noise=random.uniform(0.01, 0.12),
+            vignetting=random.uniform(0, 0.4),
+            touching=bool(random.random() < 0.5),
+            seed=int(random.integers(2**31)),
+        )
+        yield normalise_grey(micrograph.image), truth
 
 
 def _median_diameter(areas: np.ndarray) -> float:

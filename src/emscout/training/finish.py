@@ -13,6 +13,7 @@ from emscout.evaluate.split import SPLIT_SEED, read_sources
 from emscout.io.labels import LabelledImage
 from emscout.particles.instances import Settings
 from emscout.training.checkpoints import State
+from emscout.training.data import draw_examples
 from emscout.training.export import describe, export_network, write_card
 from emscout.training.options import TrainingOptions
 from emscout.training.validation import (
@@ -25,6 +26,9 @@ from emscout.training.validation import (
 )
 
 __all__ = ["finish"]
+
+EXAMPLES = 32
+"""Training images that tell the ranges of the shipped network's 8-bit numbers."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +43,8 @@ def finish(
 ) -> Path:
     """Write ``model.onnx`` and ``model.md`` into ``run``; the path of the model."""
     draft = run / "draft.onnx"
-    export_draft(state.average, draft)
+    examples = draw_examples(training, EXAMPLES)
+    export_draft(state.average, draft, examples)
     found = validate(draft, held, samples=30)
     save_pictures(found.pictures, run / f"validation-{state.step:07d}.png")
     names = [image.name for image in held]
@@ -62,7 +67,7 @@ def finish(
     }
     description = describe(run.resolve().name, settings, calibration, card)
     path = run / "model.onnx"
-    sha256 = export_network(state.average, path, description)
+    sha256 = export_network(state.average, path, description, examples)
     write_card(path.with_suffix(".md"), description, path.stat().st_size, sha256)
     draft.unlink()
     return path

@@ -40,7 +40,7 @@ class TrainingOptions:
         default=VALIDATION_SHARE, metadata={"help": "Share of the images kept for validation, never trained on."}
     )
     start_from: str = field(
-        default="particles-v1",
+        default="particles-v2",
         metadata={"help": "Model to train further: a shipped one's name, or the path of an .onnx.", "metavar": "MODEL"},
     )
     imagenet_weights: str | None = field(

@@ -105,7 +105,7 @@ def train(
         load_checkpoint(newest, state)
         _LOG.info("resumed %s", newest.name)
     report(_progress_made(state, options), "reading the images")
-    data = load_labelled(training, device)
+    data = load_labelled(training, device, options.seed)
     prints = render_prints(PRINTS, SIDE_PX, options.seed).to(device)
     watched = held[:: max(1, len(held) // WATCHED)][:WATCHED]
     with SummaryWriter(run / "tensorboard", purge_step=state.step + 1) as writer:

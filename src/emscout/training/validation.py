@@ -59,9 +59,10 @@ class Validation:
     n_true: np.ndarray
 
 
-def export_draft(network: ParticleNetwork, path: Path) -> None:
-    """Write the network as it is in the middle of training, uncalibrated: each particle is as likely as not."""
-    export_network(network, path, describe(path.parent.name, Settings(), {"weights": {}, "intercept": 0.0}, {}))
+def export_draft(network: ParticleNetwork, path: Path, examples: Sequence[np.ndarray] = ()) -> None:
+    """Write the network before it is calibrated: each particle is as likely as not."""
+    uncalibrated = {"weights": {}, "intercept": 0.0}
+    export_network(network, path, describe(path.parent.name, Settings(), uncalibrated, {}), examples)
 
 
 def validate(model_path: Path, images: Sequence[LabelledImage], samples: int) -> Validation:
@@ -131,7 +132,7 @@ def choose_max_uncertainty(validation: Validation) -> float:
     It is the threshold of the highest mean F1 over the images, of those within a thousandth the strictest: precision
     for nothing.
     """
-    thresholds = np.append(np.arange(4, 81) / 400, Settings.max_uncertainty)
+    thresholds = np.append(np.arange(2, 201) / 1000, Settings.max_uncertainty)
     scores = [_mean_f1(validation, validation.uncertainty <= threshold) for threshold in thresholds]
     return float(thresholds[np.argmax(np.array(scores) >= max(scores) - 0.001)])
 

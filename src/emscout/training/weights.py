@@ -76,12 +76,7 @@ def load_model_weights(network: ParticleNetwork, model: str) -> None:
     """
     load_model(model)  # refuses what is damaged or foreign
     path = Path(models.__file__).parent / MODELS[model][0] if model in MODELS else Path(model)
-    arrays = {
-        tensor.name.removesuffix("_half"): torch.from_numpy(numpy_helper.to_array(tensor).astype(np.float32))
-        for tensor in onnx.load(path).graph.initializer
-    }
-    # The exporter folds the tail's into constants with names of its own: their shapes tell them.
-    by_shape = {tuple(array.squeeze().shape): array for name, array in arrays.items() if not name.startswith("trunk.")}
+    arrays = _read_weights(path)
     try:
         with torch.no_grad():
             for name, module in network.trunk.named_modules(prefix="trunk"):
@@ -94,7 +89,20 @@ def load_model_weights(network: ParticleNetwork, model: str) -> None:
                     module.running_var.fill_(1 - module.eps)  # type: ignore[union-attr]
                     module.weight.fill_(1)
                     module.bias.copy_(arrays[f"{name.removesuffix('1')}0.bias"])
-            for values in network.tail.parameters():
-                values.copy_(by_shape[tuple(values.squeeze().shape)].reshape(values.shape))
+            for name, values in network.tail.named_parameters(prefix="tail"):
+                values.copy_(arrays[name])
     except (KeyError, RuntimeError) as error:
         raise ModelError(f"'{model}' is of another architecture ({error}): start from another model.") from error
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The weights of a model by their names in the network; of those kept in 8 bits, the numbers these stand for."""
+    kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+    arrays = {}
+    for name, values in kept.items():
+        plain = name.removesuffix("_quantized")
+        scale = kept.get(f"{plain}_scale", kept.get(f"{name}_scale"))
+        if plain != name and scale is not None:
+            values = values * scale.reshape(-1, *[1] * (values.ndim - 1))
+        arrays[plain] = torch.from_numpy(values.astype(np.float32))
+    return arrays
