@@ -10,6 +10,7 @@ import pytest
 import tifffile
 
 from emscout.synthetic import make_micrograph
+from emscout.synthetic_overview import make_overview
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -17,7 +18,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    """A folder as the pages assume it: micrographs/ with a few calibrated images in it."""
+    """A folder as the pages assume it: a few calibrated images in micrographs/ and overview/, masks/ of the latter."""
     folder = tmp_path_factory.mktemp("docs")
     (folder / "micrographs").mkdir()
     for seed in range(3):
@@ -29,6 +30,18 @@ def bench(tmp_path_factory):
             resolution=(2, 2),
             metadata={"unit": "nm"},
         )
+    overview = make_overview()
+    (folder / "overview").mkdir()
+    (folder / "masks").mkdir()
+    for name, micrograph in overview.images.items():
+        tifffile.imwrite(
+            folder / "overview" / f"{name}.tif",
+            micrograph.image,
+            imagej=True,
+            resolution=(0.2, 0.2),
+            metadata={"unit": "nm"},
+        )
+        tifffile.imwrite(folder / "masks" / f"{name}.tif", overview.crystals[name].astype("uint8") * 255)
     return folder
 
 

@@ -14,6 +14,7 @@ from rich.markup import escape
 from emscout.cli.analyze import analyze
 from emscout.cli.evaluate import app as evaluate
 from emscout.cli.info import info
+from emscout.cli.locate import locate
 from emscout.cli.train import app as train
 from emscout.errors import EmscoutError, UsageError
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(info)
 app.command()(analyze)
+app.command()(locate)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
 

@@ -15,7 +15,8 @@ import pandas as pd
 from emscout.compute import Progress, map_tasks
 from emscout.errors import EmscoutError, NothingToFindError, UsageError
 from emscout.io import find_images, read_series
-from emscout.io.files import image_names, sha256_of
+from emscout.io.files import sha256_of
+from emscout.io.run_folder import claim_folder, describe_run, list_sources
 from emscout.micrograph import Micrograph, Report, Segmentation, Series
 from emscout.models import load_model
 from emscout.particles import results
@@ -169,9 +170,10 @@ def analyze(
     """
     options = options or AnalyzeOptions()
     out = Path(out)
-    sources = _sources(find_images(paths), options)
+    sources = list_sources(find_images(paths), partial(_open, options=options))
     model_sha256 = None if options.model == WATERSHED else load_model(options.model).sha256
-    run = results.claim_folder(out, sources, asdict(options), model_sha256, overwrite=overwrite)
+    run = describe_run("analyze", sources, asdict(options), model_sha256=model_sha256)
+    claim_folder(out, run, results.FILES, results.FOLDERS, grows=True, overwrite=overwrite)
     rows = map_tasks(
         partial(_analyze_source, out=out, options=options),
         sources,
@@ -188,21 +190,6 @@ def analyze(
 def _open(path: Path, options: AnalyzeOptions) -> Series:
     pixel_size_nm = None if options.pixel_size is None else parse_length(options.pixel_size, px_allowed=False)[0]
     return read_series(path, pixel_size_nm=pixel_size_nm, resample=options.resample)
-
-
-def _sources(paths: Sequence[Path], options: AnalyzeOptions) -> list[dict[str, Any]]:
-    """One dict an image: its name in this run, its path, its frame (None where there is only one)."""
-    pairs: list[tuple[Path, int | None]] = []
-    for path in paths:
-        try:
-            frames = len(_open(path, options))
-        except EmscoutError:
-            frames = 1  # it fails again, and is reported, when its turn comes
-        pairs += [(path, None)] if frames == 1 else [(path, frame) for frame in range(frames)]
-    return [
-        {"image": name, "path": str(path.resolve()), "frame": frame}
-        for name, (path, frame) in zip(image_names(pairs), pairs, strict=True)
-    ]
 
 
 def _analyze_source(source: dict[str, Any], *, out: Path, options: AnalyzeOptions) -> dict[str, Any]:

@@ -8,11 +8,8 @@ grow, and a thousand images pass through the memory of one.
 from __future__ import annotations
 
 import json
-import platform
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,88 +17,18 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from emscout.errors import OutputError
 from emscout.io.files import write_atomic
+from emscout.io.run_folder import write_json
 from emscout.micrograph import Micrograph, Report, Segmentation
 from emscout.particles.measure import measure_particles
 from emscout.report.exporters import EXPORTERS, write_labels
 from emscout.report.overlay import draw_overlay, draw_uncertainty, write_png
 from emscout.report.page import write_page
 
-__all__ = ["claim_folder", "load_finished", "save_image", "save_run"]
+__all__ = ["FILES", "FOLDERS", "load_finished", "save_image", "save_run"]
 
-_LIBRARIES = ("numpy", "scipy", "scikit-image", "pandas", "rosettasciio", "tifffile", "matplotlib", "pillow")
-_OURS = ("run.json", "particles.csv", "images.csv", "report.html", "labels", "overlays", "uncertainty")
-
-
-def claim_folder(
-    out: Path,
-    sources: Sequence[dict[str, Any]],
-    options: dict[str, Any],
-    model_sha256: str | None,
-    *,
-    overwrite: bool,
-) -> dict[str, Any]:
-    """Make sure that nothing in ``out`` is lost unasked, and leave word there of what is being done.
-
-    Parameters
-    ----------
-    out : Path
-        Made where it does not exist.
-    sources : sequence of dict
-        ``image``, ``path`` and ``frame`` of each image of the run.
-    options : dict
-    model_sha256 : str or None
-        Of the network's file, where one is used.
-    overwrite : bool
-        Whether results of other options or other images may go.
-
-    Returns
-    -------
-    dict
-        Everything needed to run it again, as written to ``run.json``; no times, so that the same run gives the
-        same bytes.
-
-    Raises
-    ------
-    OutputError
-        When ``out`` cannot be made, or holds what would be lost.
-    """
-    run = {
-        "command": "analyze",
-        "emscout": version("emscout"),
-        "python": platform.python_version(),
-        "libraries": {name: version(name) for name in _LIBRARIES},
-        "options": options,
-        "model_sha256": model_sha256,
-        "inputs": list(sources),
-    }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be made a folder ({error.strerror}): choose another with -o.") from error
-    conflict = _conflict(out, run)
-    if conflict and not overwrite:
-        raise OutputError(f"{out} holds {conflict}: choose another folder with -o, or add --overwrite to replace it.")
-    if conflict:
-        for name in (".finished", "labels", "overlays", "uncertainty", "rois"):
-            shutil.rmtree(out / name, ignore_errors=True)
-    _write_json(out / "run.json", run)
-    return run
-
-
-def _conflict(out: Path, run: dict[str, Any]) -> str:
-    """What in ``out`` this run would spoil; empty where nothing."""
-    if not (out / "run.json").exists():
-        return "files that do not come from emscout" if any((out / name).exists() for name in _OURS) else ""
-    try:
-        before = json.loads((out / "run.json").read_text(encoding="utf-8"))
-        if any(before[key] != run[key] for key in ("command", "emscout", "options", "model_sha256")):
-            return "results made with other options"
-        paths_before = {source["path"] for source in before["inputs"]}
-    except (ValueError, KeyError, TypeError):
-        return "a run.json that does not come from emscout"
-    return "" if paths_before <= {source["path"] for source in run["inputs"]} else "results of other images"
+FILES = ("particles.csv", "images.csv", "report.html")
+FOLDERS = (".finished", "labels", "overlays", "uncertainty", "rois")
 
 
 def load_finished(out: Path, row: dict[str, Any]) -> dict[str, Any] | None:
@@ -137,7 +64,7 @@ def save_image(
         with write_atomic(out / ".finished" / f"{name}.{kind}.parquet") as path:
             table.to_parquet(path, index=False)
     # Last, because it says that all the others are there.
-    _write_json(out / ".finished" / f"{name}.json", row)
+    write_json(out / ".finished" / f"{name}.json", row)
 
 
 def save_run(out: Path, rows: Sequence[dict[str, Any]], run: dict[str, Any], exports: Sequence[str]) -> Report:
@@ -149,7 +76,7 @@ def save_run(out: Path, rows: Sequence[dict[str, Any]], run: dict[str, Any], exp
     rows : sequence of dict
         Rows of ``images``, in the order of the run.
     run : dict
-        From `claim_folder`.
+        From `emscout.io.run_folder.describe_run`.
     exports : sequence of str
         Names of `emscout.report.exporters.EXPORTERS`.
     """
@@ -168,7 +95,7 @@ def save_run(out: Path, rows: Sequence[dict[str, Any]], run: dict[str, Any], exp
             for path in EXPORTERS[name](Path(folder), tables, _LabelImages(out / "labels", list(overlays))):
                 with write_atomic(out / path.relative_to(folder)) as place:
                     path.replace(place)
-    _write_json(out / "run.json", run)
+    write_json(out / "run.json", run)
     return Report(tables, run["options"], run, out)
 
 
@@ -210,8 +137,3 @@ class _LabelImages(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._names)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    with write_atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

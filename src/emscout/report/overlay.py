@@ -17,7 +17,15 @@ from emscout.units import spell_length
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["draw_overlay", "draw_uncertainty", "write_png"]
+__all__ = [
+    "add_scale_bar",
+    "draw_overlay",
+    "draw_uncertainty",
+    "load_font",
+    "shrink_image",
+    "stretch_contrast",
+    "write_png",
+]
 
 # After Okabe & Ito (https://jfly.uni-koeln.de/color/), told apart by colour-blind readers too; more saturated than
 # theirs, to stand out from grey.
@@ -72,7 +80,7 @@ def draw_overlay(
     enlarge = max(1, min(math.ceil(_COMFORTABLE_SIDE_PX / longest), max_side_px // longest, _GREATEST_ENLARGEMENT))
     scale = enlarge / shrink
 
-    grey = np.repeat(np.repeat(_stretch_contrast(_block_mean(image, shrink)), enlarge, axis=0), enlarge, axis=1)
+    grey = np.repeat(np.repeat(stretch_contrast(shrink_image(image, shrink)), enlarge, axis=0), enlarge, axis=1)
     shown = np.repeat(np.repeat(_every_nth(labels, shrink, particles), enlarge, axis=0), enlarge, axis=1)
 
     rgb = np.repeat(grey[:, :, None], 3, axis=2)
@@ -93,7 +101,7 @@ def draw_overlay(
     picture = Image.fromarray(rgb)
     font_px = max(11, round(max(rgb.shape[:2]) / 64))
     _write_numbers(picture, particles, scale, diameters_px, font_px)
-    return np.asarray(_with_scale_bar(picture, scale, nm_per_px, font_px=round(1.2 * font_px)))
+    return np.asarray(add_scale_bar(picture, scale, nm_per_px, font_px=round(1.2 * font_px)))
 
 
 def draw_uncertainty(uncertainty: np.ndarray, *, max_side_px: int = 1024) -> np.ndarray:
@@ -110,7 +118,7 @@ def draw_uncertainty(uncertainty: np.ndarray, *, max_side_px: int = 1024) -> np.
     -------
     ndarray of uint8, shape (h, w, 3)
     """
-    small = _block_mean(uncertainty, math.ceil(max(uncertainty.shape) / max_side_px))
+    small = shrink_image(uncertainty, math.ceil(max(uncertainty.shape) / max_side_px))
     # The square root shows the small values that matter: doubt begins at a few hundredths of a nat.
     return (255 * colormaps["inferno"](np.sqrt(np.clip(small / math.log(2), 0, 1)))[..., :3]).round().astype(np.uint8)
 
@@ -128,7 +136,7 @@ def write_png(path: Path | str, rgb: np.ndarray) -> None:
         Image.fromarray(rgb).save(file, format="PNG")
 
 
-def _block_mean(image: np.ndarray, side: int) -> np.ndarray:
+def shrink_image(image: np.ndarray, side: int) -> np.ndarray:
     """Mean of each block of side × side pixels, a few rows at a time: the image is never held twice."""
     if side == 1:
         return np.asarray(image, dtype=np.float32)
@@ -157,7 +165,7 @@ def _every_nth(labels: np.ndarray, step: int, particles: pd.DataFrame) -> np.nda
     return small
 
 
-def _stretch_contrast(image: np.ndarray) -> np.ndarray:
+def stretch_contrast(image: np.ndarray) -> np.ndarray:
     """Grey values between the 0.5th and the 99.5th percentile spread over 0..255."""
     finite = np.isfinite(image)
     if not finite.any():
@@ -193,7 +201,7 @@ def _write_numbers(
     picture: Image.Image, particles: pd.DataFrame, scale: float, diameters_px: np.ndarray, font_px: int
 ) -> None:
     """Write each label into its particle where it fits."""
-    font = _font(font_px)
+    font = load_font(font_px)
     draw = ImageDraw.Draw(picture)
     rows = (particles["row_px"].to_numpy(dtype=float) + 0.5) * scale
     cols = (particles["col_px"].to_numpy(dtype=float) + 0.5) * scale
@@ -202,7 +210,7 @@ def _write_numbers(
             draw.text((col, row), str(label), fill="white", font=font, anchor="mm", stroke_width=2, stroke_fill="black")
 
 
-def _font(size_px: int) -> ImageFont.FreeTypeFont:
+def load_font(size_px: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans as it comes with matplotlib: the same on every machine, and it has µ."""
     return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size_px)
 
@@ -213,7 +221,7 @@ def _round_length(longest: float) -> float:
     return max(step * power for step in (1, 2, 5) if step * power <= longest * (1 + 1e-9))
 
 
-def _with_scale_bar(picture: Image.Image, scale: float, nm_per_px: float | None, *, font_px: int) -> Image.Image:
+def add_scale_bar(picture: Image.Image, scale: float, nm_per_px: float | None, *, font_px: int) -> Image.Image:
     """Add a white strip below with a bar of round length, about a quarter of the image wide."""
     unit_per_px = (nm_per_px or 1.0) / scale
     length = _round_length(picture.width / 4 * unit_per_px)
@@ -227,6 +235,6 @@ def _with_scale_bar(picture: Image.Image, scale: float, nm_per_px: float | None,
     bar_px = max(1, round(length / unit_per_px))
     thick = max(2, font_px // 4)
     draw.rectangle((left, middle - thick // 2, left + bar_px - 1, middle - thick // 2 + thick - 1), fill="black")
-    font = _font(font_px)
+    font = load_font(font_px)
     draw.text((left + bar_px + font_px // 2, middle), text, fill="black", font=font, anchor="lm")
     return framed

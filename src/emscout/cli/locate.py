@@ -1,0 +1,103 @@
+"""``emscout locate``: overview images in, where the crystals are out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+from emscout.cli.options import takes_options
+from emscout.crystals.locate import LocateOptions
+from emscout.crystals.locate import locate as locate_crystals
+
+__all__ = ["locate"]
+
+_MAX_ROWS_SHOWN = 12
+
+
+@takes_options(LocateOptions)
+def locate(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'Tile_*.tif': one set.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    options: LocateOptions,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
+) -> None:
+    """Find the crystals on overview images of a grid.
+
+    Every image is cut into tiles; the tiles of all images together are grouped by statistics of their grey values, and
+    those that look like crystals become targets. Grid bars and apertures are found first and left out.
+
+    Writes to OUT: [bold]report.html[/] to look at and to overrule what is wrong, [bold]targets.csv[/] (one row a
+    crystal, best first), [bold]targets.nav[/] for SerialEM, [bold]tiles.csv[/] (one row a tile), [bold]heat_maps/[/]
+    and a mosaic of the set.
+
+    Example: [bold]emscout locate overview/ -o found --grid 30x30[/]
+
+    Then, with tiles picked in the report: [bold]emscout locate overview/ -o found2 --like scan_1:4,7 --unlike
+    scan_1:9,2[/]
+    """
+    screen = Console(highlight=False)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("looking at the files", total=None)
+        report = locate_crystals(
+            paths,
+            out,
+            options,
+            overwrite=overwrite,
+            progress=lambda done, total, what: bar.update(
+                task, completed=done, total=total, description=escape(what) or "grouping tiles"
+            ),
+        )
+    targets, images, found = report.tables["targets"], report.tables["images"], report.provenance["found"]
+    if len(targets):
+        screen.print(_table(targets.head(_MAX_ROWS_SHOWN)))
+    if len(targets) > _MAX_ROWS_SHOWN:
+        screen.print(f"… and {len(targets) - _MAX_ROWS_SHOWN} more in {escape(str(out / 'targets.csv'))}")
+    screen.print(
+        f"{escape(found['how'])} Proposed: cluster {found['proposed_cluster']}, confidence {found['confidence']:.0%}.",
+        soft_wrap=True,
+    )
+    if found["message"]:
+        screen.print(f"[yellow]nothing found:[/] {escape(found['message'])}", soft_wrap=True)
+    if found["question"]:
+        screen.print(f"Least sure of {escape(found['question'])}: answer with --like or --unlike.", soft_wrap=True)
+    failed = images[images["status"] == "failed"]
+    for message in failed["error"]:
+        screen.print(f"[red]failed:[/] {escape(message)}", soft_wrap=True)
+    screen.print(f"Report: [bold]{escape(str(out / 'report.html'))}[/]", soft_wrap=True)
+    if len(failed):
+        raise typer.Exit(1)
+
+
+def _table(targets: pd.DataFrame) -> Table:
+    table = Table(
+        Column("target", justify="right"),
+        Column("image", overflow="fold", min_width=16),
+        Column("centre:\nrow, col (px)", no_wrap=True),
+        Column("extent (px)", no_wrap=True),
+        Column("score", justify="right"),
+        Column("to bar (px)", justify="right"),
+    )
+    for row in targets.to_dict("records"):
+        table.add_row(
+            str(row["rank"]),
+            escape(row["image"]),
+            f"{row['row_px']:.0f}, {row['col_px']:.0f}",
+            f"{row['height_px']} × {row['width_px']}",
+            f"{row['score']:.2f}",
+            "" if pd.isna(row["bar_distance_px"]) else f"{row['bar_distance_px']:.0f}",
+        )
+    return table

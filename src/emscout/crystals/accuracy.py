@@ -1,0 +1,152 @@
+"""A result of the locator against truth: labelled tiles, or masks of what is particle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from emscout.errors import ReadError, UsageError
+from emscout.evaluate.locator import PARTICLE_SHARE, recall_of_first, score_clusters, score_target
+from emscout.io import read
+from emscout.io.files import write_atomic
+from emscout.io.find import images_in
+
+__all__ = ["evaluate_locator", "save_scores"]
+
+_YES = {"1", "1.0", "true", "yes", "crystal", "particle", "positive"}
+_NO = {"0", "0.0", "false", "no", "film", "empty", "background", "negative"}
+_NEEDED = ("image", "row", "col", "top_px", "left_px", "height_px", "width_px", "cluster", "target", "target_rank")
+
+
+def evaluate_locator(folder: Path, truth: Path, positive: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+    """Score a folder that `emscout.crystals.locate.locate` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``tiles.csv`` and ``targets.csv``.
+    truth : Path
+        A CSV file with ``image``, ``row``, ``col`` (of the tile, from 0) and ``label``, of which tiles that are not
+        named are not scored; or a folder of masks named as the images, above 0 where there is particle.
+    positive : sequence of str
+        Labels that mean crystal; by default 1, true, yes, crystal, particle and positive.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``scores``: one row for all tiles pooled and one for the mean over images. ``images``: a row an image. F1,
+        precision and recall are empty where no label is known to mean crystal.
+
+    Raises
+    ------
+    UsageError
+        When the truth belongs to other images or another grid.
+    ReadError
+        When a file cannot be read.
+    """
+    tiles, targets = (_read_csv(folder / f"{name}.csv", folder) for name in ("tiles", "targets"))
+    if missing := [name for name in _NEEDED if name not in tiles]:
+        raise ReadError(
+            f"'{folder / 'tiles.csv'}' has no column {missing[0]}: give a folder that emscout locate wrote."
+        )
+    labelled = _label_by_masks(tiles, truth) if truth.is_dir() else _label_by_table(tiles, truth)
+    label = labelled["label"]
+    labelled["positive"] = label.isin(positive) if positive else label.str.casefold().isin(_YES)
+    if positive and not labelled["positive"].any():
+        have = ", ".join(sorted(set(label)))
+        raise UsageError(f"No tile of '{truth}' has the label {' or '.join(positive)}: it has {have}.")
+    # Among labels such as A, B and C nobody can tell which means crystal.
+    tellable = bool(positive) or label.str.casefold().isin(_YES | _NO).all()
+    return _score(labelled, targets, bool(tellable))
+
+
+def save_scores(tables: dict[str, pd.DataFrame], out: Path) -> None:
+    """Write each table as CSV."""
+    for name, table in tables.items():
+        with write_atomic(out / f"{name}.csv") as path:
+            table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _score(labelled: pd.DataFrame, targets: pd.DataFrame, tellable: bool) -> dict[str, pd.DataFrame]:
+    # Black tiles are in no cluster: a group of their own.
+    cluster = labelled["cluster"].fillna(0).astype(int).to_numpy()
+    rows = []
+    for image, part in labelled.groupby("image", sort=False):
+        scores = score_target(part["target"].to_numpy(bool), part["positive"].to_numpy(bool))
+        rows.append({"image": image, "n_tiles": len(part), **scores})
+    images = pd.DataFrame(rows)
+    counts = ["n_tiles", "n_positive", "n_target"]
+    pooled: dict[str, Any] = {"over": "pooled", "n_tiles": len(labelled)}
+    pooled |= score_target(labelled["target"].to_numpy(bool), labelled["positive"].to_numpy(bool))
+    pooled |= score_clusters(cluster, labelled["label"].to_numpy()) | recall_of_first(labelled, targets)
+    mean: dict[str, Any] = {"over": "mean of images", **{name: images[name].sum() for name in counts}}
+    mean |= {name: images[name].mean() for name in images.columns if name not in ("image", *counts)}
+    table = pd.DataFrame([pooled, mean])
+    if not tellable:
+        kept = ["image", "over", "n_tiles", "n_target", "adjusted_rand", "homogeneity", "completeness"]
+        for one in (table, images):
+            one[one.columns.difference(kept)] = np.nan
+    return {"scores": table, "images": images}
+
+
+def _read_csv(path: Path, folder: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype={"image": str})
+    except FileNotFoundError as error:
+        raise UsageError(f"'{folder}' holds no {path.name}: give a folder that emscout locate wrote.") from error
+    except (OSError, ValueError) as error:
+        raise ReadError(f"'{path}' cannot be read as a table: make it again with emscout locate.") from error
+
+
+def _label_by_table(tiles: pd.DataFrame, truth: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(truth, dtype={"image": str, "label": str}, skipinitialspace=True)
+        table = table[["image", "row", "col", "label"]].dropna()
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"'{truth}' does not exist: give a CSV file of labelled tiles or a folder of masks."
+        ) from error
+    except (OSError, ValueError, KeyError) as error:
+        raise ReadError(
+            f"'{truth}' is no table of labelled tiles: it takes the columns image, row, col, label."
+        ) from error
+    names = set(tiles["image"])
+    table["image"] = [name if name in names else Path(name).stem for name in table["image"]]
+    table["label"] = table["label"].str.strip()
+    if strangers := sorted(set(table["image"]) - names):
+        raise UsageError(f"'{truth}' labels the image '{strangers[0]}', which this result does not have.")
+    labelled = tiles.merge(table, on=["image", "row", "col"], how="inner", validate="one_to_many")
+    if len(labelled) != len(table) or labelled.duplicated(["image", "row", "col"]).any():
+        raise UsageError(
+            f"'{truth}' labels tiles that this result does not have, or one of them twice: it belongs to another grid."
+        )
+    return labelled
+
+
+def _label_by_masks(tiles: pd.DataFrame, truth: Path) -> pd.DataFrame:
+    """Tiles of the images that have a mask; ``label`` is 1 where more than a fifth is particle."""
+    masks = {path.stem: path for path in images_in(truth)}
+    parts = []
+    for image, part in tiles.groupby("image", sort=False):
+        if str(image) not in masks:
+            continue
+        mask = read(masks[str(image)]).image > 0
+        bottom, right = (part[a] + part[b] for a, b in (("top_px", "height_px"), ("left_px", "width_px")))
+        if bottom.max() > mask.shape[0] or right.max() > mask.shape[1]:
+            raise UsageError(
+                f"'{masks[str(image)]}' is {mask.shape[0]} x {mask.shape[1]} px, smaller than the image '{image}': "
+                "masks are of their images' size."
+            )
+        sums = np.pad(mask.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+        top, left = part["top_px"].to_numpy(), part["left_px"].to_numpy()
+        low, far = bottom.to_numpy(), right.to_numpy()
+        covered = sums[low, far] - sums[top, far] - sums[low, left] + sums[top, left]
+        share = covered / (part["height_px"] * part["width_px"]).to_numpy()
+        parts.append(part.assign(label=np.where(share > PARTICLE_SHARE, "1", "0")))
+    if not parts:
+        raise UsageError(f"'{truth}' holds no mask of the images of this result: name masks as the images.")
+    return pd.concat(parts, ignore_index=True)
