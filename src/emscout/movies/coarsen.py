@@ -1,0 +1,294 @@
+"""Why did the sizes change: ripening told from coalescence particle by particle, and the curves of the whole field."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from emscout.errors import UsageError
+from emscout.movies.sights import outline_noise_px
+
+__all__ = ["MECHANISMS", "curves", "explain_particles"]
+
+MECHANISMS = ("ripening", "coalescence", "both", "none", "unclear")
+
+_MERGERS = ("coalescence", "split")
+# A change counts from so many standard deviations on.
+_TELLING = 3.0
+# Frames before and after a jump whose median says how large it was; frames over which neighbours are watched.
+_SETTLE = 5
+_WATCHED = 12
+# Neighbours are those within so many mean distances: near enough to have taken up what was lost, and enough of them.
+_REACH = 4.0
+
+
+def explain_particles(tracks: pd.DataFrame, events: pd.DataFrame, field_area_px2: float) -> pd.DataFrame:
+    """Say of every particle by which mechanism its size changed.
+
+    Parameters
+    ----------
+    tracks : DataFrame
+        As from `link_particles`.
+    events : DataFrame
+        As from `find_events` for these tracks.
+    field_area_px2 : float
+        Area of the field that is seen, for the mean distance between particles.
+
+    Returns
+    -------
+    DataFrame
+        One row a particle:
+
+        - ``particle``, ``first_frame``, ``last_frame``, ``frames`` (in which it is seen);
+        - ``beginning``, ``end``: kind of the event with which it came and went; empty where the movie begins or ends;
+        - ``area_first_px2``, ``area_last_px2``: medians of up to five frames;
+        - ``by_mergers_px2``: sum of the jumps of area at mergers and splits; ``by_exchange_px2``: the steady change,
+          and ``exchange_z``: over its standard deviation (jumps at errors of segmentation are in neither);
+        - ``neighbours_px3``: of one that vanished, the volume, as of spheres, that the larger half of the particles
+          within four mean distances gained over twelve frames, its last ones if it was seen that long;
+        - ``mechanism``: one of `MECHANISMS`.
+
+    Raises
+    ------
+    UsageError
+        When a column is missing.
+
+    Notes
+    -----
+    The area between jumps follows a line by least squares; its slope is telling from three standard deviations on, by
+    the noise of the outlines. ``coalescence``: it merged and is no more, or it changed by jumps alone. ``ripening``:
+    it grew or shrank steadily, and one that vanished shrank while larger neighbours gained, tellingly, at least half
+    of what it lost. ``both``: jumps and a steady change. ``none``: no telling change. ``unclear``: it vanished or
+    appeared without a steady change, or vanished while nothing around grew (as by evaporation, or lost by the
+    segmentation).
+    """
+    missing = [name for name in ("frame", "particle", "row_px", "col_px", "area_px2") if name not in tracks]
+    if missing:
+        raise UsageError(f"Explaining the particles needs the column {missing[0]} in the table of tracks.")
+    noise = outline_noise_px(tracks)
+    ordered = tracks.sort_values(["particle", "frame"], kind="stable")
+    names, starts = np.unique(ordered["particle"].to_numpy(), return_index=True)
+    bounds = dict(zip(names.tolist(), zip(starts, np.append(starts, len(ordered))[1:], strict=True), strict=True))
+    frame = ordered["frame"].to_numpy(dtype=int)
+    area = ordered["area_px2"].to_numpy(dtype=float)
+    steady = area.copy()
+    happened: dict[int, list[tuple[int, str]]] = {int(name): [] for name in names}
+    for at, kind, some in events[["frame", "kind", "particles"]].itertuples(index=False):
+        for number in map(int, some.split()):
+            if number in happened:
+                happened[number].append((int(at), kind))
+
+    rows = []
+    for name, (low, high) in bounds.items():
+        seen, sizes = frame[low:high], area[low:high]
+        ends = [kind for at, kind in happened[name] if at > seen[-1]]
+        begins = [kind for at, kind in happened[name] if at <= seen[0]]
+        jumps = {at: kind in _MERGERS for at, kind in sorted(happened[name]) if seen[0] < at <= seen[-1]}
+        jumped = _remove_jumps(seen, sizes, jumps, steady[low:high])
+        slope, error = _slope(seen, steady[low:high], 2 * np.sqrt(np.pi * sizes) * noise)
+        rows.append(
+            {
+                "particle": name,
+                "first_frame": seen[0],
+                "last_frame": seen[-1],
+                "frames": len(seen),
+                "beginning": begins[0] if begins else "",
+                "end": ends[0] if ends else "",
+                "area_first_px2": np.median(sizes[:_SETTLE]),
+                "area_last_px2": np.median(sizes[-_SETTLE:]),
+                "by_mergers_px2": jumped,
+                "by_exchange_px2": slope * (seen[-1] - seen[0]),
+                "exchange_z": slope / error if error > 0 else 0.0,
+            }
+        )
+    table = pd.DataFrame(rows, columns=_COLUMNS[:-2])
+    table["neighbours_px3"], least = _neighbours_gain(ordered, steady, noise, table, field_area_px2)
+    fed = table["neighbours_px3"].to_numpy() > least
+    table["mechanism"] = [_mechanism(row, one) for row, one in zip(table.to_dict("records"), fed, strict=True)]
+    return table
+
+
+_COLUMNS = [
+    "particle",
+    "first_frame",
+    "last_frame",
+    "frames",
+    "beginning",
+    "end",
+    "area_first_px2",
+    "area_last_px2",
+    "by_mergers_px2",
+    "by_exchange_px2",
+    "exchange_z",
+    "neighbours_px3",
+    "mechanism",
+]
+
+
+def _remove_jumps(seen: np.ndarray, sizes: np.ndarray, jumps: dict[int, bool], steady: np.ndarray) -> float:
+    """Sum of those jumps that count; `steady` is freed of all, in place."""
+    edges = [0, *np.searchsorted(seen, list(jumps)).tolist(), len(seen)]
+    total = 0.0
+    for left, here, right, counts in zip(edges[:-2], edges[1:-1], edges[2:], jumps.values(), strict=True):
+        if left == here or here == right:
+            continue
+        jump = np.median(sizes[here : min(here + _SETTLE, right)]) - np.median(sizes[max(here - _SETTLE, left) : here])
+        steady[here:] -= jump
+        total += float(jump) if counts else 0.0
+    return total
+
+
+def _slope(time: np.ndarray, values: np.ndarray, noise: np.ndarray) -> tuple[float, float]:
+    """Slope by least squares, and its standard deviation; that of two values or fewer tells nothing."""
+    if len(time) < 3:
+        return 0.0, 0.0
+    off = time - time.mean()
+    square = (off**2).sum()
+    return float((off * values).sum() / square), float(np.sqrt(((off * noise) ** 2).sum()) / square)
+
+
+def _neighbours_gain(
+    ordered: pd.DataFrame, steady: np.ndarray, noise: float, table: pd.DataFrame, field_area_px2: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Volume gained by the larger half of those around each particle that vanished; NaN for others.
+
+    And what that must exceed to tell: half of what the particle itself lost, and what noise can do.
+    """
+    gain, least = np.full((2, len(table)), np.nan)
+    radius = pd.DataFrame(
+        {"particle": ordered["particle"].to_numpy(), "radius": np.sqrt(np.maximum(steady, 0) / np.pi)}
+    )
+    rolling = radius.groupby("particle")["radius"].rolling(_SETTLE, center=True, min_periods=1)
+    smooth = rolling.mean().to_numpy()
+    error = noise / np.sqrt(_SETTLE // 2 + 1)  # at the beginning and the end of a track, where the least are averaged
+    columns = np.column_stack([ordered[["frame", "particle", "row_px", "col_px"]].to_numpy(dtype=float), smooth])
+    columns = columns[np.argsort(columns[:, 0], kind="stable")]
+    numbers, starts = np.unique(columns[:, 0].astype(int), return_index=True)
+    by_frame = dict(zip(numbers.tolist(), np.split(columns, starts)[1:], strict=True))
+    who, frame = ordered["particle"].to_numpy(), ordered["frame"].to_numpy()
+    particle, last = table[["particle", "last_frame"]].to_numpy(dtype=int).T
+    for i in np.flatnonzero(table["end"] == "vanished"):
+        own = frame[slice(*np.searchsorted(who, (particle[i], particle[i] + 1)))]
+        start = int(np.searchsorted(numbers, own[own >= last[i] - _WATCHED][0]))
+        then = by_frame[int(numbers[start])]
+        now = by_frame[int(numbers[min(start + _WATCHED, len(numbers) - 1)])]
+        here = then[then[:, 1] == particle[i]][0]
+        near = then[np.hypot(*(then[:, 2:4] - here[2:4]).T) <= _REACH * np.sqrt(field_area_px2 / len(then))]
+        _, a, b = np.intersect1d(near[:, 1], now[:, 1], return_indices=True)
+        before, after = near[a, 4], now[b, 4]
+        if len(before) == 0:
+            continue
+        larger = before + after >= np.median(before + after)
+        gain[i] = 4 / 3 * np.pi * (after**3 - before**3)[larger].sum()
+        least[i] = max(
+            2 / 3 * np.pi * here[4] ** 3, _TELLING * 4 * np.pi * error * np.sqrt(2 * (after[larger] ** 4).sum())
+        )
+    return gain, least
+
+
+def _mechanism(row: dict, fed: bool) -> str:
+    telling = abs(row["exchange_z"]) >= _TELLING
+    if row["end"] == "coalescence":
+        return "coalescence"
+    if row["end"] == "vanished":
+        shrank = telling and row["by_exchange_px2"] < 0
+        return "ripening" if shrank and fed else "unclear"
+    if row["beginning"] == "appeared" and not telling:
+        return "unclear"
+    if row["by_mergers_px2"] != 0 or {row["beginning"], row["end"]} & {*_MERGERS}:
+        return "both" if telling else "coalescence"
+    return "ripening" if telling else "none"
+
+
+def curves(
+    tracks: pd.DataFrame,
+    field_area_px2: float,
+    *,
+    frames: np.ndarray | None = None,
+    times_s: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Number, mean radius, coverage and volume against time, each with a band.
+
+    Parameters
+    ----------
+    tracks : DataFrame
+        ``frame``, ``particle``, ``area_px2``. How sure the segmentation is goes into the bands where the table says so:
+        ``probability`` (that the particle is one), ``area_low_px2`` and ``area_high_px2`` (its area by the narrowest
+        and the widest outline thought possible). Particles that ``touches_border`` count in number and coverage, not in
+        mean radius and volume.
+    field_area_px2 : float
+        Area of the field that is seen.
+    frames : ndarray of int or None
+        The frames that were looked at, so that one without a particle has its row.
+    times_s : ndarray or None
+        Time of each frame, by frame number.
+
+    Returns
+    -------
+    DataFrame
+        One row a frame: ``frame``, ``time_s`` where known, then ``n``, ``mean_radius_px``, ``coverage``,
+        ``volume_px3`` (as of spheres), each with ``_low`` and ``_high``.
+
+    Notes
+    -----
+    The band is that of the segmentation: 95 % of what independent errors of the particles can do (the noise of their
+    outlines from frame to frame, and whether each is one at all), beyond the curves of the narrowest and the widest
+    outlines, which all particles of a frame share. It is not the scatter between fields of view.
+    """
+    missing = [name for name in ("frame", "particle", "area_px2") if name not in tracks]
+    if missing:
+        raise UsageError(f"The curves need the column {missing[0]} in the table of tracks.")
+    noise = outline_noise_px(tracks)
+    numbers = np.unique(tracks["frame"] if frames is None else np.concatenate([frames, tracks["frame"]])).astype(int)
+    by_frame = dict(iter(tracks.groupby("frame")))
+    rows = [_figures(by_frame.get(number, tracks.iloc[:0]), field_area_px2, noise) for number in numbers]
+    names = [
+        f"{name}{end}" for name in ("n", "mean_radius_px", "coverage", "volume_px3") for end in ("", "_low", "_high")
+    ]
+    table = pd.DataFrame(rows, columns=names)
+    table.insert(0, "frame", numbers)
+    if times_s is not None:
+        table.insert(1, "time_s", np.asarray(times_s, dtype=float)[numbers])
+    return table
+
+
+def _figures(table: pd.DataFrame, field_area_px2: float, noise: float) -> tuple[float, ...]:
+    """The four figures of a frame, each with its band."""
+
+    def column(name: str, default: np.ndarray) -> np.ndarray:
+        return table[name].to_numpy(dtype=float) if name in table else default
+
+    area = table["area_px2"].to_numpy(dtype=float)
+    low, high = column("area_low_px2", area), column("area_high_px2", area)
+    doubt = column("probability", np.ones(len(area)))
+    doubt = doubt * (1 - doubt)  # the variance of being there or not
+    inside = ~column("touches_border", np.zeros(len(area))).astype(bool)
+    radius = np.sqrt(area / np.pi)
+
+    def band(value: float, lowest: float, highest: float, variance: float) -> tuple[float, float, float]:
+        half = 1.96 * float(np.sqrt(variance))
+        return value, max(min(lowest, value) - half, 0.0), max(highest, value) + half
+
+    n = len(area)
+    count = band(n, n, n, doubt.sum())
+    cover = band(
+        area.sum() / field_area_px2,
+        low.sum() / field_area_px2,
+        high.sum() / field_area_px2,
+        ((2 * np.pi * radius * noise) ** 2 + doubt * area**2).sum() / field_area_px2**2,
+    )
+    r = radius[inside]
+    if len(r) == 0:
+        nothing = 0.0 if n == 0 else np.nan
+        return (*count, np.nan, np.nan, np.nan, *cover, nothing, nothing, nothing)
+    r_low, r_high = np.sqrt(low[inside] / np.pi), np.sqrt(high[inside] / np.pi)
+    there = doubt[inside]
+    mean = band(r.mean(), r_low.mean(), r_high.mean(), (noise**2 + there * (r - r.mean()) ** 2).sum() / len(r) ** 2)
+    spheres, least, most = (float(4 / 3 * np.pi * (some**3).sum()) for some in (r, r_low, r_high))
+    volume = band(
+        spheres,
+        least,
+        most,
+        ((4 * np.pi * r**2 * noise) ** 2 + there * (4 / 3 * np.pi * r**3) ** 2).sum(),
+    )
+    return (*count, *mean, *cover, *volume)

@@ -1,0 +1,265 @@
+"""How far the specimen's image has moved in each frame of a movie."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from emscout.errors import NothingToFindError, ReadError, UsageError
+from emscout.movies.alignment import Match, Template
+from emscout.movies.frame_quality import Survey, clean, survey
+
+__all__ = ["COLUMNS", "common_field", "estimate_drift", "shift_frame"]
+
+COLUMNS = ("frame", "row_px", "col_px", "quality", "status")
+
+# Heights of the correlation, in standard deviations of noise: below the first a frame lies nowhere, above the second
+# even a bad frame is measured rather than bridged.
+_PLAIN, _SURE = 7.0, 10.0
+# Of what is usual in the movie: less specimen than this is none, less fine detail than this is out of focus.
+_BLANK, _BLURRED = 0.2, 0.55
+# Of the usual contrast, frequency by frequency: with less, a frame is out of focus so far that nothing fine is left.
+_WEAK = 0.4
+# The same as the second for the first frames, which have only the sample to be compared with.
+_SHARP = 0.25
+# After so many blurred frames without a sharp one, the focus was changed, and this is what the movie is like now.
+_LASTING = 30
+# A second copy of the specimen this strong, over the first, makes a double exposure.
+_GHOST = 0.15
+# Above this, neither of two copies is the frame's own place.
+_EVEN = 0.5
+# As many of the last good frames tell what is usual, and so few cannot.
+_RECENT, _FEW = 15, 3
+
+_log = logging.getLogger(__name__)
+
+
+def estimate_drift(
+    frames: Sequence[np.ndarray],
+    *,
+    max_shift_px: float | None = None,
+    upsampling: int = 20,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> pd.DataFrame:
+    """Measure the drift of a movie to a fraction of a pixel.
+
+    Every frame is correlated with the average of the good frames before it, moved to where the specimen is: many
+    references in one, which follows a specimen that drifts out of the field or changes. Both are filtered so that
+    each frequency counts by how much of it is specimen. Among the places where a frame fits, that which explains it
+    best is taken; a jump must explain it clearly better than staying does, so that a regular array of particles is
+    not taken one particle further. Frames with something wrong do not become part of the average; only where more than
+    thirty in a row are blurred, the next are the new usual.
+
+    Parameters
+    ----------
+    frames : sequence of ndarray (H, W)
+        Grey values of any type, read when asked for: a few, evenly spread, to see what is usual; then each once,
+        in order. Memory does not grow with their number.
+    max_shift_px : float or None
+        Longest movement from one good frame to the next that is believed; ``None`` allows half of each side.
+    upsampling : int
+        The peak of the correlation is looked for in steps of 1 / upsampling pixel, then between them by a parabola.
+    progress : callable or None
+        Called as ``progress(done, total, what)`` after each frame.
+
+    Returns
+    -------
+    DataFrame
+        One row a frame: ``frame`` (from 0); ``row_px``, ``col_px``, the place of the specimen's image relative to the
+        first good frame (to align, shift the frame by minus this); ``quality``, the correlation with the average (0
+        to 1; noise lowers it, so compare within a movie only); ``status``, ``ok`` or what is wrong: ``blank``,
+        ``saturated``, ``incomplete`` (rows are missing), ``blurred``, ``doubled`` (exposed while the specimen jumped),
+        ``unmatched`` (shows something else than the frames before), ``unreadable``. A blurred, saturated or
+        doubled frame whose place is still plain has its own shift; every other frame that is not ``ok`` lies on the
+        straight line between its neighbours.
+
+    Raises
+    ------
+    NothingToFindError
+        When no frame shows a specimen.
+    UsageError
+        When there are no frames, or frames of different sizes.
+    """
+    if len(frames) == 0:
+        raise UsageError("The movie has no frames.")
+    if upsampling < 1 or (max_shift_px is not None and not max_shift_px > 0):
+        raise UsageError("upsampling is at least 1 and max_shift_px is above 0.")
+    found = survey(frames)
+    # Where no frame is as sharp as is usual, the first that shows anything has to do.
+    for strict in (True, False):
+        tracker = _Tracker(found, max_shift_px, upsampling, strict)
+        rows = []
+        for i in range(len(frames)):
+            rows.append(tracker.follow(_read(frames, i, found.shape)))
+            if progress:
+                progress(i + 1, len(frames), f"frame {i}")
+        if tracker.started:
+            break
+    else:
+        raise NothingToFindError("No frame of the movie shows a specimen: all are blank, saturated or incomplete.")
+    columns = (range(len(rows)), *zip(*rows, strict=True))
+    table = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
+    good = table["status"] == "ok"
+    for name in ("row_px", "col_px"):
+        table[name] = np.interp(table["frame"], table["frame"][table[name].notna()], table[name].dropna())
+        table[name] -= table[name].to_numpy()[int(np.argmax(good))]
+    if not good.all():
+        _log.info("%d of %d frames have something wrong", int((~good).sum()), len(table))
+    return table
+
+
+def common_field(drift: pd.DataFrame, shape: tuple[int, int]) -> tuple[slice, slice]:
+    """The part of an aligned frame that every good frame shows.
+
+    Parameters
+    ----------
+    drift : DataFrame
+        From `estimate_drift`; frames that are not ``ok`` do not count.
+    shape : (int, int)
+        Height and width of a frame.
+
+    Returns
+    -------
+    (slice, slice)
+        Rows and columns.
+
+    Raises
+    ------
+    NothingToFindError
+        When the specimen has moved so far that no part of it is in all frames.
+    """
+    good = drift[drift["status"] == "ok"]
+    field = []
+    for name, length in zip(("row_px", "col_px"), shape, strict=True):
+        first = int(np.ceil(max(0.0, -float(good[name].min())) - 1e-9))
+        last = length - int(np.ceil(max(0.0, float(good[name].max())) - 1e-9))
+        field.append(slice(first, last))
+    if any(part.stop <= part.start for part in field):
+        raise NothingToFindError(
+            "The specimen drifts further than the field of view is wide, so no part of it is in every frame: "
+            "keep the borders, or take fewer frames."
+        )
+    return field[0], field[1]
+
+
+def shift_frame(
+    frame: np.ndarray, shift_px: tuple[float, float], *, order: Literal[0, 1, 2, 3, 4, 5] = 1, cval: float = 0.0
+) -> np.ndarray:
+    """Move a frame's content; to align, by minus its drift.
+
+    Parameters
+    ----------
+    frame : ndarray, shape (H, W)
+    shift_px : (float, float)
+        Down and to the right.
+    order : int
+        Of the spline, 0 to 5: 0 keeps the grey values as they are, 1 is between two neighbours, 3 is sharper.
+    cval : float
+        What comes in at the border.
+
+    Returns
+    -------
+    ndarray, shape (H, W)
+        Of the same type.
+    """
+    image = frame if frame.dtype.kind == "f" else frame.astype(np.float32)
+    moved = ndimage.shift(image, shift_px, order=order, mode="constant", cval=cval, prefilter=order > 1)
+    if frame.dtype.kind == "f":
+        return moved
+    limits = np.iinfo(frame.dtype)
+    return np.rint(moved).clip(limits.min, limits.max).astype(frame.dtype)
+
+
+def _read(frames: Sequence[np.ndarray], i: int, shape: tuple[int, int]) -> np.ndarray | None:
+    try:
+        frame = clean(frames[i])
+    except ReadError as error:
+        _log.warning("frame %d cannot be read: %s", i, error)
+        return None
+    if frame.shape != shape:
+        sizes = " and ".join(f"{height}×{width}" for height, width in (shape, frame.shape))
+        raise UsageError(f"The frames have different sizes ({sizes} px, the latter frame {i}); a movie needs one size.")
+    return frame
+
+
+class _Tracker:
+    """Follows the specimen from frame to frame."""
+
+    def __init__(self, found: Survey, max_shift_px: float | None, upsampling: int, strict: bool) -> None:
+        self._survey = found
+        self._px = found.grid.px
+        half = np.array(found.grid.shape) // 2
+        reach = half if max_shift_px is None else np.minimum(max_shift_px / self._px, half)
+        self._template = Template(found.grid, reach)
+        self._upsampling = upsampling * self._px
+        self.started = False
+        self._strict = strict
+        # Fine over coarse detail of the last good frames.
+        self._sharpness: deque[float] = deque(maxlen=_RECENT)
+        self._blurred_in_a_row = 0
+
+    def follow(self, frame: np.ndarray | None) -> tuple[float, float, float, str]:
+        """Row, column (NaN: to be bridged), quality and status of the next frame."""
+        if frame is None:
+            return np.nan, np.nan, 0.0, "unreadable"
+        fault = self._survey.fault(frame)
+        if fault == "blank":
+            return np.nan, np.nan, 0.0, fault
+        spectrum = self._survey.spectrum(frame)
+        # Dead pixels alone keep a black frame from being all of one value.
+        if fault == "incomplete" and self._survey.strength(spectrum)[0] < _BLANK:
+            return np.nan, np.nan, 0.0, "blank"
+        if fault and not self.started:
+            return np.nan, np.nan, 0.0, fault
+        if not self.started:
+            return self._start(spectrum)
+        match = self._template.match(spectrum, self._upsampling)
+        status = fault or self._judge(match, spectrum)
+        self._blurred_in_a_row = self._blurred_in_a_row + 1 if status == "blurred" else 0
+        if self._blurred_in_a_row > _LASTING and match.significance > _SURE:
+            self._sharpness.clear()
+            self._template.forget()
+            status = "ok"
+        quality = float(np.clip(match.correlation, 0, 1))
+        if status == "ok":
+            self._template.add(spectrum, match.shift, match.gain)
+            self._sharpness.append(match.fine / max(match.coarse, 1e-9))
+        elif status not in ("blurred", "saturated", "doubled") or match.significance < _SURE or match.ghost > _EVEN:
+            return np.nan, np.nan, quality, status
+        row, col = match.shift * self._px
+        return float(row), float(col), quality, status
+
+    def _start(self, spectrum: np.ndarray) -> tuple[float, float, float, str]:
+        coarse, _, _ = self._survey.strength(spectrum)
+        if coarse < _BLANK:
+            return np.nan, np.nan, 0.0, "blank"
+        if self._strict and self._without_detail(spectrum):
+            return np.nan, np.nan, 0.0, "blurred"
+        self.started = True
+        self._template.add(spectrum, np.zeros(2))
+        return 0.0, 0.0, 1.0, "ok"
+
+    def _without_detail(self, spectrum: np.ndarray) -> bool:
+        """Whether a frame's spectrum alone, against the sample's, tells that it is out of focus."""
+        coarse, fine, uncertain = self._survey.strength(spectrum)
+        return fine < _SHARP * coarse and coarse - fine > 4 * uncertain
+
+    def _judge(self, match: Match, spectrum: np.ndarray) -> str:
+        if match.significance < _PLAIN:
+            return "blank" if self._survey.strength(spectrum)[0] < _BLANK else "unmatched"
+        if len(self._sharpness) < _FEW:
+            if self._strict and self._without_detail(spectrum):
+                return "blurred"
+        else:
+            expected = float(np.median(self._sharpness)) * match.coarse
+            if match.fine < _BLURRED * expected and expected - match.fine > 4 * match.fine_noise:
+                return "blurred"
+            if match.gain < _WEAK * self._template.gain:
+                return "blurred"
+        return "doubled" if match.ghost > max(_GHOST, _SURE / match.significance) else "ok"

@@ -1,0 +1,323 @@
+"""What happened to the particles: merged, split, vanished, appeared, left or entered the field, or wrongly segmented.
+
+Where a track ends, its particle has merged with a neighbour that it touched and that now holds what both held, or it
+has left over the edge of what is seen, or it is gone. Where a track begins the same is told backwards in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from emscout.errors import UsageError
+from emscout.movies.sights import Sights, lay_out
+
+__all__ = ["KINDS", "find_events"]
+
+KINDS = ("coalescence", "split", "vanished", "appeared", "left-field", "entered-field", "segmentation-error")
+_BACKWARDS = {"coalescence": "split", "vanished": "appeared", "left-field": "entered-field"}
+_COLUMNS = {
+    "frame": "int64",
+    "kind": "str",
+    "particles": "str",
+    "row_px": "float64",
+    "col_px": "float64",
+    "area_before_px2": "float64",
+    "area_after_px2": "float64",
+    "conserved": "str",
+    "deviation": "float64",
+    "tolerance": "float64",
+}
+# Frames over whose median an area before or after is taken.
+_SETTLE = 5
+# Squared standard deviations by which areas must speak against what a particle's past makes likely.
+_TELLING = 9.0
+# At most so many particles merge at once.
+_MOST_AT_ONCE = 3
+
+
+class _Merger(NamedTuple):
+    """Parts that are gone from `time` on, and the whole that is there."""
+
+    time: int
+    parts: tuple[int, ...]
+    whole: int
+    parts_px2: float
+    whole_px2: float
+    conserved: str
+    deviation: float
+    tolerance: float
+
+
+def find_events(
+    tracks: pd.DataFrame,
+    shape: tuple[int, int],
+    *,
+    drift: pd.DataFrame | None = None,
+    frames: np.ndarray | None = None,
+    times_s: np.ndarray | None = None,
+    tolerance: float = 0.1,
+    min_frames: int = 3,
+) -> pd.DataFrame:
+    """Find what happened to the particles of a movie.
+
+    Parameters
+    ----------
+    tracks : DataFrame
+        As from `link_particles`: ``frame``, ``particle``, ``row_px``, ``col_px``, ``area_px2``.
+    shape : (int, int)
+        Height and width in pixels of the field, whose first pixel is (0, 0) in the tracks.
+    drift : DataFrame or None
+        ``frame``, ``row_px``, ``col_px``, as from `estimate_drift`: only where the whole of every frame was looked at,
+        so that what is seen of the specimen moves; `shape` is then that of a frame. Without, every frame shows the
+        same field.
+    frames : ndarray of int or None
+        The frames that were looked at, so that one without a particle counts; by default those in the tracks.
+    times_s : ndarray or None
+        Time of each frame, by frame number.
+    tolerance : float
+        Relative deviation up to which area or volume counts as conserved. It is widened to what the noise of the
+        outlines can do, three standard deviations; the column ``tolerance`` has what was applied.
+    min_frames : int
+        A particle seen in fewer frames neither appeared nor vanished: it was wrongly segmented.
+
+    Returns
+    -------
+    DataFrame
+        One row an event, by frame:
+
+        - ``frame``: the first one after the change;
+        - ``kind``: one of `KINDS`;
+        - ``particles``: numbers of all that took part, with spaces between;
+        - ``row_px``, ``col_px``: where;
+        - ``area_before_px2``, ``area_after_px2``: of all that took part, medians of up to five frames; 0 for what is
+          not there;
+        - ``conserved``: of mergers and splits, ``area``, ``volume`` (of spheres: Σ area^(3/2)) or ``nothing``;
+          ``deviation``: by how much the nearer of the two is off; ``tolerance``;
+        - ``time_s`` where `times_s` are given.
+
+    Raises
+    ------
+    UsageError
+        When a column is missing.
+
+    Notes
+    -----
+    A particle that is gone has merged when it touched one that now holds the area or the volume of both, and when that
+    explains the other's area better than that nothing happened. Where it is so small that its area is lost in the noise
+    of the other's, it has merged unless it was shrinking and near the smallest radius seen. A merger that conserves
+    neither is a segmentation error, and so are one that a split undoes within five frames, two neighbours segmented as
+    one for a moment, and particles seen in fewer than `min_frames` frames. What is missing for fewer than `min_frames`
+    frames before the end of the movie, or after its beginning, may only be out of sight and makes no event, unless it
+    was fading.
+    """
+    missing = [name for name in ("frame", "particle", "row_px", "col_px", "area_px2") if name not in tracks]
+    if missing:
+        raise UsageError(f"Finding events needs the column {missing[0]} in the table of tracks.")
+    numbers = np.unique(tracks["frame"] if frames is None else np.concatenate([frames, tracks["frame"]])).astype(int)
+    movie = lay_out(tracks, numbers, shape, drift)
+    # What is there when the movie begins counts as having been there; what is there only as it ends may be noise.
+    rows = _endings(movie, tolerance, min_frames, from_start=True)
+    for row in _endings(movie.backwards(), tolerance, min_frames, from_start=False):
+        row["time"] = len(numbers) - row["time"]
+        row["area_before_px2"], row["area_after_px2"] = row["area_after_px2"], row["area_before_px2"]
+        row["kind"] = _BACKWARDS.get(row["kind"], row["kind"])
+        rows.append(row)
+    events = _once(_undone(_momentary_mergers(movie) + rows))
+    table = pd.DataFrame(events, columns=["time", "numbers", *_COLUMNS])
+    table["frame"] = numbers[table["time"].to_numpy(dtype=int)] if len(table) else []
+    table["particles"] = [" ".join(map(str, sorted(some))) for some in table["numbers"]]
+    order = [*_COLUMNS]
+    if times_s is not None:
+        table["time_s"] = np.asarray(times_s, dtype=float)[table["frame"].to_numpy(dtype=int)]
+        order.insert(1, "time_s")
+    table = table[order].astype(_COLUMNS)
+    return table.sort_values(["frame", "kind", "particles"], kind="stable", ignore_index=True)
+
+
+def _endings(movie: Sights, tolerance: float, min_frames: int, *, from_start: bool) -> list[dict[str, Any]]:
+    """What became of every particle that is no longer seen in the last frame.
+
+    Of one seen in too few frames, but in the first one, nothing is told unless `from_start`.
+    """
+    ended: dict[int, list[int]] = {}
+    for particle, track in movie.tracks.items():
+        if track.time[-1] < len(movie.seen) - 1:
+            ended.setdefault(int(track.time[-1]) + 1, []).append(particle)
+    rows = []
+    for time, gone in sorted(ended.items()):
+        open_ends = set(gone)
+        for merger in _mergers(movie, time, gone, tolerance):
+            if not open_ends.issuperset(merger.parts):
+                continue
+            open_ends.difference_update(merger.parts)
+            kind = "coalescence" if merger.conserved != "nothing" else "segmentation-error"
+            rows.append(_row(movie, kind, merger.time, {*merger.parts, merger.whole}, merger))
+        for particle in sorted(open_ends):
+            track = movie.tracks[particle]
+            if _over_the_edge(movie, particle):
+                kind = "left-field"
+            elif len(movie.seen) - time < min_frames and not movie.fades(particle):
+                continue
+            elif len(track.time) >= min_frames or (from_start and track.time[0] == 0):
+                kind = "vanished"
+            elif track.time[0] == 0:
+                continue
+            else:
+                kind = "segmentation-error"
+            rows.append(_row(movie, kind, time, {particle}, None))
+    return rows
+
+
+def _row(movie: Sights, kind: str, time: int, numbers: set[int], merger: _Merger | None) -> dict[str, Any]:
+    tracks = [movie.tracks[number] for number in numbers]
+    before = [track.median_px2(time - _SETTLE, time) for track in tracks]
+    last = [track.place[max(0, int(np.searchsorted(track.time, time)) - 1)] for track in tracks]
+    row, col = np.mean(last, axis=0)
+    return {
+        "time": time,
+        "kind": kind,
+        "numbers": frozenset(numbers),
+        "row_px": row,
+        "col_px": col,
+        "area_before_px2": merger.parts_px2 if merger else float(np.nansum(before)),
+        "area_after_px2": merger.whole_px2 if merger else 0.0,
+        "conserved": merger.conserved if merger else "",
+        "deviation": merger.deviation if merger else float("nan"),
+        "tolerance": merger.tolerance if merger else float("nan"),
+    }
+
+
+def _over_the_edge(movie: Sights, particle: int) -> bool:
+    """Whether the particle, as last seen, is cut by the edge of what its own or the next frame shows."""
+    track = movie.tracks[particle]
+    time, radius = int(track.time[-1]), track.radius_px[-1]
+    # What a cut more than halfway through leaves of a disc lies nearer the edge than 0.7 of its radius; what lies
+    # farther and shrinks to nothing does so by itself.
+    reach = 0.7 * radius if movie.fades(particle) else radius + 0.5 + 2 * movie.noise_px
+    (row, col), seen = track.place[-1], movie.seen
+    return any(
+        min(row - seen[t, 0], col - seen[t, 1], seen[t, 2] - row, seen[t, 3] - col) < reach for t in (time, time + 1)
+    )
+
+
+def _mergers(movie: Sights, time: int, gone: list[int], tolerance: float) -> Iterator[_Merger]:
+    """Mergers that explain which of `gone` are no longer seen at `time`, the best explained first."""
+    candidates: dict[int, set[int]] = {}
+    for particle in gone:
+        for other in movie.touching(particle, -1, time):
+            candidates.setdefault(other, set()).add(particle)
+    found = []
+    for whole, parts in candidates.items():
+        nearest = sorted(parts, key=lambda part: -movie.tracks[part].area_px2[-1])[: 2 * _MOST_AT_ONCE]
+        for n in range(1, _MOST_AT_ONCE + 1):
+            for some in combinations(nearest, n):
+                merger = _judge(movie, time, some, whole, tolerance)
+                if merger is not None:
+                    found.append((merger.conserved == "nothing", abs(merger.deviation) / merger.tolerance, merger))
+    for *_, merger in sorted(found, key=lambda entry: entry[:2]):
+        yield merger
+
+
+def _judge(movie: Sights, time: int, parts: tuple[int, ...], whole: int, tolerance: float) -> _Merger | None:
+    """Weigh whether `whole` took in `parts`; None when it did not."""
+    track = movie.tracks[whole]
+    after = track.median_px2(time, time + _SETTLE)
+    own = track.median_px2(time - _SETTLE, time)
+    taken = [np.pi * max(movie.tracks[part].next_volume_px3(0.5), 0.0) ** (2 / 3) for part in parts]
+    if np.isnan(own):
+        if len(parts) < 2 or track.time[0] != time:
+            return None
+        everything = np.array(taken)
+    else:
+        everything = np.array([own, *taken])
+    by_area = float(everything.sum())
+    by_volume = float((everything**1.5).sum() ** (2 / 3))
+    # Of an area A from one outline: 2 sqrt(pi A) times that of the radius; medians of several are better.
+    errors = 2 * movie.noise_px * np.sqrt(np.pi * np.array([*taken, np.nan_to_num(own) / 3, after / 3]))
+    noise = float(np.hypot.reduce(errors))
+    kept = {"area": by_area, "volume": by_volume}
+    conserved = min(kept, key=lambda name: abs(after - kept[name]))
+    deviation = after / kept[conserved] - 1
+    limit = max(tolerance, 3 * noise / kept[conserved])
+    if not np.isnan(own):
+        # How much better "nothing happened" explains the area than "merged", in squared standard deviations.
+        spread = limit * kept[conserved] / 3
+        doubt = ((after - kept[conserved]) ** 2 - (after - own) ** 2) / spread**2
+        fading = any(movie.fades(part) for part in parts)
+        if doubt > (-_TELLING if fading else _TELLING):
+            return None
+    if abs(deviation) > limit:
+        conserved = "nothing"
+        if not _covers(movie, time, parts, whole):
+            return None
+    return _Merger(time, parts, whole, by_area, after, conserved, deviation, limit)
+
+
+def _covers(movie: Sights, time: int, parts: tuple[int, ...], whole: int) -> bool:
+    """Whether the whole lies over the middle of each part."""
+    track = movie.tracks[whole]
+    i = int(np.searchsorted(track.time, time))
+    if i == len(track.time):
+        return False
+    return all(np.hypot(*(movie.tracks[part].place[-1] - track.place[i])) < track.radius_px[i] for part in parts)
+
+
+def _momentary_mergers(movie: Sights) -> list[dict[str, Any]]:
+    """Neighbours segmented as one while one of them has a gap in its track."""
+    rows = []
+    for particle, track in movie.tracks.items():
+        for i in np.flatnonzero(np.diff(track.time) > 1):
+            first, back = int(track.time[i]) + 1, int(track.time[i + 1])
+            for other in movie.touching(particle, int(i), first):
+                near = movie.tracks[other]
+                own = near.median_px2(first - _SETTLE, first)
+                swollen = near.median_px2(first, back)
+                again = near.median_px2(back, back + _SETTLE)
+                part = float(track.area_px2[i])
+                usual = float(np.fmin(own, again))
+                if abs(swollen - usual - part) < 0.5 * part:
+                    row = _row(movie, "segmentation-error", first, {particle, other}, None)
+                    rows.append(row | {"area_before_px2": own + part, "area_after_px2": swollen})
+                    break
+    return rows
+
+
+def _undone(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Call a merger that a split undoes at once, or the other way round, what it is."""
+    changes = sorted((row for row in rows if row["kind"] in ("coalescence", "split")), key=lambda row: row["time"])
+    errors = []
+    for i, row in enumerate(changes):
+        for later in changes[i + 1 :]:
+            if later["time"] - row["time"] > _SETTLE:
+                break
+            off = abs(later["area_after_px2"] / row["area_before_px2"] - 1)
+            if later["kind"] != row["kind"] and row["numbers"] & later["numbers"] and off <= 2 * row["tolerance"]:
+                errors += [row, later]
+    for row in errors:
+        row["kind"] = "segmentation-error"
+    return rows
+
+
+def _once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what is told twice.
+
+    That is, of one particle what a merger, split or error of several tells at the same time, and the end of what is an
+    error already.
+    """
+    kept = []
+    told: set[int] = set()
+    together = {(row["time"], number) for row in rows if len(row["numbers"]) > 1 for number in row["numbers"]}
+    for row in sorted(rows, key=lambda row: row["time"]):
+        if len(row["numbers"]) == 1:
+            (number,) = row["numbers"]
+            if (row["time"], number) in together or (row["kind"] == "segmentation-error" and number in told):
+                continue
+        if row["kind"] == "segmentation-error":
+            told |= row["numbers"]
+        kept.append(row)
+    return kept

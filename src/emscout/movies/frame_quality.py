@@ -1,0 +1,209 @@
+"""What the frames of a movie usually look like, and what is wrong with one that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, ndimage
+
+from emscout.errors import NothingToFindError, ReadError, UsageError
+from emscout.movies.working_grid import (
+    WorkingGrid,
+    band_power,
+    choose_grid,
+    flat_spectrum,
+    radial_power,
+    taper,
+    whiten,
+)
+
+__all__ = ["Survey", "clean", "survey"]
+
+# Frames looked at before the first is aligned; fewer where they would take more memory than this.
+_SAMPLE = 12
+_SAMPLE_BYTES = 256_000_000
+# Share of a side over which frames fade out before they are filtered.
+_FADE = 0.06
+# More of the pixels than this are not dead, and more are not written over; they are what the specimen looks like.
+_MOST_DEAD = 0.02
+_MOST_FIXED = 0.3
+# Grey levels that a pixel usually runs through in the sample, for one that stays on its own to be suspicious.
+_MANY_LEVELS = 4
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is common to the frames of a movie.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Of a frame.
+    background : ndarray of float32, shape (H, W)
+        The light, smooth and fixed in the detector's frame.
+    window : ndarray of float32, shape (H, W)
+        Weight of each pixel: falls to 0 at the border, 0 where a pixel is dead or written over.
+    deviation : float
+        Usual standard deviation of a frame.
+    highest : float
+        Highest grey value seen.
+    at_top : float
+        Usual share of the pixels that have it.
+    flat_rows : float
+        Usual share of rows without any contrast.
+    power : ndarray, shape (4,)
+        Mean power in the coarse and in the fine half of the spectrum of a usual frame, then of noise alone.
+    grid : WorkingGrid
+    """
+
+    shape: tuple[int, int]
+    background: np.ndarray
+    window: np.ndarray
+    deviation: float
+    highest: float
+    at_top: float
+    flat_rows: float
+    power: np.ndarray
+    grid: WorkingGrid
+
+    def spectrum(self, frame: np.ndarray) -> np.ndarray:
+        """The whitened spectrum of a frame (from `clean`) on the working grid."""
+        return whiten(frame, self.background, self.window, self.grid)
+
+    def strength(self, spectrum: np.ndarray) -> tuple[float, float, float]:
+        """Specimen in the coarse and in the fine half of a spectrum, and how far the latter is uncertain.
+
+        1 in a usual frame, 0 in noise alone.
+        """
+        (coarse, fine), uncertain = band_power(spectrum, self.grid)
+        room = self.power[:2] - self.power[2:]
+        strength = float((coarse - self.power[2]) / max(room[0], 1e-3))
+        if room[1] < 4 * uncertain:
+            # So little fine detail in a usual frame that a spectrum cannot tell whether it is there.
+            return strength, strength, np.inf
+        return strength, float((fine - self.power[3]) / room[1]), float(uncertain / room[1])
+
+    def fault(self, frame: np.ndarray) -> str | None:
+        """What is plainly wrong with a frame as recorded: ``blank``, ``saturated``, ``incomplete``, or ``None``."""
+        deviation, at_top, flat_rows = _character(frame, self.highest)
+        if deviation < 0.05 * self.deviation:
+            return "blank"
+        # With few grey levels much of a usual frame may have the highest.
+        if at_top > self.at_top + 0.15 and 1 - at_top < 0.8 * (1 - self.at_top):
+            return "saturated"
+        return "incomplete" if flat_rows > self.flat_rows + 0.05 else None
+
+
+def clean(frame: np.ndarray) -> np.ndarray:
+    """A frame as it is when its values are whole numbers, else in float32 with its mean where it is not finite.
+
+    Raises
+    ------
+    UsageError
+        When it is not a grey picture.
+    """
+    if np.ndim(frame) != 2:
+        raise UsageError(f"A frame is a 2-D array of grey values, not {np.ndim(frame)}-D.")
+    image = np.asarray(frame)
+    if image.dtype.kind in "iub":
+        return image
+    image = image.astype(np.float32)
+    if not np.isfinite(image.sum()):
+        good = np.isfinite(image)
+        image[~good] = image[good].mean() if good.any() else 0.0
+    return image
+
+
+def survey(frames: Sequence[np.ndarray]) -> Survey:
+    """Look at some frames, evenly spread over a movie.
+
+    Parameters
+    ----------
+    frames : sequence of ndarray (H, W)
+        Read when asked for; up to 12 are, and held at the same time as far as 256 MB allow (never fewer than 3).
+
+    Raises
+    ------
+    NothingToFindError
+        When none of them shows any contrast.
+    UsageError
+        When they have different sizes.
+    """
+    sample: list[np.ndarray] = []
+    n, i = _SAMPLE, 0
+    while i < len(frames):
+        try:
+            sample.append(clean(frames[i]))
+            n = int(np.clip(_SAMPLE_BYTES // max(sample[0].nbytes, 1), 3, _SAMPLE))
+        except ReadError:
+            pass
+        i += max(1, -(-(len(frames) - 1) // (n - 1)))
+    if not sample:
+        raise NothingToFindError("No frame of the movie can be read: copy the files again from the microscope.")
+    if len({frame.shape for frame in sample}) > 1:
+        raise UsageError("The frames have different sizes; a movie needs frames of one size.")
+    highest = max(float(frame.max()) for frame in sample)
+    characters = np.array([_character(frame, highest) for frame in sample]).reshape(-1, 3)
+    contrast = characters[:, 0] > 0.2 * np.median(characters[:, 0])
+    if not contrast.any() or characters[:, 0].max() == 0:
+        raise NothingToFindError("No frame of the movie shows any contrast: check that the right files were given.")
+    # Overexposed frames would pass for usual ones in a spectrum.
+    usual = contrast & (characters[:, 1] <= np.median(characters[contrast, 1]) + 0.15)
+    shown = [frame for frame, use in zip(sample, usual, strict=True) if use]
+    deviation, at_top, flat_rows = np.median(characters[usual], axis=0)
+    background, fixed = _detector(shown)
+    shape = background.shape
+    window = taper(shape, (1.0, 1.0), _FADE)
+    window[fixed] = 0
+    padded = (fft.next_fast_len(shape[0], True), fft.next_fast_len(shape[1], True))
+    spectra = (flat_spectrum(frame, background, window, padded) for frame in shown)
+    grid = choose_grid(shape, padded, radial_power(spectra, padded) / (window**2).mean())
+    bands = [band_power(whiten(frame, background, window, grid), grid)[0] for frame in shown]
+    noise = [grid.noise[band].mean() for band in (grid.coarse, grid.fine)]
+    power = np.concatenate([np.median(bands, axis=0), noise])
+    return Survey(shape, background, window, float(deviation), highest, float(at_top), float(flat_rows), power, grid)
+
+
+def _character(frame: np.ndarray, highest: float) -> tuple[float, float, float]:
+    """Standard deviation, share of the pixels at the top of the movie's scale, share of rows of one value only."""
+    tops = frame.max(axis=1)
+    top = float(tops.max())
+    at_top = float((frame == tops.max()).mean()) if top >= highest else 0.0
+    return float(frame[::7].std()), at_top, float((tops == frame.min(axis=1)).mean())
+
+
+def _detector(sample: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The smooth light, and which pixels always read the same or stand out alone in all frames."""
+    shape = sample[0].shape
+    middle, spread = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    for start in range(0, shape[0], 256):
+        rows = np.stack([frame[start : start + 256] for frame in sample])
+        low, high = rows.min(axis=0), rows.max(axis=0)
+        middle[start : start + 256] = rows.mean(axis=0, dtype=np.float32)
+        if len(sample) > 4:
+            # Without the two extremes: one bad frame that was not recognized as such does no harm.
+            trimmed = len(sample) * middle[start : start + 256] - low - high
+            middle[start : start + 256] = trimmed / (len(sample) - 2)
+        spread[start : start + 256] = np.subtract(high, low, dtype=np.float32)
+    alone = middle - ndimage.median_filter(middle, 3, mode="nearest")
+    noise = 1.4826 * float(np.median(np.abs(alone - np.median(alone)))) or float(alone.std())
+    dead = np.abs(alone) > 8 * noise if noise else np.zeros(shape, bool)
+    if dead.mean() > _MOST_DEAD:
+        dead[:] = False
+    fixed = spread == 0
+    # With few frames, few grey levels or little noise a pixel may well read the same by chance.
+    steps = np.diff(np.unique(sample[0][::7]).astype(np.float32))
+    noisy = len(steps) > 0 and float(np.median(spread)) >= _MANY_LEVELS * float(steps.min())
+    if len(sample) >= 8 and noisy and fixed.mean() <= _MOST_FIXED:
+        dead |= fixed
+    middle[dead] = np.median(middle)
+    return _smooth(middle), dead
+
+
+def _smooth(image: np.ndarray) -> np.ndarray:
+    """Three boxes are nearly a Gaussian, at a cost that does not grow with its width."""
+    for _ in range(3):
+        image = ndimage.uniform_filter(image, max(min(image.shape) // 5, 1), mode="nearest")
+    return image

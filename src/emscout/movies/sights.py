@@ -1,0 +1,129 @@
+"""What is seen of every particle when: tracks laid out for asking who touched whom and what size it had."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["Sights", "Track", "lay_out", "outline_noise_px"]
+
+# Outlines this far apart, or by this share of both radii, still touch: a frame passes between seen and merged.
+_TOUCH_PX = 2.0
+_TOUCH_SHARE = 0.25
+# Frames over which a size is extrapolated, and over which a particle must shrink to be fading.
+_RECENT = 5
+_FADING = 12
+# A radius this near the smallest ones seen may drop out of sight.
+_NEAR_SMALLEST = 1.3
+
+
+@dataclass(frozen=True)
+class Track:
+    """One particle: the frames (as positions among all frames) where it is seen, and what is seen."""
+
+    time: np.ndarray
+    place: np.ndarray  # (n, 2)
+    area_px2: np.ndarray
+    radius_px: np.ndarray
+
+    def median_px2(self, low: int, high: int) -> float:
+        """Median area over low <= time < high; NaN where the particle is not seen."""
+        inside = slice(*np.searchsorted(self.time, (low, high)))
+        return float(np.median(self.area_px2[inside])) if len(self.time[inside]) else float("nan")
+
+    def next_volume_px3(self, ahead: float) -> float:
+        """Cube of the radius so many frames after the last sight, by a line through the last few."""
+        recent = self.time > self.time[-1] - _RECENT
+        volume, time = self.radius_px[recent] ** 3, self.time[recent] - self.time[-1]
+        if len(time) < 3:
+            return float(volume[-1])
+        return float(np.polyval(np.polyfit(time, volume, 1), ahead))
+
+    def shrinks(self, noise_px: float) -> bool:
+        """Whether it grew smaller in its last frames, by three standard deviations of the slope."""
+        time, radius = self.time[-_FADING:], self.radius_px[-_FADING:]
+        if len(time) < 3:
+            return False
+        off = time - time.mean()
+        return bool((off * radius).sum() < -3 * noise_px * np.sqrt((off**2).sum()))
+
+
+@dataclass(frozen=True)
+class Sights:
+    """All tracks, in one direction of time."""
+
+    tracks: dict[int, Track]
+    seen: np.ndarray  # (n_frames, 4): top, left, bottom, right of what each frame shows
+    sights: list[np.ndarray]  # for each frame (n, 4): particle, row, column, radius
+    noise_px: float
+    smallest_px: float
+
+    def backwards(self) -> Sights:
+        """The same movie with time reversed."""
+        last = len(self.seen) - 1
+        turned = {
+            particle: Track(last - track.time[::-1], track.place[::-1], track.area_px2[::-1], track.radius_px[::-1])
+            for particle, track in self.tracks.items()
+        }
+        return replace(self, tracks=turned, seen=self.seen[::-1], sights=self.sights[::-1])
+
+    def fades(self, particle: int) -> bool:
+        """Whether it shrinks, and so that, or so small that, it would be out of sight in the next frame anyway."""
+        track = self.tracks[particle]
+        near = (_NEAR_SMALLEST * self.smallest_px) ** 3
+        return track.shrinks(self.noise_px) and track.next_volume_px3(1.0) < near
+
+    def touching(self, particle: int, i: int, time: int) -> list[int]:
+        """Particles of frame `time` that the `i`-th sight of a particle touches."""
+        track, here = self.tracks[particle], self.sights[time]
+        apart = np.hypot(*(here[:, 1:3] - track.place[i]).T)
+        near = apart <= (1 + _TOUCH_SHARE) * (here[:, 3] + track.radius_px[i]) + _TOUCH_PX
+        return [int(number) for number in here[near, 0] if number != particle]
+
+
+def outline_noise_px(tracks: pd.DataFrame) -> float:
+    """Standard deviation of a particle's radius from frame to frame that no steady change explains.
+
+    Parameters
+    ----------
+    tracks : DataFrame
+        ``frame``, ``particle``, ``area_px2``.
+
+    Returns
+    -------
+    float
+        In pixels, from the median absolute second difference of the radii of neighbouring frames; 0 when no particle
+        is seen three times.
+    """
+    ordered = tracks.sort_values(["particle", "frame"])
+    radius = np.sqrt(ordered["area_px2"].to_numpy(dtype=float) / np.pi)
+    particle = ordered["particle"].to_numpy()
+    bend = np.diff(radius, 2)[particle[2:] == particle[:-2]]
+    return float(1.4826 * np.median(np.abs(bend)) / np.sqrt(6)) if len(bend) else 0.0
+
+
+def lay_out(tracks: pd.DataFrame, numbers: np.ndarray, shape: tuple[int, int], drift: pd.DataFrame | None) -> Sights:
+    """Lay out tracks over the frames `numbers`; see `find_events` for `shape` and `drift`."""
+    ordered = tracks.sort_values(["particle", "frame"], kind="stable")
+    particle = ordered["particle"].to_numpy(dtype=int)
+    time = np.searchsorted(numbers, ordered["frame"].to_numpy())
+    place = ordered[["row_px", "col_px"]].to_numpy(dtype=float)
+    area = ordered["area_px2"].to_numpy(dtype=float)
+    radius = np.sqrt(area / np.pi)
+    names, starts = np.unique(particle, return_index=True)
+    ends = np.append(starts, len(particle))[1:]
+    named = {
+        int(name): Track(*(values[low:high] for values in (time, place, area, radius)))
+        for name, low, high in zip(names, starts, ends, strict=True)
+    }
+    by_time = np.argsort(time, kind="stable")
+    sights = np.column_stack([particle, place, radius])[by_time]
+    firsts = np.searchsorted(time[by_time], np.arange(1, len(numbers)))
+    seen = np.tile(np.array([-0.5, -0.5, shape[0] - 0.5, shape[1] - 0.5]), (len(numbers), 1))
+    if drift is not None:
+        shift = drift.set_index("frame").reindex(numbers)[["row_px", "col_px"]].interpolate(limit_direction="both")
+        seen -= np.tile(shift.to_numpy(dtype=float), 2)
+    smallest = float(np.percentile(radius, 1)) if len(radius) else 0.0
+    return Sights(named, seen, np.split(sights, firsts), outline_noise_px(tracks), smallest)

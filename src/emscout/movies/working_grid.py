@@ -1,0 +1,177 @@
+"""The spectrum that frames are compared in: what tells the position, each frequency by how much of it is specimen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, ndimage
+
+from emscout.errors import NothingToFindError
+
+__all__ = ["WorkingGrid", "band_power", "choose_grid", "flat_spectrum", "radial_power", "taper", "whiten"]
+
+# Share of a side over which filtered frames fade out.
+_TAPER = 0.16
+# Periods across the field: slower changes are illumination, not specimen.
+_SLOWEST = 3.0
+# Share of what the spectrum says about the position that the working grid keeps.
+_KEPT = 0.9
+# Share of the specimen's own power that counts as noise: the specimen changes, and particles resemble one another.
+_CHANGING = 0.1
+# Frequencies with less than this of the strongest's power count as noise.
+_FAINT = 1e-3
+
+
+@dataclass(frozen=True)
+class WorkingGrid:
+    """The spectrum that frames are compared in: the part that tells the position, whitened.
+
+    Parameters
+    ----------
+    padded : (int, int)
+        Size of the transform, at least that of a frame.
+    shape : (int, int)
+        Size of the working image that holds the kept part of the spectrum.
+    window : ndarray, shape (h, w)
+        Weight of each working pixel: falls to 0 at the border.
+    gain : ndarray, shape (h, w // 2 + 1)
+        Makes every frequency of a usual frame equally strong; a working image then has unit variance.
+    specimen, noise : ndarray, shape (h, w // 2 + 1)
+        Power of either in the whitened spectrum of a usual frame; together nearly 1 where the specimen is faint.
+    coarse, fine : ndarray of bool, shape (h, w // 2 + 1)
+        The two halves of what is kept, each with as much to say about the position.
+    """
+
+    padded: tuple[int, int]
+    shape: tuple[int, int]
+    window: np.ndarray
+    gain: np.ndarray
+    specimen: np.ndarray
+    noise: np.ndarray
+    coarse: np.ndarray
+    fine: np.ndarray
+
+    @property
+    def px(self) -> np.ndarray:
+        """Size of a working pixel in pixels of the frame, along rows and columns."""
+        return np.array(self.padded) / np.array(self.shape)
+
+    def crop(self, spectrum: np.ndarray) -> np.ndarray:
+        """The kept part of a spectrum."""
+        height, width = self.shape
+        half = spectrum[:, : width // 2 + 1]
+        return np.concatenate([half[: height - height // 2], half[len(half) - height // 2 :]])
+
+
+def choose_grid(shape: tuple[int, int], padded: tuple[int, int], profiles: np.ndarray) -> WorkingGrid:
+    """Choose how much of the spectrum to keep.
+
+    Parameters
+    ----------
+    shape, padded : (int, int)
+        Size of a frame, and of the transform.
+    profiles : ndarray, shape (n, n_rings)
+        From `radial_power`, of usual frames.
+
+    Raises
+    ------
+    NothingToFindError
+        When they hold nothing but noise.
+    """
+    profile = np.median(profiles, axis=0)
+    n_rings = len(profile)
+    rings = np.arange(n_rings)
+    narrow, wide = (ndimage.gaussian_filter1d(profile, sigma, mode="nearest") for sigma in (1.0, 4.0))
+    # Lattices have sharp rings at low frequencies; further out the specimen's share falls evenly and is small.
+    profile = np.where(rings < n_rings / 6, narrow, wide)
+    # In a movie without noise, what is weakest is how pixels sample sharp edges: bound to the detector, not specimen.
+    noise = max(float(np.median(profile[round(0.85 * n_rings) :])), _FAINT * float(profile[int(_SLOWEST) :].max()))
+    signal = np.clip(1 - noise / profile, 0, 1)
+    # Less than what the mean over so many modes may be by chance.
+    signal[signal < 2 / np.sqrt(np.pi * np.maximum(rings, 1) * len(profiles))] = 0
+    signal[rings < _SLOWEST] = 0
+    # How sharply a correlation tells the position, by frequency: modes in a ring, slope, coherence.
+    telling = (rings**3 * signal**2).cumsum()
+    if telling[-1] == 0:
+        raise NothingToFindError("The frames hold nothing but noise: check that the right files were given.")
+    last = max(int(np.searchsorted(telling, _KEPT * telling[-1])), 8) + 1
+    split = int(np.searchsorted(telling, 0.5 * telling[last - 1 if last <= n_rings - 1 else -1]))
+    height, width = (
+        min(length // 2 * 2, 2 * fft.next_fast_len(max(16, int(np.ceil(last * length / min(padded)))), True))
+        for length in padded
+    )
+    ring = np.rint(_frequency((height, width), padded) * min(padded)).astype(int)
+    inside = (ring >= _SLOWEST) & (ring <= last) & (ring < n_rings)
+    held = np.minimum(ring, n_rings - 1)
+    whitened = np.maximum(profile, noise) * (1 - (1 - _CHANGING) * signal)
+    gain, specimen, rest = (
+        np.where(inside, values[held], 0).astype(np.float32)
+        for values in (
+            np.sqrt(height * width / whitened),
+            signal * profile / whitened,
+            (1 - signal) * profile / whitened,
+        )
+    )
+    window = taper((height, width), (shape[0] / padded[0], shape[1] / padded[1]), _TAPER)
+    return WorkingGrid(
+        padded, (height, width), window, gain, specimen, rest, inside & (ring <= split), inside & (ring > split)
+    )
+
+
+def radial_power(spectra: Iterable[np.ndarray], padded: tuple[int, int]) -> np.ndarray:
+    """Mean power of each spectrum in rings one period of the shorter side wide."""
+    ring = np.rint(_frequency(padded, padded) * min(padded)).astype(int).ravel()
+    n_rings = min(padded) // 2 + 1
+    modes = np.bincount(ring)[:n_rings]
+    return np.stack([np.bincount(ring, np.abs(spectrum.ravel()) ** 2)[:n_rings] / modes for spectrum in spectra])
+
+
+def flat_spectrum(frame: np.ndarray, background: np.ndarray, window: np.ndarray, padded: tuple[int, int]) -> np.ndarray:
+    """The half spectrum of a frame without the light it was taken in.
+
+    Parameters
+    ----------
+    frame, background, window : ndarray, shape (H, W)
+    padded : (int, int)
+        Size of the transform.
+    """
+    light, mean = float(background[::7].mean()), float(frame[::7].mean())
+    # A brighter beam makes all of it stronger in proportion.
+    flat = np.multiply(frame, light / mean if 0.2 * light < mean < 5 * light else 1.0, dtype=np.float32)
+    flat -= background
+    flat *= window
+    # Nothing may be left that has the window's own shape: it would tie the specimen to the detector.
+    flat -= float(flat.sum() / window.sum()) * window
+    return fft.rfft2(flat, padded)
+
+
+def whiten(frame: np.ndarray, background: np.ndarray, window: np.ndarray, grid: WorkingGrid) -> np.ndarray:
+    """The whitened half spectrum of a frame on the working grid."""
+    whitened = grid.crop(flat_spectrum(frame, background, window, grid.padded)) * grid.gain
+    # The window that counts comes after the filter: the other way round, the filter draws the window's own edge
+    # into the picture, and that ties the specimen to the detector by a few thousandths of its movement.
+    return fft.rfft2(fft.irfft2(whitened, grid.shape) * grid.window)
+
+
+def band_power(spectrum: np.ndarray, grid: WorkingGrid) -> tuple[np.ndarray, float]:
+    """Mean power in the coarse and in the fine half of a spectrum, and how far the latter is uncertain."""
+    coarse, fine = (np.abs(spectrum[band]) ** 2 / float((grid.window**2).sum()) for band in (grid.coarse, grid.fine))
+    # A single mode's power varies as much as it is on average.
+    return np.array([coarse.mean(), fine.mean()]), float(np.sqrt((fine**2).sum())) / len(fine)
+
+
+def taper(shape: tuple[int, int], covered: tuple[float, float], border: float) -> np.ndarray:
+    """1 inside, falling to 0 towards the border of the covered share of an image as a squared sine."""
+    sides = []
+    for length, share in zip(shape, covered, strict=True):
+        place = (np.arange(length) + 0.5) / (share * length)
+        sides.append(np.sin(np.pi / 2 * np.clip(np.minimum(place, 1 - place) / border, 0, 1)) ** 2)
+    return np.outer(*sides).astype(np.float32)
+
+
+def _frequency(shape: tuple[int, int], padded: tuple[int, int]) -> np.ndarray:
+    """In cycles a pixel, of a half spectrum of that shape."""
+    rows, cols = np.fft.fftfreq(shape[0], 1 / shape[0]), np.fft.rfftfreq(shape[1], 1 / shape[1])
+    return np.hypot(rows[:, None] / padded[0], cols / padded[1])

@@ -1,0 +1,204 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from emscout.errors import UsageError
+from emscout.evaluate.movies import score_events
+from emscout.movies.events import find_events
+from emscout.movies.link import link_particles
+from emscout.synthetic_movie import make_movie
+
+FIELD = (200, 200)
+Radii = dict[int, float]
+
+
+def tracks_of(*particles: tuple[float, float, Radii], others: int = 16, n_frames: int = 20) -> pd.DataFrame:
+    """Tracks of particles (row, column, radius by frame), numbered from 1, among others that do not change.
+
+    Outlines are off by a twentieth of a pixel.
+    """
+    rng = np.random.default_rng(0)
+    rows = [
+        (frame, number, row, col, radius)
+        for number, (row, col, radii) in enumerate(particles, start=1)
+        for frame, radius in radii.items()
+    ]
+    for k in range(others):
+        rows += [(f, 100 + k, 150.0 + 15 * (k // 8), 20.0 + 20 * (k % 8), 4.0 + k % 3) for f in range(n_frames)]
+    table = pd.DataFrame(rows, columns=["frame", "particle", "row_px", "col_px", "radius_px"])
+    radius = table.pop("radius_px") + rng.normal(0, 0.05, len(table))
+    return table.assign(area_px2=np.pi * radius**2)
+
+
+def steady(radius: float, first: int = 0, last: int = 19) -> Radii:
+    return dict.fromkeys(range(first, last + 1), radius)
+
+
+def told(events: pd.DataFrame) -> list[tuple]:
+    return list(events[["frame", "kind", "particles"]].itertuples(index=False, name=None))
+
+
+@pytest.mark.parametrize(("conserve", "seed"), [("volume", 7), ("area", 8)])
+def test_coalescence_and_vanishing_are_found(conserve, seed):
+    shape = (460, 460)
+    movie = make_movie(
+        40, shape, n_particles=180, process="mixed", growth=1.25, merges=60, conserve=conserve, seed=seed
+    )
+    rng = np.random.default_rng([seed, 1])
+    table = (
+        movie.tracks[["frame", "row_px", "col_px"]]
+        + np.c_[np.zeros(n := len(movie.tracks)), rng.normal(0, 0.2, (n, 2))]
+    )
+    radius = movie.tracks["radius_px"] + rng.normal(0, 0.2, n)
+    table = table.assign(frame=movie.tracks["frame"], area_px2=np.pi * radius**2)
+    tracks = link_particles(table[(radius > 1.5) & (rng.random(n) > 0.002)])
+    drift = pd.DataFrame(movie.shift_px, columns=["row_px", "col_px"]).assign(frame=range(40))
+    events = find_events(tracks, shape, drift=drift)
+    scores = score_events(movie.events, events, movie.tracks, tracks).set_index("kind")
+    assert scores.loc["coalescence", "n_true"] > 15
+    for kind in ("coalescence", "vanished"):
+        assert scores.loc[kind, "precision"] >= 0.9
+        assert scores.loc[kind, "recall"] >= 0.9
+
+
+@pytest.mark.parametrize(("quantity", "power"), [("area", 2), ("volume", 3)])
+def test_a_merger_says_what_it_conserves(quantity, power):
+    whole = (8.0**power + 6.0**power) ** (1 / power)
+    tracks = tracks_of(
+        (50, 50, steady(8.0, last=9) | steady(whole, 10)),
+        (50, 64, steady(6.0, last=9)),
+    )
+    events = find_events(tracks, FIELD)
+    assert told(events) == [(10, "coalescence", "1 2")]
+    merger = events.iloc[0]
+    assert merger["conserved"] == quantity
+    assert abs(merger["deviation"]) < 0.05
+    assert merger["tolerance"] == pytest.approx(0.1)
+    assert merger["area_before_px2"] == pytest.approx(np.pi * 100, rel=0.05)
+    assert merger["area_after_px2"] == pytest.approx(np.pi * whole**2, rel=0.05)
+
+
+def test_a_merger_that_conserves_nothing_is_a_segmentation_error():
+    events = find_events(
+        tracks_of((50, 50, steady(8.0, last=9) | steady(15.0, 10)), (50, 64, steady(6.0, last=9))), FIELD
+    )
+    assert told(events) == [(10, "segmentation-error", "1 2")]
+    assert events["conserved"].tolist() == ["nothing"]
+    assert events["deviation"].iloc[0] > events["tolerance"].iloc[0]
+
+
+def test_shrinking_to_nothing_beside_a_neighbour_is_no_merger():
+    shrinking = {f: (8.0 * (10.5 - f)) ** (1 / 3) for f in range(10)}
+    events = find_events(
+        tracks_of((50, 50, steady(8.0)), (50, 60.5, shrinking), (90, 90, {0: 1.6, 1: 1.6, 2: 1.6})), FIELD
+    )
+    assert (10, "vanished", "2") in told(events)
+    assert "coalescence" not in set(events["kind"])
+
+
+def test_a_small_one_that_did_not_shrink_has_merged_though_nothing_shows_in_the_larger():
+    events = find_events(tracks_of((50, 50, steady(12.0)), (50, 66, steady(3.5, last=9)), (90, 90, steady(2.0))), FIELD)
+    assert told(events) == [(10, "coalescence", "1 2")]
+
+
+def test_two_that_vanish_far_from_all_have_not_merged():
+    events = find_events(tracks_of((50, 50, steady(6.0, last=9)), (100, 120, steady(6.0, last=9))), FIELD)
+    assert told(events) == [(10, "vanished", "1"), (10, "vanished", "2")]
+
+
+def test_three_merge_at_once():
+    whole = (3 * 6.0**3) ** (1 / 3)
+    events = find_events(
+        tracks_of(
+            (50, 50, steady(6.0, last=9) | steady(whole, 10)),
+            (50, 62, steady(6.0, last=9)),
+            (61, 56, steady(6.0, last=9)),
+        ),
+        FIELD,
+    )
+    assert told(events) == [(10, "coalescence", "1 2 3")]
+
+
+def test_two_that_merge_into_one_of_a_new_number_have_merged():
+    whole = 2 ** (1 / 3) * 6.0
+    events = find_events(
+        tracks_of((50, 44, steady(6.0, last=9)), (50, 56, steady(6.0, last=9)), (50, 50, steady(whole, 10))), FIELD
+    )
+    assert told(events) == [(10, "coalescence", "1 2 3")]
+
+
+def test_a_split_is_a_merger_backwards():
+    whole = (8.0**3 + 6.0**3) ** (1 / 3)
+    events = find_events(tracks_of((50, 50, steady(whole, last=9) | steady(8.0, 10)), (50, 64, steady(6.0, 10))), FIELD)
+    assert told(events) == [(10, "split", "1 2")]
+    assert events["area_before_px2"].iloc[0] == pytest.approx(np.pi * whole**2, rel=0.05)
+
+
+def test_a_merger_that_a_split_undoes_is_a_segmentation_error():
+    as_one = dict.fromkeys(range(8, 12), 10.0)
+    events = find_events(
+        tracks_of((50, 50, steady(8.0) | as_one), (50, 64, steady(6.0, last=7)), (50, 64, steady(6.0, 12))), FIELD
+    )
+    assert told(events) == [(8, "segmentation-error", "1 2"), (12, "segmentation-error", "1 3")]
+
+
+def test_neighbours_that_are_one_for_a_moment_are_a_segmentation_error():
+    radii = steady(6.0)
+    del radii[10]
+    events = find_events(tracks_of((50, 50, steady(8.0) | {10: 10.0}), (50, 64, radii)), FIELD)
+    assert told(events) == [(10, "segmentation-error", "1 2")]
+
+
+def test_a_gap_alone_is_no_event():
+    radii = steady(6.0)
+    del radii[10]
+    assert told(find_events(tracks_of((50, 50, steady(8.0)), (50, 64, radii)), FIELD)) == []
+
+
+def test_what_is_seen_for_a_frame_or_two_is_a_segmentation_error():
+    events = find_events(tracks_of((50, 50, steady(4.0, 8, 9))), FIELD)
+    assert told(events) == [(8, "segmentation-error", "1")]
+
+
+def test_missing_in_the_first_or_last_frame_is_no_event():
+    assert told(find_events(tracks_of((50, 50, steady(6.0, 1, 18))), FIELD)) == []
+
+
+def test_particles_carried_over_the_edge_have_left_and_entered():
+    """The specimen moves down by 4 px a frame: its last rows leave, new ones come in at the top."""
+    drift = pd.DataFrame({"frame": range(20), "row_px": 4.0 * np.arange(20), "col_px": 0.0})
+    leaving = {f: 5.0 for f in range(20) if 170 + 4 * f < 200}
+    entering = {f: 5.0 for f in range(20) if -30 + 4 * f >= 0}
+    tracks = tracks_of((170, 50, leaving), (-30, 50, entering), (100, 100, steady(5.0, last=9)), others=0)
+    assert told(find_events(tracks, FIELD, drift=drift)) == [
+        (8, "entered-field", "2"),
+        (8, "left-field", "1"),
+        (10, "vanished", "3"),
+    ]
+
+
+def test_nucleation_is_an_appearance():
+    assert told(find_events(tracks_of((50, 50, steady(6.0, 8))), FIELD)) == [(8, "appeared", "1")]
+
+
+def test_frames_without_a_particle_count_when_named():
+    tracks = tracks_of((50, 50, steady(6.0, last=9)), others=0)
+    assert told(find_events(tracks, FIELD)) == []
+    assert told(find_events(tracks, FIELD, frames=np.arange(20))) == [(10, "vanished", "1")]
+
+
+def test_times_are_told_when_known():
+    events = find_events(tracks_of((50, 50, steady(6.0, last=9))), FIELD, times_s=5.0 * np.arange(20))
+    assert events["time_s"].tolist() == [50]
+
+
+def test_no_tracks_have_no_events():
+    empty = tracks_of(others=0)
+    events = find_events(empty, FIELD)
+    assert len(events) == 0
+    assert {"frame", "kind", "particles", "conserved", "tolerance"} <= set(events.columns)
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(UsageError, match="area_px2"):
+        find_events(tracks_of().drop(columns="area_px2"), FIELD)
