@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["INPUT_NAMES", "METADATA_KEY", "MODELS", "OUTPUT_NAMES", "Model", "load_model"]
 
 MODELS = {
-    "particles-v2": ("particles-v2.onnx", "4dc42075b01b776a38baee4e6652e0d8b026c446f8fe31a002fd713ed20532e3"),
+    "particles-v2": ("particles-v2.onnx", "b3de43a5e15d5ca88d20fae8f2a2bd70273aa798f7445fa932db1b3098d89349"),
 }
 """Name of each shipped model: its file in this folder, and the SHA-256 of that file."""
 

@@ -17,6 +17,7 @@ from emscout.errors import ModelError, NothingToFindError, UsageError
 from emscout.micrograph import Segmentation
 from emscout.models import Model, load_model
 from emscout.particles.instances import FEATURES, Instances, Settings, draw_instances, find_instances
+from emscout.particles.outlines import refine_outlines
 
 __all__ = ["filter_particles", "mean_uncertainty", "segment_bayesian", "select_particles"]
 
@@ -120,6 +121,8 @@ def find_particles(
         if mean_seed(surest) > mean_seed(instances) + settings.overview_margin:
             maps, instances = look(zoom)
     labels, drawn = draw_instances(instances, grey.shape, settings.foreground)
+    if maps[4].size < grey.size:
+        labels = refine_outlines(labels, grey)
     return labels, resize(maps[4], grey.shape), instances.features[drawn]
 
 
