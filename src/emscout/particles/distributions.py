@@ -19,6 +19,10 @@ _FEWEST_FOR_INTERVAL = 3
 _CHUNK = 1_000_000
 
 
+_SAME = 1e-9
+"""Values that differ by no more than this part of them are one size: no bins lie between their last digits."""
+
+
 def summarize_particles(
     table: pd.DataFrame,
     shape: tuple[int, int],
@@ -157,7 +161,7 @@ def histogram(values: np.ndarray, quantity: str, unit: str) -> pd.DataFrame:
     values = values[np.isfinite(values)]
     if len(values) == 0:
         counts, edges = np.empty(0, dtype=np.int64), np.empty(1)
-    elif np.ptp(values) == 0:
+    elif np.ptp(values) <= _SAME * np.abs(values).max():
         counts, edges = np.array([len(values)]), values[[0, 0]]
     else:
         n_bins = math.ceil(round(2 * len(values) ** (1 / 3), 9))
