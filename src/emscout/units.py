@@ -7,7 +7,7 @@ import re
 
 from emscout.errors import UsageError
 
-__all__ = ["NM_PER_UNIT", "nm_per_unit", "parse_length", "spell_length"]
+__all__ = ["NM_PER_UNIT", "nm_per_unit", "parse_length", "parse_length_px", "spell_length"]
 
 # Both code points of µ (MICRO SIGN, GREEK SMALL LETTER MU) are normalised to "u" before the look-up.
 NM_PER_UNIT = {
@@ -101,6 +101,25 @@ def parse_length(text: str, *, px_allowed: bool = True) -> tuple[float, str]:
     if factor is None:
         raise UsageError(f"The unit '{unit}' in '{text}' is not a length emscout knows: use pm, Å, nm, µm, mm or px.")
     return value * factor, "nm"
+
+
+def parse_length_px(text: str, nm_per_px: float | None, owner: str) -> float:
+    """Read a length such as ``5nm`` or ``40px`` in pixels of an image; ``owner`` names it in the error.
+
+    Raises
+    ------
+    UsageError
+        When it is no length, or needs the pixel size of an image that has none.
+    """
+    value, unit = parse_length(text)
+    if unit == "px":
+        return value
+    if nm_per_px is None:
+        raise UsageError(
+            f"{owner} has no pixel size, so '{text}' cannot be turned into pixels: "
+            "give the pixel size (--pixel-size), or the length in px."
+        )
+    return value / nm_per_px
 
 
 def spell_length(length_nm: float, digits: int = 3) -> str:

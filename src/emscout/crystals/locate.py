@@ -30,7 +30,7 @@ from emscout.io.files import sha256_of
 from emscout.io.run_folder import claim_folder, describe_run, list_sources
 from emscout.micrograph import Micrograph, Report
 from emscout.tables import to_physical
-from emscout.units import parse_length
+from emscout.units import parse_length, parse_length_px
 
 __all__ = ["LocateOptions", "locate"]
 
@@ -267,15 +267,7 @@ def _layer(options: LocateOptions) -> Callable[[Micrograph], Lattice]:
     n_rows, n_cols = _grid_of(options)
 
     def to_px(length: str, micrograph: Micrograph) -> float:
-        value, unit = parse_length(length)
-        if unit == "px":
-            return value
-        if micrograph.nm_per_px is None:
-            raise UsageError(
-                f"{micrograph.path} has no pixel size, so nobody can say how many pixels {length} are: give the length "
-                "in px, or the pixel size with --pixel-size."
-            )
-        return value / micrograph.nm_per_px
+        return parse_length_px(length, micrograph.nm_per_px, str(micrograph.path))
 
     def lay(micrograph: Micrograph) -> Lattice:
         shape = micrograph.image.shape

@@ -65,14 +65,21 @@ class Model:
 
     def run(self, image: np.ndarray, masks: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """Maps (5, H, W) float32 of a grey image (H, W) float32 whose sides are multiples of the stride."""
-        values = (image[None, None], *masks)
-        return self.session.run(OUTPUT_NAMES[:1], dict(zip(INPUT_NAMES, values, strict=True)))[0][0]
+        return self._calculate(OUTPUT_NAMES[0], image, masks)
 
     def encode(self, image: np.ndarray) -> np.ndarray:
         """Features (C, H/8, W/8) float32 that the network sees in a grey image (H, W), as `run` takes it."""
-        masks = (np.ones((1, channels, 1, 1), np.float32) for channels in self.description["dropout_channels"])
+        return self._calculate(OUTPUT_NAMES[1], image, self.full_masks)
+
+    @property
+    def full_masks(self) -> tuple[np.ndarray, np.ndarray]:
+        """Masks of one sample that drops nothing."""
+        first, second = (np.ones((1, count, 1, 1), np.float32) for count in self.description["dropout_channels"])
+        return first, second
+
+    def _calculate(self, output: str, image: np.ndarray, masks: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         values = (image[None, None], *masks)
-        return self.session.run(OUTPUT_NAMES[1:], dict(zip(INPUT_NAMES, values, strict=True)))[0][0]
+        return self.session.run([output], dict(zip(INPUT_NAMES, values, strict=True)))[0][0]
 
 
 def load_model(model: str | Path) -> Model:

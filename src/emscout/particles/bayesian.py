@@ -221,8 +221,7 @@ def scaled_shape(shape: tuple[int, ...], zoom: float) -> tuple[int, int]:
 
 def look_without_dropout(grey: np.ndarray, zoom: float, model: Model, settings: Settings) -> Instances:
     """Particles of ``grey`` (H, W) at a zoom, by the whole network once: a quick look, without uncertainty."""
-    masks = tuple(np.ones((1, channels, 1, 1), np.float32) for channels in model.description["dropout_channels"])
-    maps = predict_maps(resize(grey, scaled_shape(grey.shape, zoom)), model, (masks[0], masks[1]))
+    maps = predict_maps(resize(grey, scaled_shape(grey.shape, zoom)), model, model.full_masks)
     return find_instances(maps, model.description["coordinate_unit_px"], settings)
 
 

@@ -11,7 +11,7 @@ from emscout.errors import NothingToFindError, UsageError
 from emscout.micrograph import Micrograph, Segmentation
 from emscout.particles.bayesian import segment_bayesian, select_particles
 from emscout.particles.watershed import segment_watershed
-from emscout.units import parse_length
+from emscout.units import parse_length_px
 
 __all__ = ["DEFAULT_MODEL", "WATERSHED", "Polarity", "segment_particles"]
 
@@ -72,7 +72,10 @@ def segment_particles(
     ModelError
         When the network cannot be loaded.
     """
-    smallest_px, largest_px, typical_px = (_in_pixels(d, micrograph) for d in (min_diameter, max_diameter, diameter))
+    smallest_px, largest_px, typical_px = (
+        None if d is None else parse_length_px(d, micrograph.nm_per_px, _name(micrograph))
+        for d in (min_diameter, max_diameter, diameter)
+    )
     try:
         if str(model) == WATERSHED:
             found = Segmentation(segment_watershed(micrograph.image, polarity=polarity, split=split)[0])
@@ -95,20 +98,6 @@ def _areas_px2(labels: np.ndarray) -> np.ndarray:
     for start in range(0, len(labels), 256):
         areas += np.bincount(labels[start : start + 256].ravel(), minlength=len(areas))
     return areas[1:]
-
-
-def _in_pixels(length: str | None, micrograph: Micrograph) -> float | None:
-    if length is None:
-        return None
-    value, unit = parse_length(length)
-    if unit == "px":
-        return value
-    if micrograph.nm_per_px is None:
-        raise UsageError(
-            f"{_name(micrograph)} has no pixel size, so '{length}' cannot be turned into pixels: "
-            "give the pixel size (--pixel-size), or the diameter in px."
-        )
-    return value / micrograph.nm_per_px
 
 
 def _name(micrograph: Micrograph) -> str:

@@ -16,24 +16,24 @@ from matplotlib.ticker import MaxNLocator
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["bin_values", "plot_histogram", "plot_radial_distribution"]
+__all__ = ["INK", "STYLE", "bin_values", "plot_histogram", "plot_radial_distribution"]
 
-_INK = "#22303c"
+INK = "#22303c"
 _BAR = "#5b8db8"
 _ACCENT = "#c2410c"
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     # Without a salt of its own matplotlib numbers the parts of an SVG at random.
     "svg.hashsalt": "emscout",
     "svg.fonttype": "path",
     "font.family": "DejaVu Sans",
     "font.size": 10,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
 }
 
 
@@ -68,7 +68,7 @@ def plot_histogram(
     str
         An SVG document.
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, axes = _new_axes()
         low, high, count = (bins[name].to_numpy(dtype=float) for name in ("bin_low", "bin_high", "count"))
         # Particles all of one size are one bin without width, which nobody would see.
@@ -120,9 +120,9 @@ def plot_radial_distribution(r: np.ndarray, g: np.ndarray, g_error: np.ndarray, 
     str
         An SVG document.
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, axes = _new_axes()
-        axes.axhline(1, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.axhline(1, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.fill_between(r, g - g_error, g + g_error, color=_BAR, alpha=0.3, linewidth=0, label="± one std. deviation")
         axes.plot(r, g, color=_BAR, linewidth=1.6)
         axes.legend(**_ABOVE)

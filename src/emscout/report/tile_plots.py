@@ -15,21 +15,10 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.ticker import MaxNLocator
 
 from emscout.report.heat_map import TARGET_COLOUR, colour_of
+from emscout.report.plots import INK, STYLE
 
 __all__ = ["plot_advice", "plot_dendrogram", "plot_scatter", "spread_out"]
 
-_INK = "#22303c"
-_STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-}
 _CELLS = (13, 9)
 _MOST_LEAVES = 24
 _DPI = 150
@@ -49,7 +38,7 @@ def plot_advice(advice: pd.DataFrame, n_clusters: int) -> np.ndarray:
     -------
     ndarray of uint8, shape (h, w, 3)
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.6, 3.2), layout="constrained")
         axes = figure.add_subplot()
         axes.axvline(n_clusters, color="#b8c4cc", linewidth=6, zorder=0, label=f"used here: {n_clusters}")
@@ -90,7 +79,7 @@ def plot_scatter(
     -------
     ndarray of uint8, shape (h, w, 3)
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 6.0), layout="constrained")
         axes = figure.add_subplot()
         for cluster in np.unique(clusters):
@@ -161,7 +150,7 @@ def plot_dendrogram(
     members: list[list[int]] = [[index] for index in range(len(tree) + 1)]
     for first, second, _, _ in tree:
         members.append(members[int(first)] + members[int(second)])
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 4.2), layout="constrained")
         axes = figure.add_subplot()
         colours = {node: _hex(_majority(clusters[group])) for node, group in enumerate(members)}
@@ -175,7 +164,7 @@ def plot_dendrogram(
         )
         if 1 < n_clusters <= len(tree):
             cut = (tree[-n_clusters, 2] + tree[1 - n_clusters, 2]) / 2
-            axes.axhline(cut, color=_INK, linestyle=(0, (4, 3)), linewidth=0.9)
+            axes.axhline(cut, color=INK, linestyle=(0, (4, 3)), linewidth=0.9)
             right: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "fontsize": 8, "va": "center"}
             axes.annotate(f" cut into {n_clusters}", (1.0, cut), **right)
         below: dict[str, Any] = {"xybox": (0, -18), "boxcoords": "offset points", "annotation_clip": False}
