@@ -9,10 +9,10 @@ import pandas as pd
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
+from emscout.cli.progress import progress_bar
 from emscout.particles.analyze import AnalyzeOptions
 from emscout.particles.analyze import analyze as analyze_images
 from emscout.units import spell_length
@@ -43,33 +43,14 @@ def analyze(
     Example: [bold]emscout analyze scans/ -o results --min-diameter 5nm[/]
     """
     screen = Console(highlight=False)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("looking at the files", total=None)
-        try:
-            report = analyze_images(
-                paths,
-                out,
-                options,
-                overwrite=overwrite,
-                workers=workers,
-                progress=lambda done, total, name: bar.update(
-                    task, completed=done, total=total, description=escape(name)
-                ),
-            )
-        except KeyboardInterrupt:
-            bar.stop()
-            screen.print(
-                f"Interrupted. What is finished is kept in {escape(str(out))}: the same command continues from there."
-            )
-            raise typer.Exit(130) from None
+    try:
+        with progress_bar() as show:
+            report = analyze_images(paths, out, options, overwrite=overwrite, workers=workers, progress=show)
+    except KeyboardInterrupt:
+        screen.print(
+            f"Interrupted. What is finished is kept in {escape(str(out))}: the same command continues from there."
+        )
+        raise typer.Exit(130) from None
     images = report.tables["images"]
     screen.print(_table(images.head(_MAX_ROWS_SHOWN)))
     if len(images) > _MAX_ROWS_SHOWN:

@@ -9,10 +9,10 @@ import pandas as pd
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
+from emscout.cli.progress import progress_bar
 from emscout.crystals.locate import LocateOptions
 from emscout.crystals.locate import locate as locate_crystals
 
@@ -43,23 +43,13 @@ def locate(
     scan_1:9,2[/]
     """
     screen = Console(highlight=False)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("looking at the files", total=None)
+    with progress_bar() as show:
         report = locate_crystals(
             paths,
             out,
             options,
             overwrite=overwrite,
-            progress=lambda done, total, what: bar.update(
-                task, completed=done, total=total, description=escape(what) or "grouping tiles"
-            ),
+            progress=lambda done, total, what: show(done, total, what or "grouping tiles"),
         )
     targets, images, found = report.tables["targets"], report.tables["images"], report.provenance["found"]
     if len(targets):

@@ -1,4 +1,4 @@
-"""``emscout evaluate``: how right it is, on images whose truth is known."""
+"""``emscout evaluate particles``: how right it is, on images whose particles are known."""
 
 from __future__ import annotations
 
@@ -9,19 +9,15 @@ import pandas as pd
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from emscout.crystals.accuracy import evaluate_locator, save_scores
-from emscout.evaluate.locator import FIRST
+from emscout.cli.progress import progress_bar
 from emscout.evaluate.split import SPLIT_SEED, VALIDATION_SHARE, split_images
 from emscout.io.labels import find_labelled
 from emscout.particles.accuracy import evaluate_particles, save_evaluation
 from emscout.particles.segment import DEFAULT_MODEL
 
-__all__ = ["app"]
-
-app = typer.Typer(no_args_is_help=True, help="Score what is found on labelled images of your own.")
+__all__ = ["particles"]
 
 _ROWS = {
     "paper_ap": "AP",
@@ -40,18 +36,6 @@ _ROWS = {
     "aspect_ratio_distance": "aspect ratios: cosine distance",
     "rdf_rms": "g(r): RMS difference",
 }
-_LOCATOR_ROWS = {
-    "n_positive": "crystal tiles",
-    "n_target": "target tiles",
-    "f1": "F1",
-    "precision": "precision",
-    "recall": "recall",
-    "adjusted_rand": "adjusted Rand index",
-    "homogeneity": "homogeneity",
-    "completeness": "completeness",
-    **{f"recall_{n}": f"first {n}: crystals" for n in FIRST},
-    **{f"tile_recall_{n}": f"first {n}: tiles" for n in FIRST},
-}
 _SECTIONS = {
     "paper_ap": "the paper's protocol",
     "precision_50": "one to one",
@@ -59,12 +43,6 @@ _SECTIONS = {
 }
 
 
-@app.callback()
-def _evaluate() -> None:
-    """Score what is found on labelled images of your own."""
-
-
-@app.command()
 def particles(
     data: Annotated[Path, typer.Argument(help="Folder with images and their labels.", metavar="DATA")],
     split: Annotated[
@@ -98,22 +76,14 @@ def particles(
         chosen = set(validation if split == "val" else training)
         images = [image for image in images if image.name in chosen]
     screen = Console(highlight=False)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("", total=len(images))
+    with progress_bar() as show:
         tables = evaluate_particles(
             images,
             model=model,
             samples=samples,
             seed=seed,
             max_uncertainty=max_uncertainty,
-            progress=lambda done, total, name: bar.update(task, completed=done, description=escape(name)),
+            progress=show,
         )
     screen.print(_scores(tables["scores"], f"{escape(model)} on {len(images)} images"))
     if len(tables["sweep"]):
@@ -123,59 +93,6 @@ def particles(
     if out is not None:
         save_evaluation(tables, out)
         screen.print(f"Tables: [bold]{escape(str(out))}[/]", soft_wrap=True)
-
-
-@app.command()
-def locate(
-    folder: Annotated[Path, typer.Argument(help="Folder that emscout locate wrote.", metavar="RESULT")],
-    truth: Annotated[
-        Path,
-        typer.Argument(
-            help="CSV of labelled tiles (image,row,col,label), or a folder of masks named as the images.",
-            metavar="TRUTH",
-        ),
-    ],
-    positive: Annotated[
-        list[str] | None,
-        typer.Option(help="Label that means crystal; by default 1, yes, true, crystal …", metavar="LABEL"),
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the tables.")] = None,
-) -> None:
-    """Score what emscout locate found against labelled tiles or masks.
-
-    A tile is crystal when more than a fifth of it is under the mask, or by its label. Adjusted Rand index, homogeneity
-    and completeness compare the clusters with the labels; precision, recall and F1 the targets with the crystals.
-    "First 10": the share of the crystals (touching tiles are one) that the 10 best targets have their centres in, and
-    the share of the crystal tiles that belong to them.
-
-    Writes to OUT: [bold]scores.csv[/] and [bold]images.csv[/].
-
-    Example: [bold]emscout evaluate locate found/ labels.csv --positive C[/]
-    """
-    tables = evaluate_locator(folder, truth, positive or ())
-    screen = Console(highlight=False)
-    pooled, mean = tables["scores"].to_dict("records")
-    table = Table(
-        Column("", no_wrap=True),
-        Column("pooled", justify="right"),
-        Column("mean over\nimages", justify="right"),
-        title=f"{escape(str(folder))}: {len(tables['images'])} images, {pooled['n_tiles']} tiles",
-    )
-    for name, label in _LOCATOR_ROWS.items():
-        cells = ("" if pd.isna(one.get(name)) else _number(one[name]) for one in (pooled, mean))
-        table.add_row(label, *cells)
-    screen.print(table)
-    if pd.isna(pooled["n_positive"]):
-        screen.print(
-            "No label is known to mean crystal: name one with --positive to score the targets.", soft_wrap=True
-        )
-    if out is not None:
-        save_scores(tables, out)
-        screen.print(f"Tables: [bold]{escape(str(out))}[/]", soft_wrap=True)
-
-
-def _number(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
 def _scores(scores: pd.DataFrame, title: str) -> Table:

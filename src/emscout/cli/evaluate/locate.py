@@ -1,0 +1,82 @@
+"""``emscout evaluate locate``: how right the targets are, on overview images whose crystals are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from emscout.crystals.accuracy import evaluate_locator, save_scores
+from emscout.evaluate.locator import FIRST
+
+__all__ = ["locate"]
+
+_ROWS = {
+    "n_positive": "crystal tiles",
+    "n_target": "target tiles",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "adjusted_rand": "adjusted Rand index",
+    "homogeneity": "homogeneity",
+    "completeness": "completeness",
+    **{f"recall_{n}": f"first {n}: crystals" for n in FIRST},
+    **{f"tile_recall_{n}": f"first {n}: tiles" for n in FIRST},
+}
+
+
+def locate(
+    folder: Annotated[Path, typer.Argument(help="Folder that emscout locate wrote.", metavar="RESULT")],
+    truth: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV of labelled tiles (image,row,col,label), or a folder of masks named as the images.",
+            metavar="TRUTH",
+        ),
+    ],
+    positive: Annotated[
+        list[str] | None,
+        typer.Option(help="Label that means crystal; by default 1, yes, true, crystal …", metavar="LABEL"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the tables.")] = None,
+) -> None:
+    """Score what emscout locate found against labelled tiles or masks.
+
+    A tile is crystal when more than a fifth of it is under the mask, or by its label. Adjusted Rand index, homogeneity
+    and completeness compare the clusters with the labels; precision, recall and F1 the targets with the crystals.
+    "First 10": the share of the crystals (touching tiles are one) that the 10 best targets have their centres in, and
+    the share of the crystal tiles that belong to them.
+
+    Writes to OUT: [bold]scores.csv[/] and [bold]images.csv[/].
+
+    Example: [bold]emscout evaluate locate found/ labels.csv --positive C[/]
+    """
+    tables = evaluate_locator(folder, truth, positive or ())
+    screen = Console(highlight=False)
+    pooled, mean = tables["scores"].to_dict("records")
+    table = Table(
+        Column("", no_wrap=True),
+        Column("pooled", justify="right"),
+        Column("mean over\nimages", justify="right"),
+        title=f"{escape(str(folder))}: {len(tables['images'])} images, {pooled['n_tiles']} tiles",
+    )
+    for name, label in _ROWS.items():
+        cells = ("" if pd.isna(one.get(name)) else _number(one[name]) for one in (pooled, mean))
+        table.add_row(label, *cells)
+    screen.print(table)
+    if pd.isna(pooled["n_positive"]):
+        screen.print(
+            "No label is known to mean crystal: name one with --positive to score the targets.", soft_wrap=True
+        )
+    if out is not None:
+        save_scores(tables, out)
+        screen.print(f"Tables: [bold]{escape(str(out))}[/]", soft_wrap=True)
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.3f}"

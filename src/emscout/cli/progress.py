@@ -1,0 +1,40 @@
+"""One bar for every command that works longer than a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+__all__ = ["progress_bar"]
+
+
+@contextmanager
+def progress_bar(start: str = "looking at the files") -> Iterator[Callable[[int, int, str], None]]:
+    """Show what is being done, how much of it is done, and the time gone and left.
+
+    The bar is on the error stream, so that what a command answers can be kept in a file, and leaves nothing behind.
+
+    Yields
+    ------
+    callable
+        To be called as ``show(done, total, what)``.
+    """
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(start, total=None)
+
+        def show(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=escape(what))
+
+        yield show

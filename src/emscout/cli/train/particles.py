@@ -1,0 +1,51 @@
+"""``emscout train particles``: a network of one's own that finds particles, from labelled images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from emscout.cli.options import takes_options
+from emscout.cli.train.session import needs_torch, options_given, training_session
+from emscout.training.options import TrainingOptions, read_options
+
+__all__ = ["particles"]
+
+
+@takes_options(TrainingOptions)
+def particles(
+    context: typer.Context,
+    data: Annotated[Path, typer.Argument(help="Folder with images and their labels.", metavar="DATA")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run.", metavar="RUN")],
+    options: TrainingOptions,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in RUN, with its options save those given here.")
+    ] = False,
+) -> None:
+    """Train the network that finds particles on labelled images of your own.
+
+    DATA holds images/ and labels/ with label images of the same names, or COCO, ImageJ ROI or Labelme files beside the
+    images; images that [bold]sources.csv[/] (name, source) calls one source are never on both sides of the split.
+
+    Writes to RUN: [bold]model.onnx[/] to use with [bold]--model[/], [bold]model.md[/] with its scores on images kept
+    for validation, pictures of those, and logs for TensorBoard. Interrupted, it goes on with [bold]--resume[/].
+
+    Example: [bold]emscout train particles labelled/ -o run --minutes 60[/]
+    """
+    with needs_torch():
+        from emscout.training.particles import train
+
+    if resume:
+        options = replace(options, **read_options(out) | options_given(context, options))
+    screen = Console(highlight=False)
+    with training_session(screen, options) as show:
+        path = train(data, out, options, resume=resume, progress=show)
+    screen.print(
+        f"Model: [bold]{escape(str(path))}[/], its card beside it. Use it with --model {escape(str(path))}",
+        soft_wrap=True,
+    )
