@@ -178,3 +178,11 @@ def test_bars_and_stripes_of_real_images(data, name):
     else:
         assert not striped.any()
     assert np.median(flatten(image, black)[~black]) == pytest.approx(1, abs=0.1)
+
+
+def test_the_corner_of_another_bar_is_black_too():
+    second = (ROW - COL > 1.82) & (ROW > 0.9)
+    image = film(bar=(np.abs(ROW + 0.8) < 0.12) | second)
+    assert find_black(image)[second].mean() > 0.9
+    alone = film(crystal=second, depth=0.7, bar=np.abs(ROW + 0.8) < 0.12)
+    assert not find_black(alone)[second].any()

@@ -84,3 +84,24 @@ def test_what_is_no_address_is_one_sentence(address):
     tiles = pd.DataFrame({"image": ["c"] * 4, "row": [0, 0, 1, 1], "col": [0, 1, 0, 1]})
     with pytest.raises(UsageError, match=address.split(":")[0]):
         find_tile(address, tiles)
+
+
+def faint_set(rough):
+    """100 tiles of noise, 12 of them (the first) so many times rougher, none of which looks like a crystal."""
+    tiles, proposal = make_set(contrast=1.0)
+    rng = np.random.default_rng(2)
+    noise = rng.normal(1, 0.05 * np.where(np.arange(100) < 12, rough, 1)[:, None], (100, 400))
+    tiles["mean"], tiles["standard_deviation"] = noise.mean(axis=1), noise.std(axis=1)
+    tiles["cluster"] = pd.array(np.where(np.arange(100) < 12, 2, 3), dtype="Int64")
+    return tiles.assign(score=0.2), proposal
+
+
+def test_on_film_of_noise_alone_what_is_rougher_is_target():
+    tiles, proposal = faint_set(1.6)
+    assert np.flatnonzero(choose_target(tiles, proposal)).tolist() == list(range(12))
+
+
+def test_on_film_of_noise_alone_the_score_decides_where_it_knows_the_specimen():
+    tiles, proposal = faint_set(1.6)
+    tiles.loc[:7, "score"] = 0.9
+    assert np.flatnonzero(choose_target(tiles, proposal)).tolist() == list(range(8))

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 import tifffile
 
+from emscout.crystals.background import black_share
+from emscout.crystals.grid import cut_grid
 from emscout.crystals.locate import LocateOptions, locate
 from emscout.errors import EmscoutError, NothingToFindError, OutputError, ReadError, UsageError
 from emscout.synthetic_overview import make_overview
@@ -335,3 +337,16 @@ def test_progress_goes_forward_to_its_end(folder, tmp_path):
     locate([folder], tmp_path, LocateOptions(grid="8x8"), progress=lambda done, total, what: seen.append((done, total)))
     assert all(0 <= done <= total for done, total in seen)
     assert seen[-1][0] == seen[-1][1]
+
+
+def test_the_network_takes_no_noise_for_crystals(tmp_path):
+    faint = make_overview((1, 2), contrast=0.15, noise=0.05, n_crystals=8, seed=3)
+    (tmp_path / "images").mkdir()
+    for name, micrograph in faint.images.items():
+        write(tmp_path / "images" / f"{name}.tif", micrograph.image)
+    tiles = locate([tmp_path / "images"], tmp_path / "out", LocateOptions(network=True)).tables["tiles"]
+    lattice = cut_grid((400, 400), 20, 20)
+    held = np.concatenate([black_share(mask, lattice).ravel() for mask in faint.crystals.values()])
+    target = tiles["target"].to_numpy(bool)
+    assert target[held > 0.5].mean() > 0.7
+    assert target[held == 0].mean() < 0.05

@@ -167,10 +167,22 @@ def _find_bars(cells: np.ndarray, bright: float | None) -> np.ndarray:
     without_film = (cells > low + FILM * (bright - low)).mean() < LEAST_FILM
     if not core.any() or not (without_film or _open(~core, max(1, round(OPENING / 2 * side)))[~core].mean() > 0.5):
         return np.zeros(cells.shape, bool)
+    core |= _as_dark(cells, black, core)
     core = _grow(core, dim, GLOW_REACH * side)
     film = bright if without_film else np.median(cells[~core])
     grown = _grow(core, cells < low + SOFT * (film - low), SOFT_EDGE * side)
     return ndimage.binary_dilation(grown, np.ones((3, 3), bool))
+
+
+def _as_dark(cells: np.ndarray, black: np.ndarray, core: np.ndarray) -> np.ndarray:
+    """Parts of a mask in a corner that are as dark as the bars found: too small there to show how they run."""
+    labels, n = ndimage.label(black, np.ones((3, 3), bool))
+    in_corner = labels[[0, 0, -1, -1], [0, -1, 0, -1]]
+    level = np.median(cells[core]) + 3 * (np.quantile(cells[core], 0.84) - np.median(cells[core]))
+    grey = ndimage.median(cells, labels, np.arange(n + 1))
+    kept = np.isin(np.arange(n + 1), in_corner) & (grey <= level)
+    kept[0] = False
+    return kept[labels]
 
 
 def _grow(core: np.ndarray, mask: np.ndarray, reach: float) -> np.ndarray:

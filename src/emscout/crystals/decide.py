@@ -44,6 +44,11 @@ _HALF_SHARE, _NETWORK_ANSWERS = 0.2, 10
 # reach 30 in the mean of a tile.
 _LEAST_CONTRAST, _LEAST_STEP = 8.0, 15.0
 
+# In spreads of the film's own, where that is no more than so many times what the noise of its pixels makes of it.
+# On two sets of polymers the film's is 1 to 2 times that, on seven of graphite, asbestos and wires 4 and more.
+_ROUGH, _NOISE_ONLY = 4.0, 3.0
+_FAINT = 2.0  # times the noise; what is rougher stands out, and is judged by its looks
+
 
 @dataclass(frozen=True, eq=False)
 class Decision:
@@ -121,7 +126,9 @@ def decide(
         knowledge = fit_knowledge(signs, examples[0], examples[1], before=knowledge)
     scores = rank(signs, knowledge)
     if PARTICLE_SHARE in tiles:
-        scores = trust_network(tiles[PARTICLE_SHARE].to_numpy(float)[seen], scores, len(examples[0]) + len(examples[1]))
+        # The network, made for particles that stand out, fills faint and noisy film with them.
+        share = np.where(_noise_and_more(tiles)[0], 0.0, tiles[PARTICLE_SHARE].to_numpy(float))
+        scores = trust_network(share[seen], scores, len(examples[0]) + len(examples[1]))
     # An answer holds for its tile, whatever is learned from the others.
     scores[examples[0]], scores[examples[1]] = 1.0, 0.0
     tiles["score"] = _at(seen, scores, len(tiles))
@@ -191,8 +198,9 @@ def cluster_set(tiles: pd.DataFrame, recipe: Preset, seed: int) -> pd.DataFrame:
 def choose_target(tiles: pd.DataFrame, proposal: Proposal) -> np.ndarray:
     """Which tiles are targets as long as nobody has said anything: bool (n,).
 
-    Tiles that score enough. But where the proposed cluster stands apart, its tiles and no others: on the film of an
-    overview a group that is rare, dark and rich in contrast says more than the look of single tiles.
+    Tiles that score enough, and on film that shows nothing but noise those a little rougher. But where the proposed
+    cluster stands apart, its tiles and no others: on the film of an overview a group that is rare, dark and rich in
+    contrast says more than the look of single tiles.
 
     Parameters
     ----------
@@ -205,7 +213,33 @@ def choose_target(tiles: pd.DataFrame, proposal: Proposal) -> np.ndarray:
         return np.zeros(len(tiles), bool)
     if stands_apart(tiles, proposal):
         return (tiles["cluster"] == proposal.cluster).fillna(False).to_numpy(bool)
-    return (tiles["score"] >= TARGET_SCORE).to_numpy(bool)
+    likely, (_, faint) = (tiles["score"] >= TARGET_SCORE).to_numpy(bool), _noise_and_more(tiles)
+    largest = (tiles["cluster"] == tiles["cluster"].mode().min()).fillna(False).to_numpy(bool)
+    if largest.sum() < _MOSTLY_FILM * tiles["cluster"].notna().sum():
+        return likely
+    faint &= ~largest
+    # Where most of the faint tiles look like crystals, the score knows this kind of specimen, rims included.
+    return likely | faint if (likely & faint).sum() < 0.5 * faint.sum() else likely
+
+
+def _noise_and_more(tiles: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Tiles that show nothing but noise, and those a little rougher, where most of a set is such film: bool (n,) each.
+
+    Nowhere where most tiles show more than noise.
+    """
+    nowhere, seen = np.zeros(len(tiles), bool), tiles["cluster"].notna().to_numpy(bool)
+    deviation, mean = tiles["standard_deviation"].to_numpy(float), tiles["mean"].to_numpy(float)
+    usual, grey = float(np.median(deviation[seen])), float(np.median(mean[seen]))
+    # By the smoother ones: what lies on film makes it rougher.
+    spread = usual - float(np.quantile(deviation[seen], 0.16))
+    of_noise = usual / np.sqrt(2 * float((tiles["height_px"] * tiles["width_px"]).median()))
+    if not 0 < spread <= _NOISE_ONLY * of_noise:
+        return nowhere, nowhere
+    rough = deviation >= usual + _ROUGH * spread
+    faint = seen & rough & (deviation <= _FAINT * usual)
+    of_mean = 1.4826 * float(np.median(np.abs(mean[seen] - grey)))
+    calm = seen & ~rough & (np.abs(mean - grey) <= _ROUGH * of_mean)
+    return (calm, faint) if calm.sum() >= _MOSTLY_FILM * seen.sum() else (nowhere, nowhere)
 
 
 def stands_apart(tiles: pd.DataFrame, proposal: Proposal) -> bool:
