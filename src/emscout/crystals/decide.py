@@ -13,7 +13,7 @@ from emscout.crystals.cluster import cluster_tiles, reduce, standardise
 from emscout.crystals.knowledge import Knowledge, fit_knowledge, least_sure, rank, rank_similar
 from emscout.crystals.network import PARTICLE_SHARE
 from emscout.crystals.presets import Preset
-from emscout.crystals.propose import Proposal, propose_target, read_signs
+from emscout.crystals.propose import Proposal, beside, propose_target, read_signs
 from emscout.errors import NothingToFindError, UsageError
 
 __all__ = [
@@ -218,8 +218,8 @@ def choose_target(tiles: pd.DataFrame, proposal: Proposal) -> np.ndarray:
     if largest.sum() < _MOSTLY_FILM * tiles["cluster"].notna().sum():
         return likely
     faint &= ~largest
-    # Where most of the faint tiles look like crystals, the score knows this kind of specimen, rims included.
-    return likely | faint if (likely & faint).sum() < 0.5 * faint.sum() else likely
+    # Where most of the faint tiles are the rims of what looks like crystals, the score knows this kind of specimen.
+    return likely | faint if (faint & ~beside(tiles, likely)).sum() > 0.5 * faint.sum() else likely
 
 
 def _noise_and_more(tiles: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,7 @@ __all__ = [
     "SCORE_STATISTICS",
     "Proposal",
     "TileModel",
+    "beside",
     "compare",
     "load_tile_model",
     "measure_spread",
@@ -227,7 +228,7 @@ def propose_target(tiles: pd.DataFrame) -> Proposal:
         {
             "cluster": tiles["cluster"].to_numpy()[seen].astype(int),
             "contrast": deviation[seen] / (calm or 1.0),
-            "near_black": _beside_black(tiles)[seen],
+            "near_black": beside(tiles, tiles["black"].to_numpy(bool))[seen],
             "crystal_score": tiles["score"].to_numpy(float)[seen],
         }
     )
@@ -248,12 +249,12 @@ def propose_target(tiles: pd.DataFrame) -> Proposal:
     return Proposal(int(ranked.index[0]), confidence, scores.reset_index())
 
 
-def _beside_black(tiles: pd.DataFrame) -> np.ndarray:
-    """Whether a tile touches a black one, corners included."""
-    beside = np.zeros(len(tiles), bool)
+def beside(tiles: pd.DataFrame, which: np.ndarray) -> np.ndarray:
+    """Whether a tile is one of those, or touches one, corners included: bool (n,)."""
+    found = np.zeros(len(tiles), bool)
     for places in tiles.groupby("image", sort=False).indices.values():
         row, col = (tiles[name].to_numpy(int)[places] for name in ("row", "col"))
-        black = np.zeros((row.max() + 1, col.max() + 1), bool)
-        black[row, col] = tiles["black"].to_numpy(bool)[places]
-        beside[places] = ndimage.binary_dilation(black, np.ones((3, 3), bool))[row, col]
-    return beside
+        among = np.zeros((row.max() + 1, col.max() + 1), bool)
+        among[row, col] = which[places]
+        found[places] = ndimage.binary_dilation(among, np.ones((3, 3), bool))[row, col]
+    return found
