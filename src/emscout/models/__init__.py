@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -22,46 +22,97 @@ from emscout.errors import ModelError
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-__all__ = ["INPUT_NAMES", "METADATA_KEY", "MODELS", "OUTPUT_NAMES", "Model", "load_model"]
+__all__ = [
+    "AUTOENCODER_INPUT_NAMES",
+    "AUTOENCODER_OUTPUT_NAMES",
+    "CATEGORY_INPUT_NAMES",
+    "CATEGORY_OUTPUT_NAMES",
+    "INPUT_NAMES",
+    "METADATA_KEY",
+    "MODELS",
+    "OUTPUT_NAMES",
+    "AutoencoderModel",
+    "CategoryModel",
+    "Model",
+    "load_autoencoder_model",
+    "load_category_model",
+    "load_model",
+    "model_path",
+]
 
 MODELS = {
     "particles-v2": ("particles-v2.onnx", "b3de43a5e15d5ca88d20fae8f2a2bd70273aa798f7445fa932db1b3098d89349"),
+    "technique-v1": ("technique-v1.onnx", "928775548a40fba68894ffe59a56c8cde7fd33b55547eacad2a4a226befbb1c0"),
 }
 """Name of each shipped model: its file in this folder, and the SHA-256 of that file."""
 
 METADATA_KEY = "emscout"
 INPUT_NAMES = ("image", "coarse_mask", "fine_mask")
 OUTPUT_NAMES = ("maps", "features")
-
-_DESCRIBED = (
-    "name",
-    "task",
-    "stride_px",
-    "coordinate_unit_px",
-    "outside_grey",
-    "dropout_rate",
-    "dropout_channels",
-    "settings",
-    "calibration",
-)
+CATEGORY_INPUT_NAMES = ("pixels",)
+CATEGORY_OUTPUT_NAMES = ("logits", "features", "novelty", "embedding")
+AUTOENCODER_INPUT_NAMES = ("image",)
+AUTOENCODER_OUTPUT_NAMES = ("reconstruction",)
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class _Loaded:
     """A network ready to run.
 
     Parameters
     ----------
     session : onnxruntime.InferenceSession
     description : dict
-        What the file says of itself, as `emscout.training.export.describe` wrote it.
+        What the file says of itself, as training wrote it.
     sha256 : str
         Of the file.
     """
 
+    described: ClassVar[tuple[str, ...]] = ("name", "task")
+    task: ClassVar[str]
+    shipped: ClassVar[tuple[str, ...]] = ()
+    purpose: ClassVar[str]
+
     session: InferenceSession
     description: dict[str, Any]
     sha256: str
+
+    @classmethod
+    def fits(cls, session: InferenceSession, description: dict[str, Any]) -> bool:
+        """Whether the graph takes and gives what the description says."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class Model(_Loaded):
+    """A network that finds particles."""
+
+    described = (
+        "name",
+        "task",
+        "stride_px",
+        "coordinate_unit_px",
+        "outside_grey",
+        "dropout_rate",
+        "dropout_channels",
+        "settings",
+        "calibration",
+    )
+    task = "particles"
+    shipped = ("particles-v2",)
+    purpose = "finds particles"
+
+    @classmethod
+    def fits(cls, session: InferenceSession, description: dict[str, Any]) -> bool:
+        inputs = {tensor.name: tensor.shape for tensor in session.get_inputs()}
+        channels = [1, *description["dropout_channels"]]
+        return (
+            tuple(inputs) == INPUT_NAMES
+            and all(
+                len(shape) == 4 and shape[1] == count for shape, count in zip(inputs.values(), channels, strict=True)
+            )
+            and tuple(tensor.name for tensor in session.get_outputs()) == OUTPUT_NAMES
+        )
 
     def run(self, image: np.ndarray, masks: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """Maps (5, H, W) float32 of a grey image (H, W) float32 whose sides are multiples of the stride."""
@@ -82,8 +133,67 @@ class Model:
         return self.session.run([output], dict(zip(INPUT_NAMES, values, strict=True)))[0][0]
 
 
+@dataclass(frozen=True, eq=False)
+class CategoryModel(_Loaded):
+    """A network that names the category of a picture."""
+
+    described = ("name", "task", "categories", "side_px", "temperature", "mask_banner", "n_statistics")
+    task = "categories"
+    shipped = ("technique-v1",)
+    purpose = "names categories"
+
+    @classmethod
+    def fits(cls, session: InferenceSession, description: dict[str, Any]) -> bool:
+        outputs = {tensor.name: tensor.shape for tensor in session.get_outputs()}
+        return (
+            tuple(tensor.name for tensor in session.get_inputs()) == CATEGORY_INPUT_NAMES
+            and tuple(outputs) == CATEGORY_OUTPUT_NAMES
+            and outputs["logits"][-1] == len(description["categories"]) > 1
+        )
+
+    def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Logits (N, categories), features (N, F) and novelty (N,), float32, of views (N, side, side, 3) uint8."""
+        logits, features, novelty = self.session.run(list(CATEGORY_OUTPUT_NAMES[:3]), {CATEGORY_INPUT_NAMES[0]: pixels})
+        return logits, features, novelty
+
+    def embed(self, pixels: np.ndarray) -> np.ndarray:
+        """Vectors (N, D) of length 1, float32, of views as `run` takes them: alike where the pictures are."""
+        (embedding,) = self.session.run([CATEGORY_OUTPUT_NAMES[3]], {CATEGORY_INPUT_NAMES[0]: pixels})
+        return embedding
+
+
+@dataclass(frozen=True, eq=False)
+class AutoencoderModel(_Loaded):
+    """A network that reproduces the frames of a movie."""
+
+    described = ("name", "task", "stride_px", "reach_px", "settings")
+    task = "autoencoder"
+    purpose = "reproduces frames"
+
+    @classmethod
+    def fits(cls, session: InferenceSession, description: dict[str, Any]) -> bool:
+        (*inputs,) = session.get_inputs()
+        return (
+            tuple(tensor.name for tensor in inputs) == AUTOENCODER_INPUT_NAMES
+            and len(inputs[0].shape) == 4
+            and inputs[0].shape[1] == 1
+            and tuple(tensor.name for tensor in session.get_outputs()) == AUTOENCODER_OUTPUT_NAMES
+        )
+
+    def run(self, image: np.ndarray) -> np.ndarray:
+        """The reproduction (H, W) float32 of a normalised image (H, W) whose sides are multiples of the stride."""
+        (reconstruction,) = self.session.run(
+            list(AUTOENCODER_OUTPUT_NAMES), {AUTOENCODER_INPUT_NAMES[0]: image[None, None]}
+        )
+        return reconstruction[0, 0]
+
+
+_KINDS: dict[str, type[_Loaded]] = {kind.task: kind for kind in (Model, CategoryModel, AutoencoderModel)}
+_Kind = TypeVar("_Kind", bound=_Loaded)
+
+
 def load_model(model: str | Path) -> Model:
-    """Load a shipped model by its name, or any other by its path.
+    """Load a network that finds particles: a shipped one by its name, or any other by its path.
 
     Parameters
     ----------
@@ -95,22 +205,44 @@ def load_model(model: str | Path) -> Model:
     ModelError
         When there is no such model, or the file is damaged or not emscout's.
     """
-    if str(model) in MODELS:
-        file, sha256 = MODELS[str(model)]
-        path, expected = Path(__file__).parent / file, sha256
-    else:
-        path, expected = Path(model), None
-        if path.suffix.lower() != ".onnx":
-            raise ModelError(f"There is no model '{model}': give {', '.join(MODELS)}, or the path of an .onnx file.")
+    return _load(model, Model)
+
+
+def load_category_model(model: str | Path) -> CategoryModel:
+    """Load a network that names categories; as `load_model` otherwise."""
+    return _load(model, CategoryModel)
+
+
+def load_autoencoder_model(model: str | Path) -> AutoencoderModel:
+    """Load a network that reproduces frames; as `load_model` otherwise."""
+    return _load(model, AutoencoderModel)
+
+
+def model_path(model: str | Path) -> Path:
+    """Where a shipped model, or one of the user's, lies."""
+    return Path(__file__).parent / MODELS[str(model)][0] if str(model) in MODELS else Path(model)
+
+
+def _load(model: str | Path, kind: type[_Kind]) -> _Kind:
+    path = model_path(model)
+    if str(model) not in MODELS and path.suffix.lower() != ".onnx":
+        names = "".join(f"{name}, or " for name in kind.shipped)
+        raise ModelError(f"There is no model '{model}': give {names}the path of an .onnx file.")
+    expected = MODELS[str(model)][1] if str(model) in MODELS else None
     try:
         changed = path.stat().st_mtime_ns
     except OSError as error:
         raise ModelError(f"{path}: the model cannot be read ({error.strerror}).") from error
-    return _load_file(path.resolve(), changed, expected)
+    loaded = _load_file(path.resolve(), changed, expected)
+    if not isinstance(loaded, kind):
+        raise ModelError(
+            f"{path}: this model {loaded.purpose}, which is not what is asked of it here: give one that {kind.purpose}."
+        )
+    return loaded
 
 
 @lru_cache(maxsize=4)
-def _load_file(path: Path, changed: int, expected: str | None) -> Model:
+def _load_file(path: Path, changed: int, expected: str | None) -> _Loaded:
     """Load a file; ``changed`` (its time of change) makes a file that was written anew a new entry of the cache."""
     try:
         content = path.read_bytes()
@@ -120,7 +252,8 @@ def _load_file(path: Path, changed: int, expected: str | None) -> Model:
     if expected is not None and sha256 != expected:
         raise ModelError(f"{path}: the model file is damaged (its checksum is wrong); install emscout again.")
     session = _start_session(path, content)
-    return Model(session, _read_description(path, session), sha256)
+    description = _read_description(path, session)
+    return _KINDS[description["task"]](session, description, sha256)
 
 
 def _start_session(path: Path, content: bytes) -> InferenceSession:
@@ -146,14 +279,8 @@ def _read_description(path: Path, session: InferenceSession) -> dict[str, Any]:
         description = json.loads(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
     except (KeyError, ValueError) as error:
         raise foreign from error
-    if not isinstance(description, dict) or any(name not in description for name in _DESCRIBED):
-        raise foreign
-    inputs = {tensor.name: tensor.shape for tensor in session.get_inputs()}
-    channels = [1, *description["dropout_channels"]]
-    matching = tuple(inputs) == INPUT_NAMES and all(
-        len(shape) == 4 and shape[1] == count for shape, count in zip(inputs.values(), channels, strict=True)
-    )
-    if not matching or tuple(tensor.name for tensor in session.get_outputs()) != OUTPUT_NAMES:
+    kind = _KINDS.get(str(description.get("task"))) if isinstance(description, dict) else None
+    if kind is None or any(name not in description for name in kind.described) or not kind.fits(session, description):
         raise foreign
     return description
 

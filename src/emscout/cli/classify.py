@@ -1,0 +1,85 @@
+"""``emscout classify``: micrographs in, what kind of specimen each shows out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from emscout.cli.options import takes_options
+from emscout.cli.progress import progress_bar
+from emscout.specimens.classify import ClassifyOptions
+from emscout.specimens.classify import classify as classify_images
+
+__all__ = ["classify"]
+
+_MAX_ROWS_SHOWN = 20
+
+
+@takes_options(ClassifyOptions)
+def classify(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'scan_*.tif'.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    options: ClassifyOptions,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes to use; by default one a core when there are many images."),
+    ] = None,
+) -> None:
+    """Say what kind of picture each image is.
+
+    Writes to OUT: [bold]classes.csv[/] (one row an image: category, probability of each, entropy, whether the picture
+    is like anything the model knows) and [bold]report.html[/] with what spoke for each.
+
+    The model that is shipped tells imaging techniques; for categories of your own, train one with
+    [bold]emscout train classifier[/].
+
+    Interrupted, it continues where it stopped when the same command is given again.
+
+    Example: [bold]emscout classify figures/ -o sorted[/]
+    """
+    screen = Console(highlight=False)
+    with progress_bar() as show:
+        try:
+            report = classify_images(paths, out, options, overwrite=overwrite, workers=workers, progress=show)
+        except KeyboardInterrupt:
+            screen.print(
+                f"Interrupted. What is finished is kept in {escape(str(out))}: the same command continues from there."
+            )
+            raise typer.Exit(130) from None
+    classes = report.tables["classes"]
+    screen.print(_table(classes.head(_MAX_ROWS_SHOWN)))
+    if len(classes) > _MAX_ROWS_SHOWN:
+        screen.print(f"… and {len(classes) - _MAX_ROWS_SHOWN} more in {escape(str(out / 'classes.csv'))}")
+    failed = classes[classes["status"] == "failed"]
+    for message in failed["error"]:
+        screen.print(f"[red]failed:[/] {escape(message)}", soft_wrap=True)
+    screen.print(f"Report: [bold]{escape(str(out / 'report.html'))}[/]", soft_wrap=True)
+    if len(failed):
+        raise typer.Exit(1)
+
+
+def _table(classes: pd.DataFrame) -> Table:
+    table = Table(
+        Column("image", overflow="fold", min_width=16),
+        Column("category"),
+        Column("probability", justify="right"),
+        Column("next", no_wrap=True),
+    )
+    columns = [name for name in classes if str(name).startswith("p_")]
+    for row in classes.to_dict("records"):
+        if row["status"] == "failed":
+            table.add_row(escape(row["image"]), "[red]failed[/]", "", "")
+            continue
+        first, second = sorted(columns, key=lambda name: -row[name])[:2]
+        named = escape(row["category"]) or f"[yellow]none of these[/] ({escape(str(first)[2:])}?)"
+        table.add_row(
+            escape(row["image"]), named, f"{row['probability']:.2f}", f"{escape(str(second)[2:])} {row[second]:.2f}"
+        )
+    return table

@@ -1,0 +1,69 @@
+"""A picture with its colours, for what looks at pictures as people do; all measuring is done on grey values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from emscout.errors import EmscoutError
+from emscout.io.families import family_of
+from emscout.io.reading import read_series
+
+__all__ = ["read_colours"]
+
+_EIGHT_BITS = ("RGB", "RGBA", "P", "CMYK", "YCbCr", "LAB", "HSV", "PA")
+
+
+def read_colours(path: str | Path, *, frame: int | None = None) -> np.ndarray:
+    """Read an image with its colours, where the file has any.
+
+    Parameters
+    ----------
+    path : str or Path
+    frame : int or None
+        Which frame of a stack, counted from 0; the first where none is given.
+
+    Returns
+    -------
+    ndarray
+        Grey values (H, W) in the dtype of the file; or uint8 (H, W, 3), red, green, blue, of a coloured picture or TIFF
+        of 8 bits a channel.
+
+    Raises
+    ------
+    ReadError
+        When it is no readable image.
+    """
+    path = Path(path)
+    grey = read_series(path)[frame or 0].image
+    # The grey reader has judged the file by now: what it refuses, or reads as one channel, is not opened again.
+    try:
+        colours = {"picture": _colours_of_picture, "tiff": _colours_of_tiff}[family_of(path)](path, frame or 0)
+    except (KeyError, EmscoutError):
+        return grey
+    if colours is None or colours.shape[:2] != grey.shape or (colours == colours[..., :1]).all():
+        return grey
+    return colours
+
+
+def _colours_of_picture(path: Path, frame: int) -> np.ndarray | None:
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB")) if picture.mode in _EIGHT_BITS else None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _colours_of_tiff(path: Path, frame: int) -> np.ndarray | None:
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = file.pages[frame]
+            if page.dtype != np.uint8 or page.ndim != 3 or page.shape[-1] not in (3, 4):
+                return None
+            return page.asarray()[..., :3]
+    except (IndexError, ValueError, OSError):
+        return None

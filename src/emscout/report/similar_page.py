@@ -1,0 +1,57 @@
+"""The report of a search: the picture asked for, and those most like it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emscout.report.classes_page import page_environment
+from emscout.report.locator_page import as_uri
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+__all__ = ["write_similar_page"]
+
+
+def write_similar_page(
+    path: Path,
+    *,
+    image: str,
+    picture: np.ndarray,
+    folder: str,
+    found: pd.DataFrame,
+    pictures: Sequence[np.ndarray | None],
+    notes: Sequence[str],
+) -> None:
+    """Write a page that needs no other file and no network.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    image : str
+        Name of the picture asked for.
+    picture : ndarray of uint8, shape (h, w, 3)
+        That picture, small.
+    folder : str
+        That was searched.
+    found : DataFrame
+        ``rank``, ``path``, ``similarity``.
+    pictures : sequence of ndarray or None
+        Those found, small; None where a file has gone.
+    notes : sequence of str
+        What could not be read.
+    """
+    rows = [
+        row | {"picture": "" if one is None else as_uri(one, "JPEG")}
+        for row, one in zip(found.to_dict("records"), pictures, strict=True)
+    ]
+    html = (
+        page_environment()
+        .get_template("similar.html")
+        .render(image=image, picture=as_uri(picture, "JPEG"), folder=folder, rows=rows, notes=notes)
+    )
+    path.write_text(html, encoding="utf-8", newline="\n")

@@ -1,0 +1,65 @@
+"""The report of a trained classifier: scores on held-out pictures, what is confused, what probabilities are worth."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emscout.report.classes_page import page_environment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["write_training_page"]
+
+_FIGURES = {
+    "confusion": "Confusion matrix",
+    "learning_curve": "How the scores grow with the pictures",
+    "calibration": "Are the probabilities right? Points on the line say yes",
+    "coverage": "What abstaining gains",
+}
+
+
+def write_training_page(
+    path: Path,
+    *,
+    folder: Path,
+    tables: Mapping[str, pd.DataFrame],
+    description: Mapping[str, Any],
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the page: one file that needs no other and no network.
+
+    Parameters
+    ----------
+    path : Path
+    folder : Path
+        Holds the pictures that `emscout.specimens.accuracy.save_evaluation` wrote.
+    tables : mapping of str to DataFrame
+        Of an evaluation, and ``splits``.
+    description : mapping
+        Of the model.
+    notes : sequence of str
+        What was left out.
+    """
+    figures = {
+        label: "data:image/png;base64," + base64.b64encode((folder / f"{name}.png").read_bytes()).decode("ascii")
+        for name, label in _FIGURES.items()
+        if (folder / f"{name}.png").exists()
+    }
+    html = (
+        page_environment()
+        .get_template("training.html")
+        .render(
+            model=description,
+            scores=tables["scores"].iloc[0].to_dict(),
+            categories=tables["categories"].to_dict("records"),
+            confused=tables["confused"].to_dict("records"),
+            splits=tables["splits"].to_dict("records"),
+            figures=figures,
+            notes=notes,
+        )
+    )
+    path.write_text(html, encoding="utf-8", newline="\n")

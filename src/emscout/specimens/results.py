@@ -1,0 +1,90 @@
+"""What a classification leaves behind: the table, small pictures, the report. Each image is finished on its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from emscout.io.files import write_atomic
+from emscout.io.run_folder import write_json
+from emscout.micrograph import Report
+from emscout.report.classes_page import write_classes_page
+from emscout.report.thumbnails import draw_evidence, draw_thumbnail, write_jpeg
+
+__all__ = ["FILES", "FOLDERS", "load_finished", "save_image", "save_run"]
+
+FILES = ("classes.csv", "report.html")
+FOLDERS = (".finished", "pictures", "evidence")
+
+_PICTURE_SIDE_PX = 480
+_FIRST = ("image", "category", "probability")
+_LAST = ("status", "error")
+
+
+def load_finished(out: Path, row: dict[str, Any]) -> dict[str, Any] | None:
+    """The row that `save_image` kept for the same image of the same bytes, or ``None``."""
+    try:
+        finished = json.loads((out / ".finished" / f"{row['image']}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return finished if all(finished.get(key) == value for key, value in row.items()) else None
+
+
+def save_image(out: Path, row: dict[str, Any], pixels: np.ndarray, evidence: np.ndarray | None) -> None:
+    """Write the small pictures of one image, and remember its row.
+
+    Parameters
+    ----------
+    out : Path
+    row : dict
+    pixels : ndarray, shape (H, W) or (H, W, 3)
+    evidence : ndarray or None
+        From `emscout.specimens.occlusion.map_evidence`.
+    """
+    picture = draw_thumbnail(pixels, _PICTURE_SIDE_PX)
+    with write_atomic(out / "pictures" / f"{row['image']}.jpg") as path:
+        write_jpeg(path, picture)
+    if evidence is not None:
+        with write_atomic(out / "evidence" / f"{row['image']}.jpg") as path:
+            write_jpeg(path, draw_evidence(picture, evidence))
+    # Last, because it says that all the others are there.
+    write_json(out / ".finished" / f"{row['image']}.json", row)
+
+
+def save_run(out: Path, rows: Sequence[dict[str, Any]], run: dict[str, Any], model: dict[str, Any]) -> Report:
+    """Put the rows together and write the table and the report.
+
+    Parameters
+    ----------
+    out : Path
+    rows : sequence of dict
+        In the order of the run.
+    run : dict
+        From `emscout.io.run_folder.describe_run`.
+    model : dict
+        The model's description.
+    """
+    classes = _table(rows, model["categories"])
+    sha256 = {row["image"]: row.get("sha256") for row in rows}
+    run = run | {"inputs": [source | {"sha256": sha256[source["image"]]} for source in run["inputs"]]}
+    with write_atomic(out / "classes.csv") as path:
+        classes.to_csv(path, index=False, float_format="%.7g", lineterminator="\n")
+    with write_atomic(out / "report.html") as path:
+        write_classes_page(path, classes=classes, folder=out, model=model, provenance=run)
+    write_json(out / "run.json", run)
+    return Report({"classes": classes}, run["options"], run, out)
+
+
+def _table(rows: Sequence[dict[str, Any]], categories: Sequence[str]) -> pd.DataFrame:
+    """A row an image; what is not known of a failed one is empty."""
+    columns = [*_FIRST, *(f"p_{name}" for name in categories), "entropy_nats", "known", "novelty"]
+    columns += ["path", "frame", "sha256", *_LAST]
+    table = pd.DataFrame(rows).reindex(columns=columns)
+    table["frame"] = table["frame"].astype("Int64")
+    table["known"] = table["known"].astype("boolean")
+    return table.assign(category=table["category"].fillna(""))

@@ -1,0 +1,163 @@
+"""The pictures a classifier is trained on: read once, copies dropped, near-twins found, split by source."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from emscout.compute import Progress
+from emscout.errors import UsageError
+from emscout.io.files import write_atomic
+from emscout.specimens.dataset import (
+    drop_duplicates,
+    find_pictures,
+    group_pictures,
+    near_twins,
+    split_groups,
+    split_naively,
+)
+from emscout.specimens.features import describe_files
+from emscout.specimens.heads import CLIP
+
+__all__ = ["Pictures", "prepare_pictures", "twin_share"]
+
+_LOG = logging.getLogger(__name__)
+
+FEWEST = 3
+"""Groups of pictures (sources) a category takes to be on all three sides of the split."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What is trained on and judged by.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``path``, ``category``, ``source``, ``sha256``, ``group`` (number of the source or set of near-twins),
+        ``side`` (of the split by source) and ``naive_side`` (of the random one).
+    features : ndarray of float32, shape (n, F)
+    twins : ndarray of int, shape (m, 2)
+        Pairs of near-twins.
+    notes : tuple of str
+        What was left out, and why.
+    n_duplicates : int
+        Exact copies that were dropped.
+    """
+
+    table: pd.DataFrame
+    features: np.ndarray
+    twins: np.ndarray
+    notes: tuple[str, ...]
+    n_duplicates: int
+
+    @property
+    def categories(self) -> list[str]:
+        return sorted(self.table["category"].unique())
+
+    @property
+    def sources(self) -> list[str]:
+        """Of each picture, by what it is grouped with."""
+        return [f"group {number}" for number in self.table["group"]]
+
+    def of_side(self, side: str, column: str = "side") -> np.ndarray:
+        """Row numbers of one side of a split."""
+        return np.flatnonzero((self.table[column] == side).to_numpy())
+
+
+def prepare_pictures(
+    data: Path,
+    run: Path,
+    encode: Callable[[np.ndarray], np.ndarray],
+    *,
+    body_sha256: str,
+    side_px: int,
+    mask_banner: bool,
+    seed: int,
+    progress: Progress | None = None,
+) -> Pictures:
+    """Read the pictures of a folder or CSV; what was read before is taken from ``run/features.npz``.
+
+    Parameters
+    ----------
+    data : Path
+        As `emscout.specimens.dataset.find_pictures` takes it.
+    run : Path
+        Of the training; receives ``pictures.csv`` and ``features.npz``.
+    encode, side_px, mask_banner, progress
+        As `emscout.specimens.features.describe_files` takes them.
+    body_sha256 : str
+        Of the network that finds the features: with another, they are found anew.
+    seed : int
+        Of the splits.
+
+    Raises
+    ------
+    UsageError
+        When fewer than two categories have enough pictures.
+    ReadError
+        When a CSV is damaged.
+    """
+    table, n_duplicates, notes = drop_duplicates(find_pictures(data))
+    key = hashlib.sha256(f"{body_sha256} {side_px} {mask_banner} {' '.join(table['sha256'])}".encode()).hexdigest()
+    try:
+        with np.load(run / "features.npz") as kept:
+            if str(kept["key"]) != key:
+                raise KeyError("key")
+            features, hashes, rows = kept["features"], kept["hashes"], kept["rows"]
+            notes += [str(note) for note in kept["failures"]]
+    except (OSError, KeyError, ValueError):
+        described = describe_files(
+            list(table["path"]), encode, side_px=side_px, mask_banner=mask_banner, progress=progress
+        )
+        features, hashes, rows = described.features, described.hashes, described.rows
+        failures = list(described.failures.values())
+        notes += failures
+        with write_atomic(run / "features.npz") as path:
+            np.savez(path, key=key, features=features, hashes=hashes, rows=rows, failures=np.array(failures, str))
+    table = table.iloc[rows].reset_index(drop=True)
+    spread = features.std(axis=0) + 1e-6
+    twins = near_twins(np.clip((features - features.mean(axis=0)) / spread, -CLIP, CLIP), hashes)
+    table["group"] = group_pictures(table["source"].tolist(), twins)
+    groups = table.groupby("category")["group"].nunique()
+    few = sorted(groups[groups < FEWEST].index)
+    for name in few:
+        n = int((table["category"] == name).sum())
+        notes.append(
+            f"The category '{name}' is left out: it takes pictures of at least {FEWEST} sources, or {FEWEST} that are "
+            f"not near-twins, and has {n} picture{'s' * (n != 1)} of {groups[name]}."
+        )
+    kept_rows = np.flatnonzero(~table["category"].isin(few))
+    table = table.iloc[kept_rows].reset_index(drop=True)
+    if table["category"].nunique() < 2:
+        raise UsageError(
+            f"'{data}' leaves fewer than two categories to tell apart. {notes[-1] if notes else ''}".strip()
+        )
+    place = np.full(len(rows), -1)
+    place[kept_rows] = np.arange(len(kept_rows))
+    twins = place[twins] if len(twins) else twins
+    twins = twins[(twins >= 0).all(axis=1)]
+    names = table["sha256"].tolist()
+    table["side"] = split_groups(table["category"].tolist(), table["group"].tolist(), names, seed)
+    table["naive_side"] = split_naively(table["category"].tolist(), seed)
+    if n_duplicates:
+        _LOG.info("%d exact copies are left out", n_duplicates)
+    for note in notes:
+        _LOG.info(note)
+    with write_atomic(run / "pictures.csv") as path:
+        table.to_csv(path, index=False, lineterminator="\n")
+    return Pictures(table, features[kept_rows], twins, tuple(notes), n_duplicates)
+
+
+def twin_share(pictures: Pictures, column: str) -> float:
+    """Share of the test pictures of a split that have a near-twin, or a picture of their source, in training."""
+    sides, groups = pictures.table[column], pictures.table["group"]
+    seen = set(groups[sides == "train"])
+    test = groups[sides == "test"]
+    return float(test.isin(seen).mean()) if len(test) else float("nan")

@@ -1,0 +1,179 @@
+"""A linear head on frozen features: fitted, calibrated and judged in seconds, without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from emscout.evaluate.classification import score_categories
+from emscout.specimens.accuracy import tabulate
+from emscout.specimens.heads import (
+    Head,
+    choose_settings,
+    cross_predict,
+    fit_head,
+    fit_temperature,
+    know_features,
+    know_foreign,
+    probabilities,
+    set_threshold,
+)
+from emscout.training.classifier_data import Pictures, twin_share
+
+__all__ = ["Judged", "compare_splits", "fit_on_folds", "fit_on_split", "learning_curve", "tabulate_predictions"]
+
+LEARNING_SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A head and what is said of it.
+
+    Parameters
+    ----------
+    head : Head
+    tables : dict of str to DataFrame
+        Of `emscout.specimens.accuracy.tabulate`, on pictures of sources that were not trained on; ``predictions``.
+    how : str
+        On which pictures, in words.
+    """
+
+    head: Head
+    tables: dict[str, pd.DataFrame]
+    how: str
+
+
+def fit_on_split(
+    pictures: Pictures, n_statistics: int, *, seed: int, column: str = "side", foreign: np.ndarray | None = None
+) -> Judged:
+    """Fit to the training pictures, calibrate on those for validation, and judge by those for testing.
+
+    The settings are chosen by cross-validation over sources within the training pictures. With the features of
+    ``foreign`` pictures (m, F), those that are no micrographs are told, too.
+    """
+    train, validation, test = (pictures.of_side(side, column) for side in ("train", "validation", "test"))
+    names, sources = _labels(pictures)
+    features = pictures.features
+    settings = choose_settings(features[train], names[train], sources[train], n_statistics, seed=seed)
+    head = know_features(
+        fit_head(features[train], names[train], sources[train], n_statistics, settings), features[train]
+    )
+    order = np.array(head.categories)
+    known = validation[np.isin(names[validation], order)]
+    logits, novelty = head.predict(features[known])
+    head = set_threshold(head, novelty, logits, np.searchsorted(order, names[known]))
+    if foreign is not None:
+        head, _ = know_foreign(head, features[train], sources[train], foreign, seed=seed)
+    logits, novelty = head.predict(features[test])
+    probability = probabilities(logits, head.temperature)
+    how = f"the {len(test)} test pictures, none of whose sources or near-twins was trained on"
+    return Judged(head, tabulate_predictions(pictures, test, probability, novelty, list(order)), how)
+
+
+def fit_on_folds(pictures: Pictures, n_statistics: int, *, folds: int, seed: int, foreign: np.ndarray) -> Judged:
+    """Judge every picture by a head that has not seen its source, then fit to all.
+
+    Within each fold the settings are chosen anew, and the temperature that calibrates a picture is that of the other
+    folds, so that no score knows the picture it is of.
+    """
+    names, sources = _labels(pictures)
+    order = np.array(pictures.categories)
+    truth = np.searchsorted(order, names)
+    logits, novelty = cross_predict(pictures.features, names, sources, n_statistics, folds=folds, seed=seed)
+    probability = _calibrate_crosswise(logits, truth, sources, folds, seed)
+    settings = choose_settings(pictures.features, names, sources, n_statistics, seed=seed)
+    head = know_features(fit_head(pictures.features, names, sources, n_statistics, settings), pictures.features)
+    # A head that saw more is surer of pictures like these, never of others: held-out ones set its threshold.
+    head = set_threshold(head, novelty, logits, truth)
+    head, taken_for_foreign = know_foreign(head, pictures.features, sources, foreign, seed=seed)
+    novelty = np.where(taken_for_foreign, np.inf, novelty / head.threshold)
+    rows = np.arange(len(names))
+    how = f"all {len(names)} pictures, each by a head that was trained on none of its source ({folds} folds)"
+    return Judged(head, tabulate_predictions(pictures, rows, probability, novelty, list(order)), how)
+
+
+def _calibrate_crosswise(
+    logits: np.ndarray, truth: np.ndarray, sources: np.ndarray, folds: int, seed: int
+) -> np.ndarray:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    probability = np.empty(logits.shape)
+    n = min(folds, len(np.unique(sources)))
+    for seen, held in StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(truth, truth, sources):
+        probability[held] = probabilities(logits[held], fit_temperature(logits[seen], truth[seen]))
+    return probability
+
+
+def compare_splits(
+    pictures: Pictures, n_statistics: int, *, seed: int, by_source: Judged | None = None
+) -> pd.DataFrame:
+    """Scores of a frozen head on the split by source and on the naive random one, side by side.
+
+    ``by_source`` spares the first where `fit_on_split` has given it already.
+    """
+    rows = []
+    for column, name in (("side", "by source"), ("naive_side", "random, as most papers quote")):
+        known = by_source if column == "side" else None
+        judged = known or fit_on_split(pictures, n_statistics, seed=seed, column=column)
+        scores = judged.tables["scores"].iloc[0].to_dict()
+        rows.append({"split": name} | scores | {"twins_in_training": twin_share(pictures, column)})
+    return pd.DataFrame(rows)
+
+
+def learning_curve(pictures: Pictures, n_statistics: int, head: Head, *, seed: int) -> pd.DataFrame:
+    """Scores on the validation and test pictures of heads fitted to a growing part of the training sources."""
+    train = pictures.of_side("train")
+    held = np.setdiff1d(np.arange(len(pictures.table)), train)
+    names, sources = _labels(pictures)
+    order = np.random.default_rng(seed).permutation(np.unique(sources[train]))
+    rows = []
+    for share in LEARNING_SHARES:
+        part = train[np.isin(sources[train], order[: max(1, round(share * len(order)))])]
+        if len(np.unique(names[part])) < 2:
+            continue
+        fitted = fit_head(pictures.features[part], names[part], sources[part], n_statistics, head.settings)
+        probability = np.zeros((len(held), len(pictures.categories)))
+        logits, _ = fitted.predict(pictures.features[held])
+        columns = np.searchsorted(pictures.categories, fitted.categories)
+        probability[:, columns] = probabilities(logits, head.temperature)
+        rows.append({"n": len(part)} | _two(score_categories(names[held].tolist(), probability, pictures.categories)))
+    return pd.DataFrame(rows, columns=["n", "accuracy", "macro_f1"])
+
+
+def _two(scores: dict) -> dict:
+    return {name: scores[name] for name in ("accuracy", "macro_f1")}
+
+
+def _labels(pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
+    return pictures.table["category"].to_numpy(str), np.array(pictures.sources)
+
+
+def tabulate_predictions(
+    pictures: Pictures, rows: np.ndarray, probability: np.ndarray, novelty: np.ndarray, categories: list[str]
+) -> dict[str, pd.DataFrame]:
+    """Tables of an evaluation of some of the pictures, and what was said of each.
+
+    Parameters
+    ----------
+    pictures : Pictures
+    rows : ndarray of int, shape (n,)
+    probability : ndarray, shape (n, K)
+    novelty : ndarray, shape (n,)
+    categories : list of K str
+    """
+    part = pictures.table.iloc[rows]
+    columns = pd.DataFrame(probability, columns=[f"p_{name}" for name in categories])
+    predictions = pd.concat(
+        [
+            part[["path", "category", "source", "group"]].reset_index(drop=True),
+            pd.Series(np.array(categories)[probability.argmax(axis=1)], name="named"),
+            columns,
+            pd.Series(novelty, name="novelty"),
+        ],
+        axis=1,
+    )
+    tables = tabulate(part["category"].tolist(), probability, categories)
+    tables["scores"]["unknown"] = float((novelty > 1).mean())
+    return tables | {"predictions": predictions}

@@ -1,0 +1,131 @@
+"""Naming categories with the shipped model: a holiday photograph is none of these, and a bad file ends nothing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import skimage
+import tifffile
+from PIL import Image
+
+from emscout.errors import ModelError, NothingToFindError, UsageError
+from emscout.io.colour import read_colours
+from emscout.models import load_category_model
+from emscout.specimens.classify import ClassifyOptions, classify, name_category
+from emscout.specimens.occlusion import map_evidence
+from emscout.synthetic import make_micrograph
+from emscout.synthetic_specimens import make_specimen
+
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee")
+
+
+def photograph(name):
+    """A picture that comes inside scikit-image."""
+    from pathlib import Path
+
+    return read_colours(Path(skimage.__file__).parent / "data" / f"{name}.png")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    tifffile.imwrite(folder / "grey16.tif", make_micrograph((200, 220), n_particles=20)[0].image.astype(np.uint16) * 9)
+    Image.fromarray(make_specimen("pores")).save(folder / "pores.png")
+    Image.fromarray(photograph("coffee")).save(folder / "holiday.jpg")
+    Image.fromarray(np.full((40, 40), 90, np.uint8)).save(folder / "flat.png")
+    (folder / "damaged.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
+    return folder
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_a_holiday_photograph_is_none_of_these(name):
+    verdict = name_category(photograph(name))
+    assert not verdict.known and verdict.category == "" and verdict.novelty > 1
+
+
+@pytest.mark.parametrize("kind", ["plot", "bar", "scatter"])
+def test_a_plot_is_none_of_these(kind):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    generator = np.random.default_rng(0)
+    figure = Figure(figsize=(4, 3))
+    canvas = FigureCanvasAgg(figure)
+    getattr(figure.add_subplot(), kind)(np.arange(20), generator.random(20))
+    canvas.draw()
+    assert not name_category(np.asarray(canvas.buffer_rgba())[..., :3]).known
+
+
+def test_probabilities_add_up_and_the_doubtful_are_not_named():
+    verdict = name_category(make_specimen("pores"))
+    assert sum(verdict.probabilities.values()) == pytest.approx(1)
+    assert verdict.probability == max(verdict.probabilities.values())
+    assert 0 <= verdict.entropy_nats <= np.log(len(verdict.probabilities))
+    assert name_category(make_specimen("pores"), min_probability=1.0).category == ""
+
+
+def test_a_single_grey_value_and_a_wrong_model_are_sentences():
+    with pytest.raises(NothingToFindError, match="single grey value"):
+        name_category(np.zeros((30, 30)))
+    with pytest.raises(ModelError, match=r"finds particles.* names categories"):
+        name_category(make_specimen("pores"), "particles-v2")
+    with pytest.raises(UsageError, match="min-probability"):
+        ClassifyOptions(min_probability=2)
+
+
+def test_a_batch_goes_on_past_bad_files(pictures, tmp_path):
+    report = classify([pictures], tmp_path / "out", workers=1)
+    classes = report.tables["classes"].set_index("image")
+    assert classes["status"].to_dict() == {
+        "damaged": "failed",
+        "flat": "failed",
+        "grey16": "ok",
+        "holiday": "ok",
+        "pores": "ok",
+    }
+    assert "damaged.png" in classes.loc["damaged", "error"]
+    assert "flat.png" in classes.loc["flat", "error"] and "single grey value" in classes.loc["flat", "error"]
+    assert classes.loc["holiday", "category"] == "" and not classes.loc["holiday", "known"]
+    saved = pd.read_csv(tmp_path / "out" / "classes.csv")
+    columns = [name for name in saved if name.startswith("p_")]
+    assert columns == [f"p_{name}" for name in load_category_model("technique-v1").description["categories"]]
+    assert list(saved.columns[:3]) == ["image", "category", "probability"]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "none of these" in page and "holiday" in page and "damaged.png" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_same_run_gives_the_same_bytes_and_finished_images_are_not_done_again(pictures, tmp_path, monkeypatch):
+    for name in ("one", "other"):
+        classify([pictures / "pores.png", pictures / "holiday.jpg"], tmp_path / name, workers=1)
+    for file in ("classes.csv", "report.html"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
+    from emscout.specimens import classify as module
+
+    monkeypatch.setattr(module, "_classify_image", lambda *_: pytest.fail("done again"))
+    classify([pictures / "pores.png", pictures / "holiday.jpg"], tmp_path / "one", workers=1)
+
+
+def test_every_frame_of_a_stack_is_an_image(tmp_path):
+    frames = np.stack([make_specimen(kind, 64) for kind in ("pores", "fibres")])
+    tifffile.imwrite(tmp_path / "stack.tif", frames)
+    classes = classify([tmp_path / "stack.tif"], tmp_path / "out", workers=1).tables["classes"]
+    assert classes["image"].tolist() == ["stack_f0000", "stack_f0001"]
+    assert classes["p_sem"].nunique() == 2
+
+
+def test_evidence_lies_where_the_picture_says_something():
+    """A model that looks at the brightness of the upper left corner alone is found to look there."""
+
+    class Corner:
+        description = {"temperature": 1.0}  # noqa: RUF012
+
+        def run(self, views):
+            bright = views[:, :60, :60].mean(axis=(1, 2, 3)) / 255
+            return np.stack([np.zeros(len(views)), 8 * bright], axis=1), None, None
+
+    view = np.full((224, 224, 3), 20, np.uint8)
+    view[:60, :60] = 250
+    evidence = map_evidence(view, Corner(), 1)
+    assert evidence.shape == (7, 7)
+    assert evidence[0, 0] == evidence.max() > 1
+    assert np.abs(evidence[4:, 4:]).max() < 1e-6
