@@ -3,13 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test browser lint clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python examples/demo.py demo
 
-test: $(VENV)/test lint
+test: $(VENV)/test lint browser
 	$(BIN)/pytest -n auto
+
+# The app is tested by clicks in a real browser; where Debian's cannot be had, those tests are skipped and say so.
+browser:
+	@command -v chromium >/dev/null || { $$(test "$$(id -u)" = 0 || echo sudo -n) sh -c \
+	"apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium" \
+	>/dev/null 2>&1; } || echo "no chromium here: the tests that click in a browser are skipped"
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

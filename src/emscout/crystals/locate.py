@@ -1,30 +1,30 @@
-"""From overview images to a folder of targets: the function behind ``emscout locate``."""
+"""From overview images to a folder of targets: the function behind ``emscout locate``, and the steps it takes.
+
+Whoever asks again of the same images (the app, at every click) keeps what `survey_set` gives and repeats `judge_set`
+alone: no file is read again.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from emscout.compute import Progress
 from emscout.crystals import results
-from emscout.crystals.cluster import CLUSTERERS, LINKAGES, METRICS
-from emscout.crystals.decide import decide, find_tile
+from emscout.crystals.decide import Decision, decide, find_tile
 from emscout.crystals.grid import Lattice, cut_grid, cut_tiles
-from emscout.crystals.knowledge import load_knowledge
-from emscout.crystals.network import ENCODER, ENCODER_STATISTICS, PARTICLE_SHARE
-from emscout.crystals.presets import PRESETS, Preset
+from emscout.crystals.knowledge import Knowledge, load_knowledge
+from emscout.crystals.network import PARTICLE_SHARE
+from emscout.crystals.options import LocateOptions
 from emscout.crystals.propose import SCORE_STATISTICS
 from emscout.crystals.stage import place_on_stage
-from emscout.crystals.statistics import STATISTICS
 from emscout.crystals.survey import Survey, survey_images
 from emscout.crystals.targets import merge_targets
-from emscout.errors import ReadError, UsageError
+from emscout.errors import ReadError
 from emscout.io import find_images, read_series
 from emscout.io.files import sha256_of
 from emscout.io.run_folder import claim_folder, describe_run, list_sources
@@ -32,142 +32,31 @@ from emscout.micrograph import Micrograph, Report
 from emscout.tables import to_physical
 from emscout.units import parse_length, parse_length_px
 
-__all__ = ["LocateOptions", "locate"]
+__all__ = ["ImageSet", "LocateOptions", "check_folder", "gather_set", "judge_set", "locate", "save_set", "survey_set"]
 
 _STEPS_PER_TILE = 4
 
 
-@dataclass(frozen=True)
-class LocateOptions:
-    """What shapes the result of `locate`; every field is a flag of the command too.
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """What is searched, and what was known before.
 
-    What is ``None`` is decided by the preset.
-
-    Raises
-    ------
-    UsageError
-        When a length, a name or an address is not understood.
+    Parameters
+    ----------
+    paths : tuple of str
+        As the user gave them.
+    sources : tuple of dict
+        ``image``, ``path`` and ``frame`` of each image.
+    knowledge : Knowledge or None
+        What was learned on another set.
+    knowledge_sha256 : str or None
+        Of the file it was in.
     """
 
-    grid: str | None = field(
-        default=None,
-        metadata={"help": "Tiles of an image, down and across; 20x20 by default.", "metavar": "ROWSxCOLS"},
-    )
-    tile: str | None = field(
-        default=None,
-        metadata={"help": "Side of a tile instead, e.g. 500nm or 50px.", "metavar": "LENGTH"},
-    )
-    sliding: bool = field(
-        default=False, metadata={"help": "Slide the tile over the image instead of cutting a grid: finer, and slower."}
-    )
-    step: str | None = field(
-        default=None,
-        metadata={
-            "help": "How far a sliding tile moves, e.g. 4px; a quarter of its side by default.",
-            "metavar": "LENGTH",
-        },
-    )
-    preset: str = field(
-        default="default",
-        metadata={"help": f"A recipe for everything below: {' or '.join(PRESETS)}.", "metavar": "NAME"},
-    )
-    statistics: str | None = field(
-        default=None,
-        metadata={
-            "help": f"What tiles are clustered by, with commas: {', '.join(STATISTICS)}; or {ENCODER}, "
-            "the 128 features of the particle network's encoder.",
-            "metavar": "NAMES",
-        },
-    )
-    reduce: Literal["pca", "nmf", "none"] | None = field(
-        default=None, metadata={"help": "How the statistics are reduced to fewer numbers."}
-    )
-    clusterer: str | None = field(
-        default=None, metadata={"help": f"{', '.join(CLUSTERERS)}; kmeans by default.", "metavar": "NAME"}
-    )
-    clusters: int | None = field(default=None, metadata={"help": "Number of clusters; 3 by default.", "metavar": "N"})
-    linkage: str | None = field(
-        default=None, metadata={"help": f"Of the agglomerative tree: {', '.join(LINKAGES)}.", "metavar": "NAME"}
-    )
-    metric: str | None = field(default=None, metadata={"help": f"{' or '.join(METRICS)}.", "metavar": "NAME"})
-    network: bool = field(
-        default=False,
-        metadata={"help": "Ask the particle network too: what it takes for particle is target. Some seconds an image."},
-    )
-    target: int | None = field(
-        default=None, metadata={"help": "The cluster that is crystal, instead of the rule's choice.", "metavar": "N"}
-    )
-    like: list[str] | None = field(
-        default=None,
-        metadata={"help": "A tile that is crystal, as image:row,col; as often as wanted.", "metavar": "TILE"},
-    )
-    unlike: list[str] | None = field(
-        default=None,
-        metadata={"help": "A tile that is no crystal, as image:row,col; as often as wanted.", "metavar": "TILE"},
-    )
-    knowledge: str | None = field(
-        default=None, metadata={"help": "What was learned on another grid: a saved file.", "metavar": "FILE"}
-    )
-    save_knowledge: str | None = field(
-        default=None, metadata={"help": "Where to save what is learned from --like and --unlike.", "metavar": "FILE"}
-    )
-    keep_black: bool = field(
-        default=False, metadata={"help": "Keep black tiles (grid bars, apertures) instead of leaving them out."}
-    )
-    pixel_size: str | None = field(
-        default=None,
-        metadata={"help": "Edge of a pixel, e.g. 5nm: used instead of what the files say.", "metavar": "LENGTH"},
-    )
-    seed: int = field(default=0, metadata={"help": "Of whatever is random: the same seed gives the same clusters."})
-
-    def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise UsageError(f"There is no preset '{self.preset}': choose {' or '.join(PRESETS)}.")
-        if self.grid is not None and (self.tile is not None or self.sliding):
-            raise UsageError("--grid cuts an image into tiles; --tile and --sliding do it otherwise: leave one out.")
-        if self.step is not None and not self.sliding:
-            raise UsageError("--step belongs to --sliding: add it, or leave the step out.")
-        if self.seed < 0:
-            raise UsageError("--seed is a whole number, 0 or more.")
-        if self.save_knowledge is not None and not (self.like or self.unlike or self.knowledge):
-            raise UsageError("--save-knowledge saves what examples teach: give some with --like and --unlike.")
-        for length in (self.tile, self.step):
-            if length is not None:
-                parse_length(length)
-        if self.pixel_size is not None:
-            parse_length(self.pixel_size, px_allowed=False)
-        _grid_of(self)
-        for name in self.recipe.statistics:
-            if name not in STATISTICS and name not in ENCODER_STATISTICS:
-                raise UsageError(f"There is no statistic '{name}'; choose from {', '.join(STATISTICS)}, {ENCODER}.")
-
-    @property
-    def recipe(self) -> Preset:
-        """The preset with what was asked for otherwise."""
-        asked: dict[str, Any] = {
-            "statistics": None if self.statistics is None else _statistics_of(self.statistics),
-            "reduction": self.reduce,
-            "clusterer": self.clusterer,
-            "n_clusters": self.clusters,
-            "linkage": self.linkage,
-            "metric": self.metric,
-            "leave_out_black": False if self.keep_black else None,
-        }
-        return replace(PRESETS[self.preset], **{name: value for name, value in asked.items() if value is not None})
-
-
-def _statistics_of(names: str) -> tuple[str, ...]:
-    asked = [name.strip() for name in names.split(",")]
-    return tuple(each for name in asked for each in (ENCODER_STATISTICS if name == ENCODER else (name,)))
-
-
-def _grid_of(options: LocateOptions) -> tuple[int, int]:
-    if options.grid is None:
-        return PRESETS[options.preset].grid
-    match = re.fullmatch(r"\s*(\d+)\s*[x×X]\s*(\d+)\s*", options.grid)
-    if match is None:
-        raise UsageError(f"'{options.grid}' is no grid: give rows and columns of tiles, such as 20x20.")
-    return int(match[1]), int(match[2])
+    paths: tuple[str, ...]
+    sources: tuple[dict[str, Any], ...]
+    knowledge: Knowledge | None
+    knowledge_sha256: str | None
 
 
 def locate(
@@ -210,17 +99,51 @@ def locate(
         When ``out`` cannot be written, or holds other results and ``overwrite`` is not set.
     """
     options, out = options or LocateOptions(), Path(out)
-    recipe = options.recipe
-    before = None if options.knowledge is None else load_knowledge(Path(options.knowledge))
+    images = gather_set(paths, options)
+    check_folder(out, images, options, overwrite=overwrite)
+    survey = survey_set(images, options, progress=progress)
+    decision, targets = judge_set(images, survey, options)
+    return save_set(out, images, survey, decision, targets, options, overwrite=overwrite, progress=progress)
+
+
+def gather_set(paths: Sequence[str | Path], options: LocateOptions) -> ImageSet:
+    """Find the images and read what was learned before; `locate` says what is raised."""
+    knowledge, sha256 = None, None
+    if options.knowledge is not None:
+        knowledge, sha256 = load_knowledge(Path(options.knowledge)), sha256_of(Path(options.knowledge))
     sources = list_sources(find_images(paths), read_series)
-    knowledge_sha256 = None if options.knowledge is None else sha256_of(Path(options.knowledge))
-    run = describe_run("locate", sources, asdict(options), knowledge_sha256=knowledge_sha256)
-    claim = partial(claim_folder, out, run, results.FILES, results.FOLDERS, grows=False, overwrite=overwrite)
-    claim(only_look=True)
+    return ImageSet(tuple(str(path) for path in paths), tuple(sources), knowledge, sha256)
+
+
+def check_folder(out: Path, images: ImageSet, options: LocateOptions, *, overwrite: bool) -> None:
+    """Make sure that the results may go to ``out``, before any work is done.
+
+    Raises
+    ------
+    OutputError
+        When it holds other results and ``overwrite`` is not set.
+    """
+    _claim(out, _describe(images, options), overwrite=overwrite, only_look=True)
+
+
+def survey_set(images: ImageSet, options: LocateOptions, *, progress: Progress | None = None) -> Survey:
+    """Read every image once and take the statistics of its tiles.
+
+    These depend on how images are cut and which statistics are asked for, not on the number of clusters, on examples
+    or on what is known.
+
+    Raises
+    ------
+    ReadError
+        When no image can be read.
+    UsageError
+        When a tile would be too small.
+    """
+    recipe = options.recipe
     asked = (PARTICLE_SHARE,) if options.network else ()
     names = tuple(dict.fromkeys((*recipe.statistics, *SCORE_STATISTICS, "mean", *asked)))
     survey = survey_images(
-        sources,
+        images.sources,
         lambda source: _open(source, options),
         _layer(options),
         names,
@@ -230,31 +153,81 @@ def locate(
     )
     if survey.tiles.empty:
         raise ReadError(f"No image of this set can be read. {survey.images[0]['error']}")
+    return survey
+
+
+def judge_set(images: ImageSet, survey: Survey, options: LocateOptions) -> tuple[Decision, pd.DataFrame]:
+    """Say what is crystal, from what is known of the tiles.
+
+    Parameters
+    ----------
+    images : ImageSet
+    survey : Survey
+        From `survey_set`, with the same cut and statistics.
+    options : LocateOptions
+        Whose clusters, target and examples count.
+
+    Returns
+    -------
+    decision : Decision
+        Its table of tiles has ``target_rank`` too.
+    targets : DataFrame
+        See `emscout.crystals.targets.merge_targets`; in nm where calibrated, and on the stage where that is known.
+    """
     decision = decide(
         survey.tiles,
         survey.looks,
-        recipe,
+        options.recipe,
         target=options.target,
         like=[find_tile(address, survey.tiles) for address in options.like or ()],
         unlike=[find_tile(address, survey.tiles) for address in options.unlike or ()],
-        knowledge=before,
+        knowledge=images.knowledge,
         seed=options.seed,
     )
     targets, ranks = merge_targets(decision.tiles, survey.lattices, survey.black)
-    targets = _to_physical(targets, survey)
     ranked = decision.tiles.assign(target_rank=pd.Series(ranks, dtype="Int64").where(ranks > 0))
-    claim()
+    return replace(decision, tiles=ranked), _to_physical(targets, survey)
+
+
+def save_set(
+    out: Path,
+    images: ImageSet,
+    survey: Survey,
+    decision: Decision,
+    targets: pd.DataFrame,
+    options: LocateOptions,
+    *,
+    overwrite: bool,
+    progress: Progress | None = None,
+) -> Report:
+    """Write tables, pictures and the report of what `judge_set` said to ``out``.
+
+    Raises
+    ------
+    OutputError
+        When ``out`` cannot be written, or holds other results and ``overwrite`` is not set.
+    """
+    run = _describe(images, options)
+    _claim(out, run, overwrite=overwrite)
     return results.save_run(
         out,
         survey,
-        replace(decision, tiles=ranked),
+        decision,
         targets,
         run,
-        recipe=recipe,
+        recipe=options.recipe,
         options=options,
-        paths=[str(path) for path in paths],
+        paths=images.paths,
         progress=progress,
     )
+
+
+def _describe(images: ImageSet, options: LocateOptions) -> dict[str, Any]:
+    return describe_run("locate", images.sources, asdict(options), knowledge_sha256=images.knowledge_sha256)
+
+
+def _claim(out: Path, run: dict[str, Any], *, overwrite: bool, only_look: bool = False) -> None:
+    claim_folder(out, run, results.FILES, results.FOLDERS, grows=False, overwrite=overwrite, only_look=only_look)
 
 
 def _open(source: dict[str, Any], options: LocateOptions) -> Micrograph:
@@ -264,7 +237,7 @@ def _open(source: dict[str, Any], options: LocateOptions) -> Micrograph:
 
 def _layer(options: LocateOptions) -> Callable[[Micrograph], Lattice]:
     """What lays the windows of a micrograph."""
-    n_rows, n_cols = _grid_of(options)
+    n_rows, n_cols = options.grid_shape
 
     def to_px(length: str, micrograph: Micrograph) -> float:
         return parse_length_px(length, micrograph.nm_per_px, str(micrograph.path))

@@ -27,9 +27,9 @@ from emscout.report.overlay import write_png
 from emscout.report.tile_plots import plot_advice
 
 if TYPE_CHECKING:
-    from emscout.crystals.locate import LocateOptions
+    from emscout.crystals.options import LocateOptions
 
-__all__ = ["FILES", "FOLDERS", "save_run"]
+__all__ = ["FILES", "FOLDERS", "describe_clusters", "save_run", "summarize"]
 
 _FIGURES = ("mosaic", "contact_sheet", "advice", "scatter", "dendrogram")
 FILES = (
@@ -77,7 +77,7 @@ def save_run(
     """
     report = progress or (lambda done, total, what: None)
     greys = pictures.even_greys(survey)
-    clusters = _describe_clusters(decision, recipe)
+    clusters = describe_clusters(decision, recipe)
     advice = choose_advice(
         decision.points,
         clusterer=recipe.clusterer,
@@ -121,7 +121,7 @@ def save_run(
     if options.save_knowledge is not None and decision.knowledge is not None:
         with write_atomic(Path(options.save_knowledge)) as path:
             save_knowledge(decision.knowledge, path)
-    found = _summarize(survey, decision, targets, options)
+    found = summarize(survey, decision, targets, options)
     _write_report(out, survey, decision, targets, clusters, drawn, greys, found, run, options, paths)
     sha256 = {row["image"]: row.get("sha256") for row in survey.images}
     run = run | {"inputs": [source | {"sha256": sha256[source["image"]]} for source in run["inputs"]], "found": found}
@@ -130,7 +130,7 @@ def save_run(
     return Report(tables, run["options"], run, out)
 
 
-def _describe_clusters(decision: Decision, recipe: Preset) -> pd.DataFrame:
+def describe_clusters(decision: Decision, recipe: Preset) -> pd.DataFrame:
     """A row a cluster: its tiles, how crystal-like it is, and what the proposal and the statistics say of it."""
     names = list(recipe.statistics)[:_MOST_STATISTICS]
     seen = decision.tiles[decision.tiles["cluster"].notna()]
@@ -158,7 +158,7 @@ def _describe_images(survey: Survey, tiles: pd.DataFrame, targets: pd.DataFrame)
     return images[[*columns, "status", "error"]]
 
 
-def _summarize(survey: Survey, decision: Decision, targets: pd.DataFrame, options: LocateOptions) -> dict[str, Any]:
+def summarize(survey: Survey, decision: Decision, targets: pd.DataFrame, options: LocateOptions) -> dict[str, Any]:
     """What was found, in few words and numbers."""
     tiles, proposal = decision.tiles, decision.proposal
     answers = len(options.like or ()) + len(options.unlike or ())

@@ -1,0 +1,124 @@
+"""The page that measures particles: choose images, run, look at outlines and tables."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from fastapi import APIRouter, Response
+from fastapi.responses import FileResponse
+from pydantic import BaseModel
+
+from emscout.app.folders import whole_path
+from emscout.app.form import describe_form, read_form
+from emscout.app.jobs import Jobs
+from emscout.app.page import Page, Render, give_result, result_folder
+from emscout.compute import Progress
+from emscout.errors import UsageError
+from emscout.micrograph import Report
+from emscout.particles.analyze import AnalyzeOptions, analyze
+
+__all__ = ["PAGE"]
+
+_FIRST = ("model", "min_diameter", "max_diameter", "pixel_size")
+_SUMMARY = ("image", "count", "count_border", "nm_per_px", "d10", "d50", "d90", "status", "error")
+_SHOWN = ("label", "equivalent_circular_diameter", "max_feret", "aspect_ratio", "circularity", "shape", "probability")
+_MOST_PARTICLES = 2000
+
+
+class _Run(BaseModel):
+    path: str
+    out: str
+    options: dict[str, Any]
+    overwrite: bool = False
+
+
+class _Table:
+    """The results that are looked at, which outlive the tab."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.number = 0
+        self.report: Report | None = None
+
+    def lay(self, report: Report) -> None:
+        with self.lock:
+            self.number, self.report = self.number + 1, report
+
+    def take(self) -> Report:
+        if self.report is None:
+            raise UsageError("Nothing has been measured yet: choose images and run first.")
+        return self.report
+
+
+def _make_routes(jobs: Jobs, render: Render) -> APIRouter:
+    router, table = APIRouter(), _Table()
+
+    @router.get("")
+    def page() -> Response:
+        return render("analyze.html", here="analyze", entries=describe_form(AnalyzeOptions), first=_FIRST)
+
+    @router.post("/run")
+    def run(asked: _Run) -> None:
+        options, path, out = read_form(AnalyzeOptions, asked.options), whole_path(asked.path), result_folder(asked.out)
+
+        def work(progress: Progress) -> None:
+            table.lay(analyze([str(path)], out, options, overwrite=asked.overwrite, progress=progress))
+
+        jobs.start("analyze", "run", work)
+
+    @router.get("/state")
+    def state() -> dict[str, Any] | None:
+        with table.lock:
+            if (report := table.report) is None:
+                return None
+            images = [_summarize(row) for row in report.tables["images"].to_dict("records")]
+            return {"number": table.number, "out": str(report.folder), "images": images}
+
+    @router.get("/particles/{image}")
+    def particles(image: int) -> dict[str, Any]:
+        """The particles of one image, in nm where it is calibrated."""
+        report = table.take()
+        names = report.tables["images"]["image"]
+        if not 0 <= image < len(names):
+            raise UsageError("There is no such image in these results: reload the page.")
+        every = report.tables["particles"]
+        found = every[every["image"] == names.iloc[image]]
+        columns = [_physical(name, found) for name in _SHOWN]
+        shown = found[[name for name in columns if name in found and found[name].notna().any()]]
+        rows = shown.head(_MOST_PARTICLES)
+        return {"columns": list(rows.columns), "rows": _cells(rows), "count": len(found)}
+
+    @router.get("/result/{name:path}")
+    def result(name: str) -> FileResponse:
+        return give_result(None if table.report is None else Path(table.take().folder or ""), name)
+
+    return router
+
+
+def _summarize(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """The row of an image that is shown, in nm where it is calibrated."""
+    unit = "px" if pd.isna(row.get("nm_per_px")) else "nm"
+    values = {name: row.get(name, row.get(f"{name}_{unit}")) for name in _SUMMARY}
+    return {name: None if pd.isna(value) else value for name, value in values.items()} | {"unit": unit}
+
+
+def _physical(name: str, table: pd.DataFrame) -> str:
+    """The column of that quantity in its best unit."""
+    calibrated = f"{name}_nm" in table and table[f"{name}_nm"].notna().any()
+    return f"{name}_nm" if calibrated else f"{name}_px" if f"{name}_px" in table else name
+
+
+def _cells(table: pd.DataFrame) -> list[list[Any]]:
+    return [[None if pd.isna(value) else value for value in row] for row in table.astype(object).to_numpy().tolist()]
+
+
+PAGE = Page(
+    "Particles",
+    "Which particles are there, and how big are they?",
+    "Micrographs: every particle outlined, measured and counted, with the uncertainty of each.",
+    _make_routes,
+)

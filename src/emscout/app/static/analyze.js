@@ -1,0 +1,63 @@
+// The particles' page: run, then look at one image after the other.
+import { attempt, byId, cells, element, get, short } from "./api.js";
+import { startChooser } from "./chooser.js";
+import { readForm } from "./form.js";
+import { watch, work } from "./job.js";
+
+const NONE = "–";
+let state = null;
+
+async function load() {
+  state = await get("/analyze/state");
+  byId("found").hidden = state === null;
+  if (state === null) return;
+  byId("ask").open = false;
+  byId("saved-in").textContent = state.out;
+  byId("images").replaceChildren(...state.images.map(imageRow));
+  const first = state.images.findIndex((image) => image.status !== "failed");
+  byId("one").hidden = first < 0;
+  if (first >= 0) await choose(first);
+}
+
+function imageRow(image, index) {
+  const length = (value) => (value === null ? NONE : `${short(value)} ${image.unit}`);
+  const failed = image.status === "failed";
+  const button = element("button", { type: "button", className: "link", textContent: image.image, disabled: failed });
+  button.addEventListener("click", () => attempt(() => choose(index)));
+  const numbers = failed
+    ? Array(5).fill(NONE)
+    : [
+        image.count,
+        image.count_border,
+        length(image.d50),
+        `${length(image.d10)} – ${length(image.d90)}`,
+        image.nm_per_px === null ? "uncalibrated" : `${short(image.nm_per_px)} nm`,
+      ];
+  const made = cells(...numbers);
+  for (const cell of made) cell.className = "number";
+  return element("tr", {}, element("td", {}, button), ...made, ...cells(image.error ?? ""));
+}
+
+async function choose(index) {
+  const image = state.images[index];
+  const found = await get(`/analyze/particles/${index}`);
+  [...byId("images").rows].forEach((row, place) => row.classList.toggle("chosen", place === index));
+  byId("one-title").textContent = image.image;
+  byId("overlay").src = `/analyze/result/overlays/${encodeURIComponent(image.image)}.png?of=${state.number}`;
+  byId("columns").replaceChildren(element("tr", {}, ...found.columns.map((name) => element("th", { textContent: spell(name) }))));
+  byId("particles").replaceChildren(...found.rows.map((row) => element("tr", {}, ...cells(...row.map(shorten)))));
+  byId("more").hidden = found.rows.length === found.count;
+  byId("more").textContent = `The first ${found.rows.length} of ${found.count}; all are in particles.csv.`;
+}
+
+const shorten = (value) => (typeof value === "number" ? Number(value.toPrecision(3)) : value);
+const spell = (name) => name.replace(/_(nm2?|px2?)$/, " ($1)").replaceAll("_", " ");
+
+byId("run").addEventListener("click", () => {
+  const asked = { path: byId("path").value, out: byId("out").value, options: readForm(), overwrite: byId("overwrite").checked };
+  work("/analyze/run", asked, load);
+});
+
+await attempt(load);
+await startChooser();
+await watch(load);

@@ -1,0 +1,41 @@
+"""``emscout app``: the local web app."""
+
+from __future__ import annotations
+
+import webbrowser
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+__all__ = ["app"]
+
+
+def app(
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, metavar="N", help="Where the app listens; by default where it is free."),
+    ] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Write the address only, open nothing.")] = False,
+) -> None:
+    """Open emscout in the browser: choose images by clicking, answer by clicking tiles.
+
+    Everything stays on this computer: the app answers nobody else, and needs no network. Ctrl+C ends it.
+
+    Example: [bold]emscout app[/]
+    """
+    # Imported here, because it takes as long as all other commands together.
+    from emscout.app.server import serve
+
+    screen = Console(highlight=False)
+
+    def show(address: str) -> None:
+        screen.print(f"emscout is at [bold]{address}[/]", soft_wrap=True)
+        screen.print("Ctrl+C ends it.")
+        if not no_browser:
+            webbrowser.open(address)
+
+    try:
+        serve(port, ready=show)
+    except KeyboardInterrupt:
+        screen.print("Ended.")

@@ -1,0 +1,60 @@
+"""The particles' page over HTTP."""
+
+import pytest
+
+OPTIONS = {"model": "watershed"}
+
+
+@pytest.fixture
+def measured(client, finish, micrographs, tmp_path):
+    asked = {"path": str(micrographs), "out": str(tmp_path / "out"), "options": OPTIONS}
+    client.post("/analyze/run", json=asked)
+    assert finish(client)["state"] == "done"
+    return client
+
+
+def test_every_image_has_its_row_and_a_bad_one_its_sentence(measured, tmp_path):
+    state = measured.get("/analyze/state").json()
+    assert state["out"] == str(tmp_path / "out")
+    bad, *good = state["images"]
+    assert (bad["status"], bad["count"]) == ("failed", None)
+    assert "bad.tif" in bad["error"]
+    assert all(image["count"] > 0 and image["unit"] == "nm" and image["d50"] > 0 for image in good)
+
+
+def test_particles_are_listed_in_nm_and_counted(measured):
+    found = measured.get("/analyze/particles/1").json()
+    assert found["columns"][:2] == ["label", "equivalent_circular_diameter_nm"]
+    summary = measured.get("/analyze/state").json()["images"][1]
+    assert len(found["rows"]) == found["count"] == summary["count"] > 0
+    assert measured.get("/analyze/particles/0").json()["rows"] == []
+    assert measured.get("/analyze/particles/9").status_code == 400
+
+
+def test_overlay_and_report_can_be_looked_at(measured):
+    assert measured.get("/analyze/result/overlays/scan_0.png").headers["content-type"] == "image/png"
+    assert "text/html" in measured.get("/analyze/result/report.html").headers["content-type"]
+    assert measured.get("/analyze/result/overlays/bad.png").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"out": ""}, "folder for the results"),
+        ({"options": {"samples": "few"}}, "--samples"),
+        ({"options": {"samples": "0"}}, "--samples"),
+    ],
+)
+def test_wrong_options_are_refused_before_any_work(client, micrographs, tmp_path, change, word):
+    asked = {"path": str(micrographs), "out": str(tmp_path / "out"), "options": OPTIONS} | change
+    answer = client.post("/analyze/run", json=asked)
+    assert answer.status_code == 400
+    assert word in answer.json()["error"]
+    assert client.get("/job").json() is None
+    assert not (tmp_path / "out").exists()
+
+
+def test_before_a_run_there_is_nothing(client):
+    assert client.get("/analyze/state").json() is None
+    assert client.get("/analyze/particles/0").status_code == 400
+    assert client.get("/analyze/result/report.html").status_code == 404
