@@ -48,9 +48,9 @@ def counted(monkeypatch):
     """Names of the images that were really measured."""
     measured = []
     module = importlib.import_module("emscout.particles.analyze")
-    measure = module._measure_image
+    measure = module.measure_image
     monkeypatch.setattr(
-        module, "_measure_image", lambda row, *rest: measured.append(row["image"]) or measure(row, *rest)
+        module, "measure_image", lambda row, *rest: measured.append(row["image"]) or measure(row, *rest)
     )
     return measured
 

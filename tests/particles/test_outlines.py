@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from emscout.particles.outlines import refine_outlines
+from emscout.particles.outlines import HALF_HEIGHT, refine_outlines
 from emscout.synthetic import make_micrograph
 
 
@@ -50,3 +50,15 @@ def test_what_does_not_stand_out_is_left_alone():
     noise = np.random.default_rng(0).random(truth.shape, np.float32)
     np.testing.assert_array_equal(refine_outlines(truth, noise), truth)
     np.testing.assert_array_equal(refine_outlines(np.zeros_like(truth), noise), 0)
+
+
+@pytest.mark.parametrize("radius_px", [4.0, 6.0, 10.0])
+def test_at_half_height_the_area_of_a_blurred_disc_is_right(radius_px):
+    row, col = np.mgrid[:400, :400] / 10.0
+    disc = np.hypot(row - 20, col - 20) < radius_px
+    fine = ndimage.gaussian_filter(disc.astype(np.float32), 9)
+    grey = fine.reshape(40, 10, 40, 10).mean(axis=(1, 3))
+    wide = (grey > 0.12).astype(np.int32)
+    area = np.pi * radius_px**2
+    assert wide.sum() > 1.15 * area
+    assert refine_outlines(wide, grey, HALF_HEIGHT).sum() == pytest.approx(area, rel=0.08)

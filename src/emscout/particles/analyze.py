@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,20 @@ from emscout.io.run_folder import claim_folder, describe_run, list_sources
 from emscout.micrograph import Micrograph, Report, Segmentation, Series
 from emscout.models import load_model
 from emscout.particles import results
-from emscout.particles.bayesian import default_max_uncertainty, filter_particles
+from emscout.particles.bayesian import default_max_uncertainty, filter_particles, select_particles
 from emscout.particles.distributions import radial_distribution, size_distribution, summarize_particles
 from emscout.particles.measure import measure_particles
 from emscout.particles.segment import DEFAULT_MODEL, WATERSHED, Polarity, segment_particles
+from emscout.scale import NoScale, ScaleReading, annotation_mask, calibrate, read_scale_bar
+from emscout.scale.calibrate import Trust
 from emscout.tables import to_physical
 from emscout.units import parse_length
 
-__all__ = ["AnalyzeOptions", "analyze"]
+__all__ = ["AnalyzeOptions", "analyze", "measure_image"]
 
 _LOG = logging.getLogger(__name__)
+
+_MOST_UNDER_PRINT = 0.3  # share of a particle under banner, bar or label, beyond which it is these that were found
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,10 @@ class AnalyzeOptions:
             "metavar": "LENGTH",
         },
     )
+    trust: Trust | None = field(
+        default=None,
+        metadata={"help": "Which pixel size to take where file and printed scale bar disagree: metadata or bar."},
+    )
     resample: bool = field(
         default=False, metadata={"help": "Resample images whose pixels are not square instead of refusing them."}
     )
@@ -106,6 +114,8 @@ class AnalyzeOptions:
     def __post_init__(self) -> None:
         if self.polarity not in ("auto", "bright", "dark"):
             raise UsageError(f"--polarity is auto, bright or dark, not '{self.polarity}'.")
+        if self.trust not in (None, "metadata", "bar"):
+            raise UsageError(f"--trust is metadata or bar, not '{self.trust}'.")
         if self.seed < 0:
             raise UsageError("--seed is a whole number, 0 or more.")
         if self.samples < 1:
@@ -197,7 +207,7 @@ def _analyze_source(source: dict[str, Any], *, out: Path, options: AnalyzeOption
     try:
         row = source | {"sha256": sha256_of(Path(source["path"]))}
         finished = results.load_finished(out, row)
-        return finished or _measure_image(row, out, options)
+        return finished or measure_image(row, _open(Path(row["path"]), options)[row["frame"] or 0], out, options)
     except EmscoutError as error:
         return _failed(source, str(error))
     except MemoryError:
@@ -219,23 +229,39 @@ def _failed(source: dict[str, Any], error: str) -> dict[str, Any]:
     return source | {"status": "failed", "error": error}
 
 
-def _measure_image(row: dict[str, Any], out: Path, options: AnalyzeOptions) -> dict[str, Any]:
-    """Read, segment, measure and save one image; its row of ``images``."""
-    micrograph = _open(Path(row["path"]), options)[row["frame"] or 0]
+def measure_image(row: dict[str, Any], micrograph: Micrograph, out: Path, options: AnalyzeOptions) -> dict[str, Any]:
+    """Segment, measure and save one image; its row of ``images``.
+
+    Parameters
+    ----------
+    row : dict
+        ``image`` (its name), ``path``, ``frame`` and ``sha256``: what the row begins with.
+    micrograph : Micrograph
+    out : Path
+        Folder for the results.
+    options : AnalyzeOptions
+    """
+    reading = _read_scale(row, micrograph)
+    calibration, note = calibrate(micrograph, trust=options.trust, reading=reading)
+    micrograph = replace(micrograph, calibration=calibration)
+    printed = annotation_mask(micrograph.image, reading)
     found, message = _segment(micrograph, options)
-    segmentation, dropped = _sift(found, options)
+    segmentation, dropped = _sift(_without_print(found, printed), options)
     particles = measure_particles(segmentation, micrograph)
     if particles.empty and not message:
         message = f"{row['image']}: no particles stand out; if you see some, try another --diameter or --model."
     shape, nm_per_px = micrograph.image.shape, micrograph.nm_per_px
+    field_px2 = int(printed.size - printed.sum())
+    figures = summarize_particles(particles, shape, nm_per_px, field_px2=field_px2, seed=options.seed)
     # dtype object: one row of counts and lengths, which must not turn all into floats.
-    summary = pd.DataFrame([summarize_particles(particles, shape, nm_per_px, seed=options.seed)], dtype=object)
+    summary = pd.DataFrame([figures], dtype=object)
     summary = to_physical(summary, nm_per_px)
     row = row | {
         "height_px": shape[0],
         "width_px": shape[1],
         "nm_per_px": nm_per_px,
-        "calibration_source": micrograph.calibration.source if micrograph.calibration else None,
+        "calibration_source": calibration.source if calibration else None,
+        "calibration_note": note,
         **{str(name): summary[name].iloc[0] for name in summary},
         "count_dropped": int(dropped.labels.max()),
         "status": "empty" if particles.empty else "ok",
@@ -249,6 +275,26 @@ def _measure_image(row: dict[str, Any], out: Path, options: AnalyzeOptions) -> d
     }
     results.save_image(out, row, micrograph, segmentation, dropped, tables)
     return row
+
+
+def _read_scale(row: dict[str, Any], micrograph: Micrograph) -> ScaleReading | NoScale:
+    """The printed scale; of a stack that of its first frame, for all."""
+    return _scale_of_stack(row["path"]) if row["frame"] else read_scale_bar(micrograph.image)
+
+
+@lru_cache(maxsize=4)
+def _scale_of_stack(path: str) -> ScaleReading | NoScale:
+    return read_scale_bar(read_series(path, resample=True)[0].image)
+
+
+def _without_print(found: Segmentation, printed: np.ndarray) -> Segmentation:
+    """Leave out what was found in banner, scale bar and label."""
+    if not printed.any():
+        return found
+    count = int(found.labels.max(initial=0)) + 1
+    areas = np.bincount(found.labels.ravel(), minlength=count)[1:]
+    under = np.bincount(found.labels[printed], minlength=count)[1:]
+    return select_particles(found, under <= _MOST_UNDER_PRINT * areas)
 
 
 def _segment(micrograph: Micrograph, options: AnalyzeOptions) -> tuple[Segmentation, str]:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage, spatial
 from skimage import segmentation
 
-__all__ = ["Particle", "View", "choose_particles", "noise_gradient", "outline_gradient"]
+__all__ = ["Particle", "View", "choose_particles", "noise_gradient", "outline_gradient", "split_at_necks"]
 
 MIN_SOLIDITY = 0.85
 NO_NEED_TO_SPLIT = 0.93  # solidity
@@ -206,7 +206,7 @@ def _explanations(tree: Tree, node: int, view: View) -> list[list[Particle]]:
         return explanations
     open_to_gaps = filled & ~_large_holes(filled & ~mask, 0.01 * area)
     for body in (filled, open_to_gaps) if open_to_gaps.sum() < area else (filled,):
-        labels = _split_at_necks(body)
+        labels = split_at_necks(body)
         outline = _outline(body, sides)
         parts = []
         for i, part in enumerate(ndimage.find_objects(labels), 1):
@@ -279,7 +279,7 @@ def _large_holes(holes: np.ndarray, min_area: float) -> np.ndarray:
     return large[labels]
 
 
-def _split_at_necks(mask: np.ndarray) -> np.ndarray:
+def split_at_necks(mask: np.ndarray) -> np.ndarray:
     """Cut a region where it narrows: watershed of the distance to the outside, pieces rejoined where there is no neck.
 
     Returns labels 1..n without gaps. Two pieces belong together when the passage between them is nearly as wide as the

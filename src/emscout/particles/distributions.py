@@ -28,6 +28,7 @@ def summarize_particles(
     shape: tuple[int, int],
     nm_per_px: float | None,
     *,
+    field_px2: int | None = None,
     seed: int = 0,
     resamples: int = 1000,
 ) -> dict[str, float]:
@@ -42,6 +43,8 @@ def summarize_particles(
     nm_per_px : float or None
         Pixel size; where known, the number density is also given per µm². All other physical columns come from
         `to_physical`.
+    field_px2 : int or None
+        Area in which particles could be seen, where it is less than ``shape``: without banner and scale bar.
     seed, resamples : int
         Of the bootstrap. The same seed gives the same numbers.
 
@@ -63,7 +66,7 @@ def summarize_particles(
     """
     border = table["touches_border"].to_numpy(dtype=bool)
     inside = table.loc[~border]
-    field = shape[0] * shape[1]
+    field = shape[0] * shape[1] if field_px2 is None else field_px2
     rng = np.random.default_rng(seed)
 
     figures = _field_figures(table["area_px2"].to_numpy(dtype=float), border, field, rng, resamples)

@@ -1,0 +1,79 @@
+"""``emscout evaluate scale``: how right printed scales are read, where they are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
+
+from emscout.scale.accuracy import evaluate_scales, save_scores
+
+__all__ = ["scale"]
+
+_SHARES = {
+    "value_right": "value and unit right, of the readable",
+    "length_2": "of those: length within 2 %",
+    "length_5": "of those: length within 5 %",
+    "precision": "right values, of all claims",
+}
+_COUNTS = {
+    "n_images": "images",
+    "n_readable": "with a readable scale",
+    "n_false": "scales claimed where there is none",
+    "n_wrong": "wrong values claimed",
+}
+
+
+def scale(
+    data: Annotated[Path, typer.Argument(help="Folder with the images (and sources.csv).", metavar="DATA")],
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="CSV with name, value, unit, nm_per_px; by default DATA/scales.csv.", metavar="CSV"),
+    ] = None,
+    split: Annotated[
+        Literal["first", "second", "all"],
+        typer.Option(help="Images of the first half of the papers in sources.csv, of the second, or all."),
+    ] = "all",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the tables.")] = None,
+) -> None:
+    """Read the printed scales of images and score them against a table of what is printed.
+
+    An empty value in the table means that the image has no usable scale: one claimed there is false. The halves are
+    parted by a hash of each paper's DOI.
+
+    Writes to OUT: [bold]scores.csv[/] and [bold]images.csv[/].
+
+    Example: [bold]emscout evaluate scale figures/ --truth scales.csv -o scores[/]
+    """
+    screen = Console(highlight=False)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=None)
+        tables = evaluate_scales(
+            data,
+            truth=truth,
+            half=None if split == "all" else split,
+            progress=lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
+        )
+    scores = tables["scores"].iloc[0]
+    table = Table(Column("", no_wrap=True), Column("", justify="right"), title=escape(str(data)))
+    for name, label in _COUNTS.items():
+        table.add_row(label, f"{scores[name]:.0f}")
+    for name, label in _SHARES.items():
+        table.add_row(label, f"{scores[name]:.1%}")
+    table.add_row("seconds an image", f"{scores['seconds_per_image']:.2f}")
+    screen.print(table)
+    if out is not None:
+        save_scores(tables, out)
+        screen.print(f"Tables: [bold]{escape(str(out))}[/]", soft_wrap=True)

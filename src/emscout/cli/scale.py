@@ -1,0 +1,94 @@
+"""``emscout scale``: the scale that is printed in each image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column, Table
+
+from emscout.scale.read_scales import read_scales
+from emscout.units import spell_length
+
+__all__ = ["scale"]
+
+_MAX_ROWS_SHOWN = 40
+
+
+def scale(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'figure_*.png'.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes to use; by default one a core when there are many images."),
+    ] = None,
+) -> None:
+    """Read the scale bars that are printed in images.
+
+    A scale is claimed only where a bar and the length beside it are read without doubt; else the reason is given.
+
+    Writes to OUT: [bold]scales.csv[/] (one row an image), [bold]pictures/[/] of what was read, and
+    [bold]contact_sheet.png[/] to look at them all at once.
+
+    Example: [bold]emscout scale figures/ -o scales[/]
+    """
+    screen = Console(highlight=False)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("looking at the files", total=None)
+        report = read_scales(
+            paths,
+            out,
+            overwrite=overwrite,
+            workers=workers,
+            progress=lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
+        )
+    scales = report.tables["scales"]
+    screen.print(_table(scales.head(_MAX_ROWS_SHOWN)))
+    if len(scales) > _MAX_ROWS_SHOWN:
+        screen.print(f"… and {len(scales) - _MAX_ROWS_SHOWN} more in {escape(str(out / 'scales.csv'))}")
+    failed = scales[scales["failed"]]
+    for reason in failed["reason"]:
+        screen.print(f"[red]failed:[/] {escape(reason)}", soft_wrap=True)
+    read = int(scales["value"].notna().sum())
+    screen.print(f"A scale was read in {read} of {len(scales)} images. Table: {escape(str(out / 'scales.csv'))}")
+    if len(failed):
+        raise typer.Exit(1)
+
+
+def _table(scales: pd.DataFrame) -> Table:
+    table = Table(
+        Column("image", overflow="fold", min_width=16),
+        Column("bar", justify="right", no_wrap=True),
+        Column("length", justify="right", no_wrap=True),
+        Column("pixel size", justify="right", no_wrap=True),
+        Column("confidence", justify="right"),
+        Column("no scale, because", overflow="fold"),
+    )
+    for row in scales.to_dict("records"):
+        if pd.isna(row["value"]):
+            reason = "[red]failed, see below[/]" if row["failed"] else escape(row["reason"])
+            table.add_row(escape(row["image"]), "", "", "", "", reason)
+            continue
+        table.add_row(
+            escape(row["image"]),
+            f"{row['value']:g} {row['unit']}",
+            f"{row['length_px']:.1f} px",
+            spell_length(row["nm_per_px"], digits=4),
+            f"{row['confidence']:.2f}",
+            "",
+        )
+    return table

@@ -1,0 +1,7 @@
+"""The scale that is printed in a picture: read, compared with what the file says, kept away from the particles."""
+
+from emscout.scale.calibrate import calibrate
+from emscout.scale.masks import annotation_mask
+from emscout.scale.reading import NoScale, ScaleReading, read_scale_bar
+
+__all__ = ["NoScale", "ScaleReading", "annotation_mask", "calibrate", "read_scale_bar"]

@@ -1,0 +1,357 @@
+"""Bars as they are drawn: straight, level, of one grey along their length, with ends as sharp as the picture allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+__all__ = ["Bar", "find_bars", "join_bars"]
+
+_STEPS = (0.45, 0.22, 0.1, 0.05)  # of the range of grey, by which a bar may stand out
+_MIN_STEP = 7.0  # grey levels of 255
+_PURE = 0.2  # of the range of grey: a bar is pure white or black, and its ends leave that
+_STRETCH_PX = 9
+_MOST = 150  # runs looked at closely: the longest
+_MAX_SOFTNESS_PX = 5.0  # of an end
+_CAP_REACH = 0.06  # of its length, within which the end of a bar holds its cap
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar and how well it is drawn.
+
+    Parameters
+    ----------
+    x0, x1 : float
+        Its ends, in pixels (the centre of the first column is 0, its left edge -0.5); between the middles of the caps
+        where it has caps.
+    top, bottom : float
+        Its edges, rows.
+    style : {'line', 'box', 'caps', 'ticks', 'split'}
+        ``split``: parted in the middle by its text.
+    end_error_px : float
+        Standard deviation of the place of an end.
+    contrast : float
+        Grey levels (of 255) between it and what is around it.
+    quality : float
+        0..1: how even it is and how sharp its ends are.
+    bright : bool
+        Brighter than what is around it.
+    cut : bool
+        It runs into the border of the image.
+    cap_px : float
+        How far its caps stand out, up or down.
+    """
+
+    x0: float
+    x1: float
+    top: float
+    bottom: float
+    style: str
+    end_error_px: float
+    contrast: float
+    quality: float
+    bright: bool
+    cut: bool = False
+    cap_px: float = 0.0
+
+    @property
+    def length_px(self) -> float:
+        return self.x1 - self.x0
+
+    @property
+    def row_px(self) -> float:
+        return (self.top + self.bottom) / 2
+
+    def moved(self, rows: float, cols: float) -> Bar:
+        """The bar in the coordinates of an image in which this one's first pixel lies at (rows, cols)."""
+        return replace(self, x0=self.x0 + cols, x1=self.x1 + cols, top=self.top + rows, bottom=self.bottom + rows)
+
+
+def find_bars(grey: np.ndarray, min_length_px: int, max_thickness_px: tuple[int, ...]) -> list[Bar]:
+    """All level bars of a picture, bright and dark, best first.
+
+    Parameters
+    ----------
+    grey : ndarray of float32, shape (H, W)
+        In 0..255.
+    min_length_px : int
+        What is shorter is no bar.
+    max_thickness_px : tuple of int
+        A thin line is told from the specimen by what is right beside it, a thick box needs a wider view: each bound
+        is a look.
+
+    Returns
+    -------
+    list of Bar
+        Those of which each pixel row tells the same ends; the same bar is listed once.
+    """
+    low, high = np.percentile(grey, (0.2, 99.8))
+    steps = sorted({max(_MIN_STEP, part * (high - low)) for part in _STEPS}, reverse=True)
+    found: list[Bar] = []
+    for sign in (1.0, -1.0):
+        signed = sign * grey
+        # Noise hides a faint line, but not its mean along a stretch of it.
+        smooth = ndimage.uniform_filter1d(signed, _STRETCH_PX, axis=1)
+        for thickness in max_thickness_px:
+            behind, smooth_behind = _behind(signed, thickness), _behind(smooth, thickness)
+            looks = [
+                (signed - behind, signed - behind, steps),
+                (smooth - smooth_behind, signed - smooth_behind, steps[-1:]),
+            ]
+            for seen, raised, levels in looks:
+                for step in levels:
+                    found += _measured(signed, seen > step, raised, min_length_px, thickness)
+        # Pure white and pure black stand out from any specimen, however uneven.
+        pure = signed - (max(sign * low, sign * high) - _PURE * (high - low))
+        found += _measured(signed, pure > _PURE / 2 * (high - low), pure, min_length_px, max(max_thickness_px))
+    return _distinct(found)
+
+
+def _measured(
+    signed: np.ndarray, seen: np.ndarray, raised: np.ndarray, min_length_px: int, max_thickness_px: int
+) -> list[Bar]:
+    """The bars among the level runs that are seen."""
+    bright = bool(signed.mean() > 0)  # grey values are positive: a negative was turned over to find dark bars
+    bars = [_measure(signed, raised, rows, cols, bright) for rows, cols in _level_runs(seen, min_length_px)]
+    return [
+        bar
+        for bar in bars
+        if bar is not None and bar.length_px >= min_length_px and bar.bottom - bar.top <= 2 * max_thickness_px
+    ]
+
+
+def _behind(signed: np.ndarray, thickness: int) -> np.ndarray:
+    """What stays after taking away all that is not taller than a bar."""
+    reach = 2 * thickness + 1
+    return ndimage.maximum_filter1d(ndimage.minimum_filter1d(signed, reach, axis=0), reach, axis=0)
+
+
+def _distinct(bars: list[Bar]) -> list[Bar]:
+    """Each bar once, with the ends that most looks at it agree on; best first."""
+    left = sorted(bars, key=lambda bar: -bar.quality * bar.contrast)
+    kept: list[Bar] = []
+    while left:
+        best = left[0]
+        same = [bar for bar in left if _is_same(bar, best)]
+        left = [bar for bar in left if not _is_same(bar, best)]
+        styles = [bar.style for bar in same]
+        style = max(dict.fromkeys(styles), key=styles.count)
+        alike = [bar for bar in same if bar.style == style]
+        x0, x1 = (float(np.median([getattr(bar, end) for bar in alike])) for end in ("x0", "x1"))
+        kept.append(replace(alike[0], x0=x0, x1=x1))
+    return sorted(kept, key=lambda bar: -bar.quality)
+
+
+def join_bars(grey: np.ndarray, bars: list[Bar], left: float, right: float, top: float, bottom: float) -> list[Bar]:
+    """Pairs of bars that a text in the box given parts: one bar with its text in the middle."""
+    height, joined = bottom - top, []
+    for a in bars:
+        for b in bars:
+            level = abs(a.row_px - b.row_px) <= 1.5 and abs((a.bottom - a.top) - (b.bottom - b.top)) <= 2
+            between = a.x1 <= (left + right) / 2 <= b.x0 and a.bright == b.bright
+            near = left - a.x1 <= 3.5 * height and b.x0 - right <= 3.5 * height
+            alike = 0.4 <= a.length_px / max(1.0, b.length_px) <= 2.5
+            if level and between and near and alike and top - 0.3 * height <= a.row_px <= bottom + 0.3 * height:
+                x0, x1 = _outer_ends(grey, a, b)
+                joined.append(
+                    replace(
+                        a,
+                        x0=x0,
+                        x1=x1,
+                        top=min(a.top, b.top),
+                        bottom=max(a.bottom, b.bottom),
+                        style="split",
+                        quality=min(a.quality, b.quality),
+                        end_error_px=max(a.end_error_px, b.end_error_px),
+                        cut=a.cut or b.cut,
+                    )
+                )
+    return joined
+
+
+def _outer_ends(grey: np.ndarray, a: Bar, b: Bar) -> tuple[float, float]:
+    """Ends of a bar of two parts: each part has a cap at its outer end only."""
+    signed = (1 if a.bright else -1) * grey.astype(np.float32)
+    core = np.arange(round(a.top + 0.5), round(a.bottom + 0.5))
+    inside = float(np.median(signed[core[0] : core[-1] + 1, round(a.x0) + 2 : round(a.x1) - 1]))
+    caps = _find_caps(signed, core, a.x0, b.x1, inside, a.contrast)
+    return (a.x0, b.x1) if caps is None else caps[:2]
+
+
+def _level_runs(raised: np.ndarray, min_length_px: int) -> list[tuple[slice, slice]]:
+    """Boxes around pixels that lie in level runs of the length asked for."""
+    padded = np.pad(raised, ((0, 0), (1, 1)))
+    change = np.diff(padded.astype(np.int8), axis=1)
+    starts, stops = np.nonzero(change == 1), np.nonzero(change == -1)
+    long = stops[1] - starts[1] >= min_length_px
+    kept = np.zeros(raised.shape, bool)
+    for row, start, stop in zip(starts[0][long], starts[1][long], stops[1][long], strict=True):
+        kept[row, start:stop] = True
+    labels, _ = ndimage.label(kept)
+    boxes = [(box[0], box[1]) for box in ndimage.find_objects(labels)]
+    # A bar's rows all begin and end together; those of the specimen's edges do not.
+    full = [np.mean(kept[box].sum(axis=1) >= 0.85 * (box[1].stop - box[1].start)) for box in boxes]
+    level = [box for box, share in zip(boxes, full, strict=True) if share >= 0.5]
+    return sorted(level, key=lambda box: box[1].start - box[1].stop)[:_MOST]
+
+
+def _measure(signed: np.ndarray, raised: np.ndarray, rows: slice, cols: slice, bright: bool) -> Bar | None:
+    """Ends and quality of the bar in a box, or None where what is there is not drawn with a ruler."""
+    width = signed.shape[1]
+    seen = raised[rows, cols]
+    # The rows that are full, not those half covered at its edges.
+    along = np.median(seen, axis=1)
+    if along.max() < _MIN_STEP / 2:
+        return None
+    core = np.flatnonzero(along >= 0.7 * along.max()) + rows.start
+    if len(core) != core[-1] - core[0] + 1:
+        return None
+    if _differs(signed, core[0], -1, cols) < 0.5 or _differs(signed, core[-1], 1, cols) < 0.5:
+        return None
+    level = raised[core[0] : core[-1] + 1].mean(axis=0)
+    contrast = float(np.median(level[cols]))
+    left = _end(level, cols.start, -1, contrast)
+    right = _end(level, cols.stop - 1, 1, contrast)
+    x0, x1 = left[0], right[0]
+    if x1 - x0 < max(4.0, 1.2 * len(core)):
+        return None
+    trim = 2.5 if x1 - x0 > 20 else 1.5  # soft ends and the tips of arrows are not its body
+    first = max(0, int(np.ceil(x0 + trim)))
+    body = slice(first, min(width, max(first + 1, int(x1 - trim) + 1)))
+    drawn = signed[core[0] : core[-1] + 1, body]
+    profile = drawn.mean(axis=0)
+    unevenness = float(np.subtract(*np.percentile(profile, (85, 15)))) / contrast
+    worst = float(np.abs(ndimage.uniform_filter1d(profile, 3) - np.median(profile)).max()) / contrast
+    above, below = (_share_outside(signed, row, step, body, contrast) for row, step in ((core[0], -1), (core[-1], 1)))
+    softness = max(left[1], right[1])
+    if unevenness > 0.6 or worst > 0.6 or min(above, below) < 0.75 or softness > _MAX_SOFTNESS_PX:
+        return None
+    if not _stands_alone(signed[core[0] : core[-1] + 1].mean(axis=0), x0, x1, float(drawn.mean()), contrast):
+        return None
+    quality = float(
+        np.clip(1 - unevenness / 2 - worst / 2, 0, 1) * np.clip(1.15 - 0.1 * softness, 0, 1) * min(above, below)
+    )
+    top, bottom = core[0] - 0.5, core[-1] + 0.5
+    style = "line" if bottom - top <= max(4.0, 0.05 * (x1 - x0)) else "box"
+    inside = float(np.median(drawn))
+    caps = _find_caps(signed, core, x0, x1, inside, contrast) if style == "line" else None
+    cap_px = 0.0
+    if caps is not None:
+        x0, x1, cap_px = caps
+        style = "caps"
+    noise = float(np.std(np.diff(profile))) / contrast if len(profile) > 2 else 0.0
+    error = float(np.hypot(0.25, softness * (0.1 + noise)))
+    cut = left[2] or right[2]
+    return Bar(x0, x1, top, bottom, style, error, contrast, quality, bright, cut, cap_px)
+
+
+def _end(level: np.ndarray, start: int, step: int, contrast: float) -> tuple[float, float, bool]:
+    """Where a bar ends, how many pixels the step takes, and whether the border of the image comes first.
+
+    ``start`` lies inside; the end is where half the height of the step is crossed, between two columns.
+    """
+    last = len(level) - 1 if step > 0 else 0
+    at = start
+    while at != last and level[at] >= 0.5 * contrast:
+        at += step
+    if level[at] >= 0.5 * contrast:
+        return at + 0.5 * step, 1.0, True
+    beyond = level[max(0, at - 1) : at + 5] if step > 0 else level[max(0, at - 4) : at + 2]
+    outside = min(float(np.median(beyond)), 0.5 * contrast)
+    within = level[max(0, at - 10) : max(1, at - 2)] if step > 0 else level[at + 3 : at + 11]
+    inside = float(np.median(within)) if len(within) else contrast
+    half = (inside + outside) / 2
+    # From inside outwards, the first crossing of the middle between both levels.
+    at -= 3 * step
+    at = int(np.clip(at, 0, len(level) - 1))
+    while at != last and level[at] >= half:
+        at += step
+    before = level[at - step] if 0 <= at - step < len(level) else inside
+    fall = before - level[at]
+    place = at - step + step * ((before - half) / fall if fall > 0 else 0.5)
+    low, high = outside + 0.2 * (inside - outside), outside + 0.8 * (inside - outside)
+    softness, outward, inward = 1.0, at, at - step
+    while 0 <= outward < len(level) and level[outward] > low and softness <= _MAX_SOFTNESS_PX:
+        softness, outward = softness + 1, outward + step
+    while 0 <= inward < len(level) and level[inward] < high and softness <= _MAX_SOFTNESS_PX:
+        softness, inward = softness + 1, inward - step
+    return float(place), softness, False
+
+
+def _stands_alone(level: np.ndarray, x0: float, x1: float, inside: float, contrast: float) -> bool:
+    """Whether a bar's grey is left beyond both its ends; the gap between a bar and something else goes on there."""
+    before = level[max(0, int(x0) - 6) : max(0, int(x0) - 1)]
+    behind = level[int(np.ceil(x1)) + 2 : int(np.ceil(x1)) + 7]
+    return all(len(beyond) == 0 or inside - np.percentile(beyond, 25) > 0.4 * contrast for beyond in (before, behind))
+
+
+def _differs(signed: np.ndarray, row: int, step: int, cols: slice) -> float:
+    """Share of a run along which the picture is darker than it two rows above, or below; a first, quick look."""
+    at = row + 2 * step
+    return float(np.mean(signed[row, cols] - signed[at, cols] > 2.0)) if 0 <= at < len(signed) else 1.0
+
+
+def _share_outside(signed: np.ndarray, row: int, step: int, body: slice, contrast: float) -> float:
+    """Share of a bar's length along which the picture differs from it right above, or below."""
+    inside = float(np.median(signed[row, body]))
+    best = 0.0
+    for distance in (1, 2, 3):
+        at = row + step * distance
+        if not 0 <= at < len(signed):
+            return max(best, 1.0) if distance <= 2 else best
+        best = max(best, float(np.mean(inside - signed[at, body] > 0.35 * contrast)))
+    return best
+
+
+def _find_caps(
+    signed: np.ndarray, core: np.ndarray, x0: float, x1: float, inside: float, contrast: float
+) -> tuple[float, float, float] | None:
+    """Middles of the strokes that stand upright on both ends of a bar and their reach, if there are any."""
+    height, width = signed.shape
+    reach = max(4.0, _CAP_REACH * (x1 - x0))
+    for sides in ((-1, 1), (-1,), (1,)):  # upwards and downwards, or either
+        upright = [
+            (core[0] if side < 0 else core[-1]) + side * k
+            for side in sides
+            for k in range(2, 3 + max(2, len(core) // 2))
+        ]
+        if min(upright) < 0 or max(upright) >= height:
+            continue
+        strokes = []
+        for end, step in ((x0, 1.0), (x1, -1.0)):
+            first, last = sorted((end - 2.5 * step, end + reach * step))
+            columns = np.arange(max(0, int(np.ceil(first))), min(width, int(last) + 1))
+            level = signed[np.ix_(upright, columns)].min(axis=0) - (inside - contrast)
+            weights = np.clip(level - 0.4 * level.max(initial=0.0), 0, None)
+            filled = np.flatnonzero(weights)
+            if (
+                len(columns) >= 4
+                and level.max() >= 0.25 * contrast
+                and np.ptp(filled) + 1 <= max(4, 0.7 * len(columns))
+            ):
+                strokes.append((float((weights * columns).sum() / weights.sum()), float(level.max())))
+        if len(strokes) == 2 and min(strokes[0][1], strokes[1][1]) > 0.3 * max(strokes[0][1], strokes[1][1]):
+            (left, _), (right, _) = strokes
+            reaches = [
+                _stroke_px(signed, core, round(at), side, inside - 0.3 * contrast)
+                for at in (left, right)
+                for side in sides
+            ]
+            return left, right, float(max(reaches))
+    return None
+
+
+def _stroke_px(signed: np.ndarray, core: np.ndarray, col: int, side: int, level: float) -> int:
+    """Rows that a stroke in a column reaches beyond the bar, upwards (-1) or downwards."""
+    beyond = signed[: core[0], col][::-1] if side < 0 else signed[core[-1] + 1 :, col]
+    below = np.flatnonzero(beyond < level)
+    return int(below[0]) if len(below) else len(beyond)
+
+
+def _is_same(a: Bar, b: Bar) -> bool:
+    common = min(a.x1, b.x1) - max(a.x0, b.x0)
+    together = max(a.x1, b.x1) - min(a.x0, b.x0)
+    return a.bright == b.bright and common > 0.85 * together and min(a.bottom, b.bottom) > max(a.top, b.top)

@@ -1,0 +1,73 @@
+"""One pixel size from what the file says and what is printed: they must agree."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from emscout.errors import CalibrationError
+from emscout.micrograph import Calibration, Micrograph
+from emscout.scale.reading import NoScale, ScaleReading, read_scale_bar
+
+__all__ = ["AGREEING", "Trust", "calibrate"]
+
+Trust = Literal["metadata", "bar"]
+
+AGREEING = 0.02
+"""Share by which metadata and printed bar may differ, beside the bar's own error."""
+
+
+def calibrate(
+    micrograph: Micrograph,
+    *,
+    trust: Trust | None = None,
+    pixel_size_nm: float | None = None,
+    reading: ScaleReading | NoScale | None = None,
+) -> tuple[Calibration | None, str]:
+    """Decide the pixel size of a micrograph.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+        With the calibration of its metadata, if any; one that the user gave stands.
+    trust : {'metadata', 'bar'} or None
+        Which to take where both are there and disagree; that one alone is then used.
+    pixel_size_nm : float or None
+        What the user knows better.
+    reading : ScaleReading, NoScale or None
+        What `read_scale_bar` said, where that was asked already.
+
+    Returns
+    -------
+    calibration : Calibration or None
+        Metadata and bar agreeing within 2 % and three standard errors of the bar: that of the metadata, which is not
+        measured in pixels. Disagreeing, without ``trust``: None.
+    message : str
+        What the user should know; empty where all is well.
+    """
+    if pixel_size_nm is not None:
+        return Calibration(pixel_size_nm, "user"), ""
+    metadata = micrograph.calibration
+    if metadata is not None and metadata.source == "user":
+        return metadata, ""
+    if trust == "metadata":
+        return metadata, "" if metadata else "The file says no pixel size, and the printed bar is not trusted."
+    if reading is None:
+        reading = read_scale_bar(micrograph.image)
+    if isinstance(reading, NoScale):
+        if trust == "bar":
+            return None, f"No pixel size: {reading.reason}"
+        return metadata, ""
+    try:
+        printed = reading.calibration()
+    except CalibrationError as error:
+        return metadata, str(error)
+    if metadata is None or trust == "bar":
+        return printed, ""
+    apart = printed.nm_per_px / metadata.nm_per_px - 1
+    if abs(apart) <= AGREEING + 3 * reading.relative_error:
+        return metadata, ""
+    return None, (
+        f"The file says {metadata.nm_per_px:.4g} nm a pixel, the printed bar of {reading.spelled} "
+        f"{printed.nm_per_px:.4g} nm ({apart:+.0%}): lengths are in pixels until you say which is right, with "
+        "--trust metadata, --trust bar or --pixel-size."
+    )

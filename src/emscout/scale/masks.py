@@ -1,0 +1,69 @@
+"""What is printed on a micrograph, as a mask: nothing under it is specimen."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from emscout.scale.annotations import banner_height, drawn_over
+from emscout.scale.reading import NoScale, ScaleReading, to_bytes
+
+__all__ = ["annotation_mask"]
+
+_MARGIN_PX = 2  # what JPEG and interpolation smear around drawn things
+_SAMPLED = 1024  # columns, and rows, are enough to see a banner
+
+
+def annotation_mask(image: np.ndarray, reading: ScaleReading | NoScale | None) -> np.ndarray:
+    """Where the banner, the scale bar and its label are.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W)
+    reading : ScaleReading, NoScale or None
+        What `emscout.scale.read_scale_bar` said of it; without one only a banner is looked for.
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W)
+        True where something is printed. The plate behind a label belongs to it.
+    """
+    mask = np.zeros(image.shape, bool)
+    grey = to_bytes(image)
+    if grey is None:
+        return mask
+    step = max(1, image.shape[1] // _SAMPLED)
+    banner = banner_height(grey[:, ::step].astype(np.float32) / 255)
+    if banner:
+        mask[image.shape[0] - banner :] = True
+    if reading is None:
+        return mask
+    bar, line = reading.bar, reading.line
+    if bar is not None:
+        mask[_slices((bar.top, bar.bottom, bar.x0, bar.x1), image.shape, _MARGIN_PX)] = True
+    if line is not None:
+        mask[_slices((line.top, line.bottom, line.left, line.right), image.shape, _MARGIN_PX)] = True
+    _add_plate(mask, grey, reading)
+    return mask
+
+
+def _add_plate(mask: np.ndarray, grey: np.ndarray, reading: ScaleReading | NoScale) -> None:
+    """Add what is drawn and touches the bar or its label: plates, outlines."""
+    if reading.bar is None or reading.line is None:
+        return
+    bar, line = reading.bar, reading.line
+    box = min(bar.top, line.top), max(bar.bottom, line.bottom), min(bar.x0, line.left), max(bar.x1, line.right)
+    # Wide enough that the plate is a small part of what is looked at.
+    near = _slices(box, mask.shape, round(6 * line.height_px))
+    drawn = ndimage.binary_dilation(drawn_over(grey[near].astype(np.float32) / 255), iterations=_MARGIN_PX)
+    labels, _ = ndimage.label(drawn)
+    touching = np.unique(labels[mask[near]])
+    mask[near] |= np.isin(labels, touching[touching > 0])
+
+
+def _slices(box: tuple[float, float, float, float], shape: tuple[int, ...], margin: int) -> tuple[slice, slice]:
+    top, bottom, left, right = box
+    return (
+        slice(max(0, int(np.floor(top)) - margin), min(shape[0], int(np.ceil(bottom)) + margin + 1)),
+        slice(max(0, int(np.floor(left)) - margin), min(shape[1], int(np.ceil(right)) + margin + 1)),
+    )

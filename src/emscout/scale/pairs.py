@@ -1,0 +1,161 @@
+"""Which bar belongs to a label, and how surely."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from emscout.scale.bars import Bar, find_bars, join_bars
+from emscout.scale.labels import Label, find_labels
+from emscout.scale.text import TextLine
+from emscout.scale.ticks import find_ticks
+
+__all__ = ["PrintedLabel", "bars_beside", "fit", "printed_labels"]
+
+# All in heights of the label.
+_MAX_GAP_ABOVE = 2.5
+_MAX_GAP_BESIDE = 3.0
+_MAX_THICKNESS = 1.6
+_THIN = 0.45
+_MAX_CAP = 1.2
+_WINDOW_ROWS = 4.0
+_WINDOW_COLS = 30.0
+_MIN_LENGTH = 0.5
+_MIN_LENGTH_PX = 12
+
+
+@dataclass(frozen=True)
+class PrintedLabel:
+    """A length and where it is printed, with the certainty of its letters."""
+
+    label: Label
+    line: TextLine
+
+    @property
+    def score(self) -> float:
+        return self.line.score * 0.9**self.label.slips * (1.0 if self.label.alone else 0.8)
+
+
+def printed_labels(lines: list[TextLine]) -> list[PrintedLabel]:
+    """The lengths in lines of text, each with the box of its own part of the line."""
+    found = []
+    for line in lines:
+        for label in find_labels(line.text):
+            left = line.left + label.start * line.width_px
+            right = line.left + label.stop * line.width_px
+            if not _heads(lines, left, right, line):
+                found.append(PrintedLabel(label, TextLine(line.text, line.score, line.top, line.bottom, left, right)))
+    return found
+
+
+def bars_beside(grey: np.ndarray, printed: PrintedLabel) -> list[tuple[float, Bar]]:
+    """Bars that can belong to a label, best first, each with how well it fits (0..1).
+
+    Parameters
+    ----------
+    grey : ndarray of uint8, shape (H, W)
+    printed : PrintedLabel
+    """
+    height, width = grey.shape
+    line = printed.line
+    size = max(4.0, line.height_px)
+    top = max(0, int(line.top - _WINDOW_ROWS * size))
+    bottom = min(height, int(line.bottom + _WINDOW_ROWS * size) + 1)
+    left = max(0, int(line.left - _WINDOW_COLS * size))
+    right = min(width, int(line.right + _WINDOW_COLS * size) + 1)
+    window = grey[top:bottom, left:right].astype(np.float32)
+    min_length = max(_MIN_LENGTH_PX, round(_MIN_LENGTH * size))
+    thickness = tuple(max(3, round(part * size)) for part in (_THIN, _MAX_THICKNESS))
+    bars = [bar.moved(top, left) for bar in find_bars(window, min_length, thickness)]
+    joined = join_bars(grey, bars, line.left, line.right, line.top, line.bottom)
+    bars = joined + [bar for bar in bars if not any(one.x0 <= bar.x0 and bar.x1 <= one.x1 for one in joined)]
+    bars += [bar.moved(top, left) for bar in find_ticks(window, 3 * min_length)]
+    # What the window cuts is not cut by the image's border, but too far away.
+    bars = [bar for bar in bars if not bar.cut or bar.x0 <= 0 or bar.x1 >= width - 1]
+    bars = [bar for bar in bars if not _is_frame(bar, bars) and not _is_half(grey, bar, line)]
+    fitting = sorted(((fit(bar, line, width), bar) for bar in bars), key=lambda one: -one[0])
+    kept: list[tuple[float, Bar]] = []
+    for score, bar in fitting:
+        if score > 0 and not any(_surrounds(bar, other) for _, other in kept):
+            kept.append((score, bar))
+    return kept
+
+
+def fit(bar: Bar, line: TextLine, image_width: int) -> float:
+    """How well a bar and a text stand together, 0..1; 0 where they cannot belong to one another."""
+    size = max(4.0, line.height_px)
+    gap_rows = max(0.0, bar.top - line.bottom, line.top - bar.bottom) / size
+    gap_cols = max(0.0, bar.x0 - line.right, line.left - bar.x1) / size
+    beside = gap_rows == 0 and gap_cols <= _MAX_GAP_BESIDE
+    over = gap_cols <= 0.5 and gap_rows <= _MAX_GAP_ABOVE
+    if not (beside or over) or bar.length_px > 0.95 * image_width:
+        return 0.0
+    thickness = bar.bottom - bar.top
+    common = min(bar.x1, line.right) - max(bar.x0, line.left)
+    in_text = line.top + 0.15 * size < bar.row_px < line.bottom - 0.15 * size and common > 0.7 * bar.length_px
+    if in_text and bar.style != "split" and thickness < 0.9 * size and bar.length_px < 0.6 * line.width_px:
+        return 0.0  # a stroke of a letter
+    if bar.cap_px > _MAX_CAP * size:
+        return 0.0  # the frame of a field of the banner
+    if bar.cut and bar.length_px > 0.6 * image_width:
+        return 0.0  # the frame of a banner
+    off_centre = (
+        0.0 if beside else abs((bar.x0 + bar.x1) - (line.left + line.right)) / 2 / max(bar.length_px, line.width_px)
+    )
+    near = math.exp(-0.35 * gap_rows - 0.25 * gap_cols - 0.5 * off_centre)
+    plain = min(1.0, bar.contrast / 60) ** 0.5
+    ruled = {"split": 1.1, "caps": 1.1, "ticks": 1.1}.get(bar.style, 1.0)
+    return min(1.0, bar.quality * near * plain * ruled)
+
+
+def _is_frame(bar: Bar, bars: list[Bar]) -> bool:
+    """Whether the strokes at its ends lead to another line as long: a field of the banner, with text in it."""
+    return bar.cap_px > 8 and any(
+        other.x0 <= bar.x0 + 3
+        and other.x1 >= bar.x1 - 3
+        and other.length_px > bar.length_px + 2
+        and abs(abs(other.row_px - bar.row_px) - bar.cap_px) <= 4
+        for other in bars
+    )
+
+
+def _is_half(grey: np.ndarray, bar: Bar, line: TextLine) -> bool:
+    """Whether a line beside a text goes on at the other side of it, though it was not seen whole there."""
+    size = max(4.0, line.height_px)
+    if bar.style in ("split", "ticks") or bar.bottom - bar.top > 0.35 * size or not line.top < bar.row_px < line.bottom:
+        return False
+    if bar.x1 < (line.left + line.right) / 2:
+        first, last = line.right - 0.2 * size, line.right + 3.5 * size
+    elif bar.x0 > (line.left + line.right) / 2:
+        first, last = line.left - 3.5 * size, line.left + 0.2 * size
+    else:
+        return False
+    cols = slice(max(0, int(first)), max(0, int(last) + 1))
+    top, bottom = round(bar.top + 0.5), round(bar.bottom + 0.5)
+    aside = [row for row in (top - 3, top - 4, bottom + 2, bottom + 3) if 0 <= row < len(grey)]
+    along = grey[top:bottom, cols].mean(axis=0) - grey[aside, cols].astype(np.float32).mean(axis=0)
+    window = round(size)
+    if along.size < window:
+        return False
+    means = np.convolve((along if bar.bright else -along), np.ones(window) / window, "valid")
+    return bool(means.max() > 0.4 * bar.contrast)
+
+
+def _surrounds(bar: Bar, better: Bar) -> bool:
+    """Whether it is only the gap between a better bar and the edge of its plate, or another line."""
+    common = min(bar.x1, better.x1) - max(bar.x0, better.x0)
+    touching = min(abs(bar.top - better.bottom), abs(better.top - bar.bottom)) <= 2
+    return bar.bright != better.bright and touching and common > 0.8 * min(bar.length_px, better.length_px)
+
+
+def _heads(lines: list[TextLine], left: float, right: float, line: TextLine) -> bool:
+    """Whether a heading right above says that a length is another one: working distance, width of the field."""
+    for other in lines:
+        over = other is not line and min(other.right, right) > max(other.left, left)
+        if over and 0 <= line.top - other.bottom + 0.6 * line.height_px <= 2 * line.height_px:
+            words = other.text.lower().replace(".", "").split()
+            if words and words[0] in ("wd", "hfw", "vfw", "fov", "width", "view"):
+                return True
+    return False

@@ -1,0 +1,288 @@
+"""The scale that is printed in an image: a bar, the length written beside it, and what follows for a pixel."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from emscout.micrograph import Calibration
+from emscout.scale.bars import Bar, find_bars
+from emscout.scale.labels import Label
+from emscout.scale.pairs import PrintedLabel, bars_beside, printed_labels
+from emscout.scale.text import TextLine, read_lines
+
+__all__ = ["NoScale", "ScaleReading", "read_scale_bar", "to_bytes"]
+
+MIN_CONFIDENCE = 0.5
+_MIN_FIT = 0.35
+_AGREEING = 0.02  # of the pixel size, beside the error of both
+_SAME_LABEL = 0.6  # share of the readings of a label that must say the same
+_SURE = 0.8  # of a text in which a letter was taken for another
+_UNUSUAL = 0.2  # weight of a number that bars are not made for, such as 108
+_NM_PER_PX = (5e-4, 5e4)  # finer than any lens, coarser than any microscope's view
+_MAX_LENGTH_NM = 1.0e7
+_PIXELS_OF_A_PART = 150_000
+_SPELLED = {"nm": "nm", "um": "µm", "mm": "mm", "A": "Å"}
+
+
+@dataclass(frozen=True)
+class NoScale:
+    """Why no scale is claimed.
+
+    Parameters
+    ----------
+    reason : str
+        A sentence.
+    bar : Bar or None
+        The bar that was found all the same.
+    line : TextLine or None
+        The text that was found all the same.
+    """
+
+    reason: str
+    bar: Bar | None = None
+    line: TextLine | None = None
+
+
+@dataclass(frozen=True)
+class ScaleReading:
+    """A printed scale.
+
+    Parameters
+    ----------
+    value : float
+    unit : {'nm', 'um', 'mm', 'A'}
+        What is written.
+    bar : Bar
+        Its ends are in pixels of the image.
+    line : TextLine
+        What was read, and the box around it.
+    relative_error : float
+        Standard deviation of the pixel size divided by it, from how well the ends are seen.
+    confidence : float
+        0..1.
+    """
+
+    value: float
+    unit: str
+    bar: Bar
+    line: TextLine
+    relative_error: float
+    confidence: float
+
+    @property
+    def length_nm(self) -> float:
+        return Label(self.value, self.unit).length_nm
+
+    @property
+    def nm_per_px(self) -> float:
+        return self.length_nm / self.bar.length_px
+
+    @property
+    def spelled(self) -> str:
+        """The length as printed, with the unit as it should be."""
+        return f"{self.value:g} {_SPELLED[self.unit]}"
+
+    def calibration(self) -> Calibration:
+        return Calibration(self.nm_per_px, "scale-bar", self.relative_error)
+
+
+def read_scale_bar(image: np.ndarray) -> ScaleReading | NoScale:
+    """Read the scale bar that is printed in an image.
+
+    A bar is claimed only with a length beside it that was read the same at every look; of two bars both must say the
+    same pixel size.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W) or (H, W, 3)
+        Of any dtype; colours are turned to grey.
+
+    Returns
+    -------
+    ScaleReading or NoScale
+        A wrong scale is worse than none: whatever is in doubt is a `NoScale` with its reason.
+    """
+    grey = to_bytes(image)
+    if grey is None:
+        return NoScale("The image is too small, or constant: there is nothing to read.")
+    seen: list[PrintedLabel] = []
+    for look in (_look_at_all, _look_below, _look_at_bars):
+        labels = printed_labels(look(grey))
+        seen += labels
+        readings = [_read_label(grey, one) for one in labels]
+        answer = _agree(readings)
+        if answer is not None:
+            return answer
+    return _why_none(grey, seen)
+
+
+def _look_at_all(grey: np.ndarray) -> list[TextLine]:
+    return read_lines(grey)
+
+
+def _look_below(grey: np.ndarray) -> list[TextLine]:
+    """The lower quarter once more, where a large image had to be shrunk to be looked at."""
+    height, width = grey.shape
+    if height * width < 1_200_000:
+        return []
+    top = height - max(64, height // 4)
+    return [_moved(line, top, 0) for line in read_lines(grey[top:], 300_000)]
+
+
+def _look_at_bars(grey: np.ndarray) -> list[TextLine]:
+    """Around what looks like a bar, larger and with more contrast: for text that is faint, small or blurred."""
+    import cv2
+
+    height, width = grey.shape
+    lines = []
+    for bar in _likely_bars(grey)[:2]:
+        reach = float(np.clip(0.6 * bar.length_px, 0.06 * height, 0.12 * height))
+        top, bottom = max(0, int(bar.top - reach)), min(height, int(bar.bottom + reach) + 1)
+        aside = max(0.6 * bar.length_px, 0.2 * width)
+        left, right = max(0, int(bar.x0 - aside)), min(width, int(bar.x1 + aside) + 1)
+        part = np.ascontiguousarray(grey[top:bottom, left:right])
+        scale = float(np.clip((_PIXELS_OF_A_PART / part.size) ** 0.5, 0.5, 4.0))
+        way = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+        enlarged = cv2.resize(part, None, fx=scale, fy=scale, interpolation=way)
+        evened = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(2, 4)).apply(enlarged)
+        for look in (evened, enlarged):
+            for line in read_lines(look, _PIXELS_OF_A_PART):
+                box = [(edge + 0.5) / scale - 0.5 for edge in (line.top, line.bottom, line.left, line.right)]
+                lines.append(_moved(TextLine(line.text, line.score, *box), top, left))
+    return lines
+
+
+def _likely_bars(grey: np.ndarray) -> list[Bar]:
+    """Bars anywhere, without a label to lead to them: those drawn best first."""
+    height, width = grey.shape
+    step = max(1, round((height * width / 1_500_000) ** 0.5))
+    small = grey[::step, ::step].astype(np.float32)
+    bars = find_bars(small, max(16, width // step // 30), (max(3, height // step // 40),))
+    bars = [bar for bar in bars if bar.length_px < 0.7 * width / step and bar.quality > 0.5]
+    bars.sort(key=lambda bar: -bar.quality * min(1.0, bar.contrast / 40))
+    grown = []
+    for bar in bars:
+        ends = {"x0": bar.x0 * step, "x1": bar.x1 * step, "top": bar.top * step, "bottom": bar.bottom * step}
+        grown.append(Bar(**{**bar.__dict__, **ends}))
+    return grown
+
+
+def _read_label(grey: np.ndarray, printed: PrintedLabel) -> ScaleReading | NoScale:
+    """One label with its bar."""
+    line = printed.line
+    bars = bars_beside(grey, printed)
+    if not bars or bars[0][0] < _MIN_FIT:
+        return NoScale(f"'{line.text}' is printed, but no bar beside it.", line=line)
+    fits, bar = next((one for one in bars if not one[1].cut and one[0] >= max(_MIN_FIT, 0.6 * bars[0][0])), bars[0])
+    if printed.label.slips and line.score < _SURE:
+        return NoScale(f"'{line.text}' beside the bar cannot be read with certainty.", bar, line)
+    label, share = _read_again(grey, printed, bar)
+    if label is None:
+        return NoScale(
+            f"The text beside the bar is read differently at each look ('{line.text}' at the first).", bar, line
+        )
+    if bar.cut:
+        return NoScale(f"The bar of '{line.text}' is cut by the border of the image.", bar, line)
+    rivals = [
+        other
+        for score, other in bars[1:]
+        if score > 0.8 * fits and not other.cut and abs(other.length_px / bar.length_px - 1) > 0.04
+    ]
+    if rivals:
+        return NoScale(f"Beside '{line.text}' two bars of different length are drawn.", bar, line)
+    error = 2**0.5 * bar.end_error_px / bar.length_px
+    confidence = float(np.clip(fits**0.5 * share * max(printed.score, 0.5) ** 0.5, 0, 1))
+    reading = ScaleReading(label.value, label.unit, bar, line, error, confidence)
+    if not _NM_PER_PX[0] <= reading.nm_per_px <= _NM_PER_PX[1] or reading.length_nm > _MAX_LENGTH_NM:
+        return NoScale(
+            f"'{line.text}' on a bar of {bar.length_px:.0f} px makes a pixel of {reading.nm_per_px:.3g} nm, which no "
+            "electron microscope has.",
+            bar,
+            line,
+        )
+    if confidence < MIN_CONFIDENCE:
+        return NoScale(f"'{line.text}' and the bar beside it are too uncertain.", bar, line)
+    return reading
+
+
+def _read_again(grey: np.ndarray, printed: PrintedLabel, bar: Bar) -> tuple[Label | None, float]:
+    """The label as most looks at it read it, and their share; None where they disagree."""
+    line, first = printed.line, printed.label
+    margin = 0.5 * line.height_px
+    top, bottom = max(0, int(line.top - margin)), int(line.bottom + margin) + 2
+    left, right = max(0, int(line.left - margin)), int(line.right + margin) + 2
+    # The bar is no letter: the part looked at ends where the bar begins.
+    if bar.x0 > (left + right) / 2 and bar.x0 > line.left + 0.7 * line.width_px:
+        right = min(right, int(bar.x0) - 1)
+    elif bar.x1 < line.left + 0.3 * line.width_px:
+        left = max(left, int(bar.x1) + 2)
+    elif bar.style != "split" and bar.row_px > (line.top + line.bottom) / 2:
+        bottom = min(bottom, int(bar.top))
+    elif bar.style != "split":
+        top = max(top, int(bar.bottom) + 2)
+    part = grey[top:bottom, left:right]
+    votes: defaultdict[tuple[float, str], float] = defaultdict(float)
+    votes[first.value, first.unit] += printed.score * (1.0 if first.is_usual else _UNUSUAL)
+    if min(part.shape) >= 8:
+        low, high = np.percentile(part, (2, 98))
+        stretched = np.clip((part - low) / max(1.0, high - low) * 255, 0, 255).astype(np.uint8)
+        for look, pixels in ((np.ascontiguousarray(part), 20_000), (255 - stretched, 50_000)):
+            for again in printed_labels(read_lines(look, pixels))[:1]:
+                label = again.label
+                votes[label.value, label.unit] += again.score * (1.0 if label.is_usual else _UNUSUAL)
+    value, unit = max(votes, key=lambda key: votes[key])
+    share = votes[value, unit] / sum(votes.values())
+    if share < _SAME_LABEL or votes[value, unit] < 0.5:
+        return None, share
+    return Label(value, unit), share
+
+
+def _agree(readings: list[ScaleReading | NoScale]) -> ScaleReading | NoScale | None:
+    """The one answer of all labels, None where none of them has a bar."""
+    scales = [one for one in readings if isinstance(one, ScaleReading)]
+    doubtful = [one for one in readings if isinstance(one, NoScale) and one.bar is not None]
+    if not scales:
+        return doubtful[0] if doubtful else None
+    best = max(scales, key=lambda one: one.confidence)
+    for other in scales:
+        allowed = _AGREEING + 2 * (best.relative_error + other.relative_error)
+        if abs(other.nm_per_px / best.nm_per_px - 1) > allowed:
+            return NoScale(
+                f"Two printed scales disagree: '{best.line.text}' makes a pixel of {best.nm_per_px:.4g} nm, "
+                f"'{other.line.text}' one of {other.nm_per_px:.4g} nm.",
+                best.bar,
+                best.line,
+            )
+    return best
+
+
+def _why_none(grey: np.ndarray, seen: list[PrintedLabel]) -> NoScale:
+    if seen:
+        return NoScale(f"'{seen[0].line.text}' is printed, but no bar beside it.", line=seen[0].line)
+    bars = [bar for bar in _likely_bars(grey) if bar.quality > 0.8 and bar.contrast > 30]
+    if bars:
+        return NoScale(
+            "What may be a scale bar is drawn, but no length is written beside it that can be read.", bars[0]
+        )
+    return NoScale("No scale bar is printed in the image.")
+
+
+def _moved(line: TextLine, rows: float, cols: float) -> TextLine:
+    return TextLine(line.text, line.score, line.top + rows, line.bottom + rows, line.left + cols, line.right + cols)
+
+
+def to_bytes(image: np.ndarray) -> np.ndarray | None:
+    """Grey values 0..255; None where there is nothing to see."""
+    if image.ndim == 3:
+        image = image[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
+    sample = image[:: max(1, image.shape[0] // 1000), :: max(1, image.shape[1] // 1000)]
+    sample = sample[np.isfinite(sample)]
+    if min(image.shape) < 32 or sample.size == 0 or sample.min() == sample.max():
+        return None
+    # White and black of what is printed are the ends of the range; a few hot pixels are not.
+    low, high = np.percentile(sample, (0.05, 99.95))
+    scaled = (np.nan_to_num(image.astype(np.float32), nan=float(low)) - low) * (255 / max(high - low, 1e-12))
+    return np.clip(scaled, 0, 255).astype(np.uint8)

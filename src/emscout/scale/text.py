@@ -1,0 +1,106 @@
+"""What is written in an image: RapidOCR's networks, which lie in its own package, looked through at a chosen scale."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rapidocr import RapidOCR
+
+__all__ = ["TextLine", "read_lines"]
+
+# Letters of 8 to 60 pixels are read best; a look of this many pixels shows those of most micrographs at such a size.
+_PIXELS_A_LOOK = 700_000
+_MAX_ENLARGEMENT = 2.0
+
+
+@dataclass(frozen=True)
+class TextLine:
+    """A line of text and where it stands.
+
+    Parameters
+    ----------
+    text : str
+        As read.
+    score : float
+        Mean certainty of its letters, 0..1.
+    top, bottom, left, right : float
+        Box around it, in pixels of the image; edges of pixels are at half numbers.
+    """
+
+    text: str
+    score: float
+    top: float
+    bottom: float
+    left: float
+    right: float
+
+    @property
+    def height_px(self) -> float:
+        return self.bottom - self.top
+
+    @property
+    def width_px(self) -> float:
+        return self.right - self.left
+
+
+def read_lines(grey: np.ndarray, pixels: int = _PIXELS_A_LOOK) -> list[TextLine]:
+    """Find and read all lines of text.
+
+    Parameters
+    ----------
+    grey : ndarray of uint8, shape (H, W)
+    pixels : int
+        The image is shrunk, or enlarged at most twice, to about this many pixels first.
+    """
+    import cv2
+
+    height, width = grey.shape
+    if min(height, width) < 8:
+        return []
+    scale = min(_MAX_ENLARGEMENT, (pixels / (height * width)) ** 0.5)
+    size = max(8, round(width * scale)), max(8, round(height * scale))
+    shown = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    found: Any = _reader()(cv2.cvtColor(shown, cv2.COLOR_GRAY2BGR), use_det=True, use_cls=False, use_rec=True)
+    if getattr(found, "boxes", None) is None or not found.txts:
+        return []
+    per_px = np.array([width / size[0], height / size[1]])
+    lines = []
+    for box, text, score in zip(found.boxes, found.txts, found.scores, strict=True):
+        corners = np.asarray(box, float) * per_px - 0.5
+        (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+        lines.append(TextLine(text, float(score), top, bottom, left, right))
+    return lines
+
+
+@lru_cache(maxsize=1)
+def _reader() -> RapidOCR:
+    from rapidocr import RapidOCR
+
+    logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
+    # Images are handled in parallel already where this is a worker process.
+    threads = 1 if multiprocessing.parent_process() else _count_cores()
+    return RapidOCR(
+        params={
+            "Global.log_level": "critical",
+            "Global.use_cls": False,
+            "Global.text_score": 0.0,  # doubtful readings are looked at again, not thrown away
+            "Det.limit_side_len": 32,  # the scale is chosen here
+            "EngineConfig.onnxruntime.intra_op_num_threads": threads,
+            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+        }
+    )
+
+
+def _count_cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Windows and macOS
+        return os.cpu_count() or 1

@@ -1,0 +1,105 @@
+"""From the picture to nanometres a pixel, in all styles; and what bad input gets."""
+
+import numpy as np
+import pytest
+
+from emscout.scale import NoScale, ScaleReading, read_scale_bar
+from emscout.synthetic_scale import BAR_STYLES, print_scale
+
+LENGTHS = {"100 nm": 100, "0.5 µm": 500, "1.00um": 1000, "200nm": 200, "20 nm": 20, "2 µm": 2000}
+
+
+@pytest.mark.parametrize(
+    ("style", "ground"),
+    [(style, ground) for style in BAR_STYLES for ground in ("plate", "banner")]
+    + [(style, "overlay") for style in ("line", "box", "caps", "outline")],
+)
+def test_every_style_on_every_ground(style, ground):
+    label = list(LENGTHS)[(BAR_STYLES.index(style) + len(ground)) % len(LENGTHS)]
+    image, printed = print_scale(
+        label,
+        style,
+        length_px=220.0,
+        ground=ground,
+        side="below" if ground == "banner" else "above",
+        ink=255 if ground == "banner" else 0,
+        seed=10 + BAR_STYLES.index(style),
+    )
+    reading = read_scale_bar(image)
+    assert isinstance(reading, ScaleReading), reading.reason
+    assert reading.length_nm == pytest.approx(LENGTHS[label])
+    assert reading.nm_per_px == pytest.approx(LENGTHS[label] / printed.length_px, rel=0.01)
+    assert reading.bar.x0 == pytest.approx(printed.x0_px, abs=1)
+    assert 0 < reading.relative_error < 0.02
+    assert 0 < reading.confidence <= 1
+
+
+@pytest.mark.parametrize("side", ["above", "below", "left", "right"])
+def test_the_text_may_stand_on_any_side(side):
+    image, printed = print_scale("50 nm", "box", side=side, ground="plate", ink=0, seed=7)
+    reading = read_scale_bar(image)
+    assert isinstance(reading, ScaleReading), reading.reason
+    assert reading.nm_per_px == pytest.approx(50 / printed.length_px, rel=0.01)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32", "colour"])
+def test_any_kind_of_pixel(dtype):
+    image, printed = print_scale("50 nm", "box", ground="plate", ink=0, seed=8)
+    shown = (
+        np.stack([image] * 3, axis=-1)
+        if dtype == "colour"
+        else image.astype(dtype) * (257 if dtype == "uint16" else 0.001)
+    )
+    reading = read_scale_bar(shown)
+    assert isinstance(reading, ScaleReading), reading.reason
+    assert reading.nm_per_px == pytest.approx(50 / printed.length_px, rel=0.01)
+
+
+def no_scale(image):
+    reading = read_scale_bar(image)
+    assert isinstance(reading, NoScale)
+    assert reading.reason.endswith(".")
+    return reading.reason
+
+
+def test_nothing_printed():
+    assert "No scale bar" in no_scale(print_scale("", length_px=0, seed=1)[0])
+
+
+def test_a_bar_without_a_label():
+    assert "no length" in no_scale(print_scale("", "box", ground="plate", ink=0, seed=2)[0])
+
+
+def test_a_label_without_a_bar():
+    assert "no bar" in no_scale(print_scale("100 nm", length_px=0, ground="plate", ink=0, seed=3)[0])
+
+
+def test_a_bar_cut_by_the_border():
+    image, printed = print_scale("100 nm", "box", length_px=200, ground="banner", seed=4)
+    assert "cut" in no_scale(image[:, : round(printed.x1_px) - 15])
+
+
+def test_two_bars_that_disagree():
+    grey = np.full((192, 512), 128, np.uint8)
+    labels = ("100 nm", "200 nm")
+    parts = [print_scale(label, "box", ground="plate", ink=0, image=grey, seed=5)[0] for label in labels]
+    assert "disagree" in no_scale(np.vstack(parts))
+
+
+def test_a_length_no_microscope_has():
+    assert "no electron microscope" in no_scale(print_scale("3000 mm", "box", ground="plate", ink=0, seed=6)[0])
+
+
+@pytest.mark.parametrize("label", ["100 nm²", "5 1/nm"])
+def test_areas_and_inverse_lengths_are_no_scale(label):
+    no_scale(print_scale(label, "box", ground="plate", ink=0, font_px=26, seed=7)[0])
+
+
+def test_text_that_is_turned():
+    image, _ = print_scale("100 nm", "box", ground="plate", ink=0, seed=8)
+    no_scale(np.rot90(image).copy())
+
+
+@pytest.mark.parametrize("image", [np.zeros((64, 64), np.uint8), np.full((64, 64), np.nan, np.float32), np.eye(4)])
+def test_nothing_to_see(image):
+    assert "nothing to read" in no_scale(image)
