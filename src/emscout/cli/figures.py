@@ -1,0 +1,93 @@
+"""``emscout figures``: papers and figures in, measured micrographs out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from emscout.cli.options import takes_options
+from emscout.cli.progress import progress_bar
+from emscout.literature.mine import FigureOptions, mine
+from emscout.units import spell_length
+
+__all__ = ["figures"]
+
+_MAX_ROWS_SHOWN = 30
+
+
+@takes_options(FigureOptions)
+def figures(
+    paths: Annotated[
+        list[str], typer.Argument(help="PDFs, articles (HTML, JATS XML), figures; folders or patterns of these.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    options: FigureOptions,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes to use; by default one a core when there are many documents."),
+    ] = None,
+) -> None:
+    """Take papers and figures apart, and measure the micrographs in them.
+
+    Figures are cut into their panels; plots, drawings and photographs are left out; scale bars and captions say how
+    large a pixel is. An article in HTML or XML needs its pictures in the same folder.
+
+    Writes to OUT: [bold]figures.csv[/] (one row a panel), [bold]panels/[/] (each as PNG), [bold]reports/[/] (a page a
+    document), [bold]overviews/[/] (how each figure was cut) and [bold]measured/[/] (every particle).
+
+    Interrupted, it continues where it stopped when the same command is given again.
+
+    Example: [bold]emscout figures papers/ -o mined[/]
+    """
+    screen = Console(highlight=False)
+    try:
+        with progress_bar() as show:
+            report = mine(paths, out, options, overwrite=overwrite, workers=workers, progress=show)
+    except KeyboardInterrupt:
+        screen.print(
+            f"Interrupted. What is finished is kept in {escape(str(out))}: the same command continues from there."
+        )
+        raise typer.Exit(130) from None
+    table = report.tables["figures"]
+    panels, failed = table[table["kind"].notna()], table[table["status"] == "failed"]
+    measured = panels[panels["count"].notna()]
+    if len(measured):
+        screen.print(_table(measured.head(_MAX_ROWS_SHOWN)))
+    if len(measured) > _MAX_ROWS_SHOWN:
+        screen.print(f"… and {len(measured) - _MAX_ROWS_SHOWN} more in {escape(str(out / 'figures.csv'))}")
+    kinds = ", ".join(
+        f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in panels["kind"].value_counts().items()
+    )
+    screen.print(f"{table['document'].nunique()} documents, {len(panels)} panels{': ' if kinds else ''}{kinds}")
+    for message in failed["error"]:
+        screen.print(f"[red]failed:[/] {escape(message)}", soft_wrap=True)
+    screen.print(f"Reports: [bold]{escape(str(out / 'reports'))}[/]", soft_wrap=True)
+    if len(failed):
+        raise typer.Exit(1)
+
+
+def _table(measured: pd.DataFrame) -> Table:
+    table = Table(
+        Column("panel", overflow="fold", min_width=16),
+        Column("technique"),
+        Column("scale bar", no_wrap=True),
+        Column("particles", justify="right"),
+        Column("median\ndiameter", no_wrap=True),
+    )
+    for row in measured.to_dict("records"):
+        nm, px = row["d50_nm"], row["d50_px"]
+        table.add_row(
+            escape(row["image"]),
+            row["technique"] or "",
+            row["scale"] or "[yellow]none[/]",
+            str(row["count"]),
+            spell_length(nm) if pd.notna(nm) else "" if pd.isna(px) else f"{px:.3g} px",
+        )
+    return table

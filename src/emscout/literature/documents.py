@@ -1,0 +1,154 @@
+"""A document and its figures, whatever it is stored as."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from glob import glob, has_magic
+from pathlib import Path
+
+import numpy as np
+
+from emscout.errors import ReadError, UsageError
+from emscout.io.find import natural_key
+from emscout.literature.pictures import PICTURE_SUFFIXES, read_colour
+
+__all__ = ["DOCUMENT_SUFFIXES", "Document", "Figure", "find_documents", "find_doi", "open_document"]
+
+_DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"'<>|{}]+[^\s\"'<>|{}.,;:)\]]")
+DOCUMENT_SUFFIXES = (".pdf", ".html", ".htm", ".xhtml", ".xml", ".nxml")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a document.
+
+    Parameters
+    ----------
+    number : str
+        As the document counts it, such as ``3`` or ``S1``; empty where it does not say.
+    caption : str
+    load : callable
+        Returns the pixels, uint8 of shape (H, W, 3); raises a ReadError.
+    page : int or None
+        Of a PDF, counted from 1.
+    """
+
+    number: str
+    caption: str
+    load: Callable[[], np.ndarray] = field(repr=False)
+    page: int | None = None
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a file holds besides text: a title for people, the DOI where it says so, and its figures.
+
+    Parameters
+    ----------
+    path : Path
+    doi : str
+        Empty where it is not known.
+    figures : iterator of Figure
+        Read one after the other; may raise a ReadError half-way, which ends the document.
+    files : tuple of Path
+        All files it consists of.
+    """
+
+    path: Path
+    doi: str
+    figures: Iterator[Figure]
+    files: tuple[Path, ...]
+
+
+def open_document(path: Path) -> Document:
+    """Open a PDF, an article in HTML or JATS XML, or a picture that is a figure.
+
+    Raises
+    ------
+    ReadError
+        When it is damaged, locked by a password, or holds no figure.
+    """
+    if not path.exists():
+        raise ReadError(f"'{path}' does not exist: check the spelling of the path.")
+    with path.open("rb") as file:
+        head = file.read(1024)
+    if not head:
+        raise ReadError(f"'{path}' is empty (0 bytes): copy it again.")
+    if b"%PDF-" in head:
+        from emscout.literature.pdf import open_pdf  # PDFium, for those who have PDFs only
+
+        return open_pdf(path)
+    if path.suffix.lower() == ".pdf":
+        raise ReadError(f"'{path}' is no PDF, or its beginning is damaged: download it again.")
+    if path.suffix.lower() in DOCUMENT_SUFFIXES:
+        from emscout.literature.articles import open_article
+
+        return open_article(path)
+    figure = Figure("", "", lambda: read_colour(path))
+    return Document(path, "", iter([figure]), (path,))
+
+
+def find_doi(text: str) -> str:
+    """The first DOI in a text; empty without one."""
+    match = _DOI.search(text)
+    return match.group(0) if match else ""
+
+
+def find_documents(paths: Sequence[str | Path]) -> list[Path]:
+    """Expand files, folders and patterns into documents and figures.
+
+    Of a folder (one level) and of a pattern the files with a suffix of a document or a picture count; a picture that
+    belongs to an article in the same folder does not count again.
+
+    Returns
+    -------
+    list of Path
+        Each once, in natural order.
+
+    Raises
+    ------
+    UsageError
+        When a path does not exist, or a folder or pattern yields nothing.
+    """
+    found: dict[Path, Path] = {}
+    for name in paths:
+        for file in _expand(Path(name).expanduser()):
+            found.setdefault(file.resolve(), file)
+    if not found:
+        raise UsageError("Nothing is given: name PDFs, articles, figures or folders of them.")
+    return sorted(found.values(), key=natural_key)
+
+
+def _expand(path: Path) -> list[Path]:
+    if path.is_dir():
+        if not (files := _documents_among(path.iterdir())):
+            raise UsageError(
+                f"The folder '{path}' holds no document or figure: name one with PDF, HTML, XML or images."
+            )
+        return files
+    if path.exists():
+        return [path]
+    if not has_magic(str(path)):
+        raise UsageError(f"'{path}' does not exist: check the spelling of the path.")
+    if not (files := _documents_among(map(Path, glob(str(path), recursive=True)))):  # noqa: PTH207
+        raise UsageError(f"No document or figure matches '{path}': check the pattern.")
+    return files
+
+
+def _documents_among(files: Iterator[Path]) -> list[Path]:
+    known = [
+        file
+        for file in files
+        if file.suffix.lower() in (*DOCUMENT_SUFFIXES, *PICTURE_SUFFIXES)
+        and not file.name.startswith(".")
+        and file.is_file()
+    ]
+    articles = [file for file in known if file.suffix.lower() in DOCUMENT_SUFFIXES and file.suffix.lower() != ".pdf"]
+    if not articles:
+        return known
+    from emscout.literature.articles import pictures_of
+
+    owned = {picture.resolve() for article in articles for picture in pictures_of(article)}
+    return [file for file in known if file.resolve() not in owned]

@@ -1,0 +1,53 @@
+"""The pixel size of a panel: its scale bar, and what the caption says of it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from emscout.micrograph import Calibration
+from emscout.scale.reading import NoScale, read_scale_bar
+from emscout.units import spell_length
+
+__all__ = ["PanelScale", "scale_of_panel"]
+
+_AGREEING = 0.02
+
+
+class PanelScale(NamedTuple):
+    """A pixel size, the length of the bar it comes from, and a note on where that was read or why there is none."""
+
+    calibration: Calibration | None
+    length: str
+    note: str
+
+
+def scale_of_panel(image: np.ndarray, caption_nm: float | None) -> PanelScale:
+    """Read the scale bar of a panel; a bar without a label has the length that the caption gives.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (H, W, 3)
+    caption_nm : float or None
+        Length of the bar by the caption.
+
+    Returns
+    -------
+    PanelScale
+        Without a calibration where bar and caption disagree: a wrong scale is worse than none.
+    """
+    answer = read_scale_bar(image)
+    if not isinstance(answer, NoScale):
+        if caption_nm is not None and not math.isclose(answer.length_nm, caption_nm, rel_tol=_AGREEING):
+            return PanelScale(
+                None, "", f"The bar is labelled {answer.spelled}, but the caption says {spell_length(caption_nm)}."
+            )
+        return PanelScale(answer.calibration(), answer.spelled, "label in the image")
+    if caption_nm is None or answer.bar is None or answer.line is not None or answer.bar.cut:
+        return PanelScale(None, "", answer.reason)
+    length_px = answer.bar.length_px
+    error = 2**0.5 * answer.bar.end_error_px / length_px
+    calibration = Calibration(caption_nm / length_px, "scale-bar", error)
+    return PanelScale(calibration, spell_length(caption_nm), "length from the caption")

@@ -1,0 +1,128 @@
+"""Composite figures → panels, on figures whose layout is known."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.optimize import linear_sum_assignment
+
+from emscout.literature.boxes import Box
+from emscout.literature.kinds import kind_of_panel
+from emscout.literature.panels import find_panels
+from emscout.synthetic_figure import make_figure
+
+# A panel is found when its box overlaps that of the truth by an IoU of more than this, one to one.
+IOU = 0.75
+MICROGRAPHS, MIXED = ("micrograph",), ("micrograph", "plot", "micrograph", "drawing", "micrograph", "photograph")
+LAYOUTS = {
+    "white gutters": {"gutter_px": 12, "kinds": MIXED},
+    "white gutters and a margin, letters above": {"gutter_px": 24, "margin_px": 22, "letters": "above", "kinds": MIXED},
+    "white gutters of 3 px": {"gutter_px": 3, "kinds": MIXED},
+    "black gutters": {"gutter": "black", "gutter_px": 6, "kinds": MIXED},
+    "grey gutters and a frame": {"gutter": "grey", "gutter_px": 5, "margin_px": 4, "kinds": MIXED},
+    "white gutters of 1 px": {"gutter_px": 1, "kinds": MICROGRAPHS},
+    "black gutters of 1 px": {"gutter": "black", "gutter_px": 1, "kinds": MICROGRAPHS},
+    "no gutters": {"gutter_px": 0, "kinds": MICROGRAPHS},
+}
+
+
+def boxes(figure):
+    return [
+        Box(row.top_px, row.left_px, row.top_px + row.height_px, row.left_px + row.width_px)
+        for row in figure.panels.itertuples()
+    ]
+
+
+def count_matches(truth, found):
+    overlaps = np.array([[a.overlap(b) / (a.area + b.area - a.overlap(b)) for b in found] for a in truth])
+    return int((overlaps[linear_sum_assignment(-overlaps)] > IOU).sum()) if overlaps.size else 0
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """Matches, true and found panels of three figures of each layout."""
+    result = {}
+    for name, layout in LAYOUTS.items():
+        counts = np.zeros(3, int)
+        for number, rows in enumerate([(2, 2), (1, 3), (3, 1, 2)]):
+            quality = (None, 90, 75)[number]
+            figure = make_figure(rows, **layout, width_px=700, jpeg_quality=quality, seed=100 + number)
+            truth, found = boxes(figure), find_panels(figure.image)
+            counts += count_matches(truth, found), len(truth), len(found)
+        result[name] = counts
+    return result
+
+
+def f1(counts):
+    matched, true, found = counts
+    return 2 * matched / (true + found)
+
+
+@pytest.mark.slow
+def test_f1_over_all_layouts(scores):
+    assert f1(sum(scores.values())) >= 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "no gutters"])
+def test_gutters_of_any_kind(scores, layout):
+    assert f1(scores[layout]) >= 0.9
+
+
+def test_micrographs_are_told_from_the_rest():
+    figure = make_figure((3, 3), kinds=("micrograph", "plot", "drawing", "photograph"), width_px=900, seed=5)
+    kinds = [kind_of_panel(figure.image[box.slices]) for box in boxes(figure)]
+    assert kinds == list(figure.panels["kind"])
+
+
+def test_a_single_micrograph_is_one_panel():
+    figure = make_figure((1,), seed=2)
+    (box,) = find_panels(figure.image)
+    assert box == Box(0, 0, *figure.image.shape[:2])
+
+
+def test_a_tinted_scan_and_coloured_arrows_stay_a_micrograph():
+    panel = make_figure((1,), seed=1).image.astype(float)
+    tinted = (panel * (1.0, 0.95, 0.85)).astype(np.uint8)
+    tinted[40:44, 30:120] = (255, 0, 0)
+    assert kind_of_panel(tinted) == "micrograph"
+    assert kind_of_panel((panel * (0.05, 1, 0.1)).astype(np.uint8)) == "photograph"
+
+
+def test_lines_across_a_gutter_do_not_tie_panels():
+    figure = make_figure((2,), gutter_px=12, letters="none", seed=4)
+    image = figure.image.copy()
+    for start in (30, 90):
+        for step in range(60):
+            image[start + step // 3, 280 + step : 283 + step] = (220, 0, 0)
+    assert count_matches(boxes(figure), find_panels(image)) == 2
+
+
+def test_an_inset_belongs_to_its_panel():
+    figure = make_figure((2,), gutter_px=10, letters="none", scale_bar=False, seed=6)
+    first = boxes(figure)[0]
+    inset = make_figure((1,), width_px=90, row_px=(70, 70), letters="none", scale_bar=False, seed=9).image
+    figure.image[5 : 5 + inset.shape[0], first.right - 95 : first.right - 5] = inset
+    assert len(find_panels(figure.image)) == 2
+
+
+def test_a_poster_is_looked_at_in_bounded_size():
+    figure = make_figure((2, 2), gutter_px=12, kinds=MICROGRAPHS, letters="none", seed=8)
+    large = np.repeat(np.repeat(figure.image, 4, axis=0), 4, axis=1)
+    found = [box.scaled(1 / 4) for box in find_panels(large)]
+    assert count_matches(boxes(figure), found) == 4
+
+
+@pytest.mark.parametrize("colour", [0, 128, 255])
+def test_an_empty_figure_has_no_plots_in_it(colour):
+    found = find_panels(np.full((300, 400, 3), colour, np.uint8))
+    assert len(found) <= 1
+
+
+def test_real_micrographs_are_not_cut_up(data):
+    files = sorted((data / "emps" / "images").iterdir())
+    # Half of them; the rules were made on the other half.
+    files = [file for file in files if hashlib.md5(file.name.encode()).digest()[0] % 2][::4]
+    whole = [len(find_panels(np.asarray(Image.open(file).convert("RGB")))) == 1 for file in files]
+    assert np.mean(whole) >= 0.95
