@@ -4,7 +4,7 @@ import pytest
 
 from emscout.errors import CalibrationError, UsageError
 from emscout.micrograph import Calibration
-from emscout.units import nm_per_unit, parse_length, spell_length
+from emscout.units import nm_per_unit, parse_duration, parse_length, spell_length
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,17 @@ def test_a_calibration_is_a_positive_length(value):
 )
 def test_a_length_is_spelt_in_the_unit_that_fits(length_nm, text):
     assert spell_length(length_nm) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0.5s", 0.5), ("200 ms", 0.2), ("2min", 120), ("1 h", 3600), ("5µs", 5e-6), (".5 sec", 0.5), ("1e-3 s", 1e-3)],
+)
+def test_times_are_read_as_people_write_them(text, seconds):
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "5", "s", "0s", "-1s", "5nm", "inf s", "1 2s", "nans"])
+def test_a_time_needs_a_unit_and_is_above_0(text):
+    with pytest.raises(UsageError, match="not a time"):
+        parse_duration(text)

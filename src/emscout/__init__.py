@@ -1,4 +1,4 @@
-"""emscout: electron micrographs in, measured particles out.
+"""emscout: electron micrographs in; measured particles, located crystals and followed movies out.
 
 >>> import emscout as em
 >>> m = em.read("micrograph.tif")                 # doctest: +SKIP
@@ -14,7 +14,9 @@ from emscout.errors import EmscoutError
 from emscout.micrograph import Calibration, Micrograph, Report, Segmentation, Series
 
 if TYPE_CHECKING:
+    from emscout.crystals.locate import LocateOptions, locate
     from emscout.io import read, read_series
+    from emscout.movies.follow import MovieOptions, follow
     from emscout.particles import AnalyzeOptions, analyze, filter_particles, measure_particles, segment_particles
 
 __version__ = version("emscout")
@@ -23,6 +25,10 @@ __version__ = version("emscout")
 _LAZY = {
     "read": "emscout.io",
     "read_series": "emscout.io",
+    "LocateOptions": "emscout.crystals.locate",
+    "locate": "emscout.crystals.locate",
+    "MovieOptions": "emscout.movies.follow",
+    "follow": "emscout.movies.follow",
     "AnalyzeOptions": "emscout.particles",
     "analyze": "emscout.particles",
     "filter_particles": "emscout.particles",
@@ -34,12 +40,16 @@ __all__ = [
     "AnalyzeOptions",
     "Calibration",
     "EmscoutError",
+    "LocateOptions",
     "Micrograph",
+    "MovieOptions",
     "Report",
     "Segmentation",
     "Series",
     "analyze",
     "filter_particles",
+    "follow",
+    "locate",
     "measure_particles",
     "read",
     "read_series",

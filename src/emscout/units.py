@@ -1,4 +1,4 @@
-"""Lengths as people write them: ``5nm``, ``0.5 µm``, ``12 Å``, ``40px``."""
+"""Lengths and times as people write them: ``5nm``, ``0.5 µm``, ``12 Å``, ``40px``; ``0.5s``, ``200 ms``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from emscout.errors import UsageError
 
-__all__ = ["NM_PER_UNIT", "nm_per_unit", "parse_length", "parse_length_px", "spell_length"]
+__all__ = ["NM_PER_UNIT", "nm_per_unit", "parse_duration", "parse_length", "parse_length_px", "spell_length"]
 
 # Both code points of µ (MICRO SIGN, GREEK SMALL LETTER MU) are normalised to "u" before the look-up.
 NM_PER_UNIT = {
@@ -48,6 +48,15 @@ _SYNONYMS = {
     "metre": "m",
     "in": "inch",
     "inches": "inch",
+}
+
+
+_S_PER_UNIT = {
+    **dict.fromkeys(("us", "usec"), 1e-6),
+    **dict.fromkeys(("ms", "msec"), 1e-3),
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
 }
 
 
@@ -134,3 +143,19 @@ def spell_length(length_nm: float, digits: int = 3) -> str:
         value, unit = length_nm / 1e6, "mm"
     # Through float, because the rounded number may not be in powers of ten: 1e+03.
     return f"{float(f'{value:.{digits}g}'):g} {unit}"
+
+
+def parse_duration(text: str) -> float:
+    """Read ``"0.5s"``, ``"200 ms"`` or ``"2min"`` as seconds.
+
+    Raises
+    ------
+    UsageError
+        When it is no positive time with its unit.
+    """
+    match = re.fullmatch(r"\s*((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-zA-Zµμ]+)\s*", text)
+    factor = _S_PER_UNIT.get(match[2].replace("µ", "u").replace("μ", "u").lower()) if match else None
+    value = float(match[1]) * factor if match and factor else 0.0
+    if not (math.isfinite(value) and value > 0):
+        raise UsageError(f"'{text}' is not a time: give a number above 0 with its unit, such as 0.5s, 200ms or 2min.")
+    return value

@@ -6,11 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from emscout.synthetic import make_micrograph
+from emscout.synthetic_figure import make_figure
+from emscout.synthetic_movie import make_movie
 from emscout.synthetic_overview import make_overview
+from emscout.synthetic_specimens import write_specimens
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -18,7 +23,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    """A folder as the pages assume it: a few calibrated images in micrographs/ and overview/, masks/ of the latter."""
+    """A folder as the pages assume it: calibrated images in micrographs/ and overview/, masks/ of the latter,
+    heating.tif, papers/, specimens/."""
     folder = tmp_path_factory.mktemp("docs")
     (folder / "micrographs").mkdir()
     for seed in range(3):
@@ -42,6 +48,10 @@ def bench(tmp_path_factory):
             metadata={"unit": "nm"},
         )
         tifffile.imwrite(folder / "masks" / f"{name}.tif", overview.crystals[name].astype("uint8") * 255)
+    tifffile.imwrite(folder / "heating.tif", np.stack(make_movie(10, (160, 160), n_particles=25, seed=1).frames))
+    write_specimens(folder / "specimens", 10)
+    (folder / "papers").mkdir()
+    Image.fromarray(make_figure((2,), kinds=("micrograph", "plot")).image).save(folder / "papers" / "figure_1.png")
     return folder
 
 

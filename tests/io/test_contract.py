@@ -4,6 +4,7 @@ import json
 import pickle
 from pathlib import Path
 
+import imageio
 import numpy as np
 import pytest
 import tifffile
@@ -51,6 +52,14 @@ def png(path: Path, frames: np.ndarray) -> Path:
     return path
 
 
+def avi(path: Path, frames: np.ndarray) -> Path:
+    settings = {"fps": 4, "codec": "rawvideo", "pixelformat": "gray", "macro_block_size": 1}
+    with imageio.get_writer(path, format="FFMPEG", mode="I", **settings) as writer:
+        for frame in frames:
+            writer.append_data(np.stack([frame] * 3, axis=-1))
+    return path
+
+
 # Reader, file name, writer, frames the format can hold, whether it can hold a pixel size.
 WRITTEN = {
     "png": ("picture", "a.png", png, 1, False),
@@ -61,7 +70,10 @@ WRITTEN = {
     "berkeley": ("hdf5", "b.emd", lambda p, f: write_berkeley(p, f[0], NM_PER_PX, "YX"), 1, True),
     "hspy": ("hdf5", "a.hspy", hspy, 3, True),
     "mrc": ("mrc", "a.mrc", lambda p, f: write_mrc(p, f, NM_PER_PX), 3, True),
+    "avi": ("video", "a.avi", avi, 3, False),
 }
+# What the format can hold: a video has 8 bits.
+FRAMES_OF = {name: (FRAMES // 100).astype(np.uint8) if name == "avi" else FRAMES for name in WRITTEN}
 
 
 def test_every_reader_is_under_contract():
@@ -70,8 +82,16 @@ def test_every_reader_is_under_contract():
 
 @pytest.fixture(params=WRITTEN)
 def written(request, tmp_path):
+    if request.param == "avi":
+        pytest.importorskip("imageio_ffmpeg", reason="imageio-ffmpeg is not installed")
     family, name, write, length, has_size = WRITTEN[request.param]
-    return family, write(tmp_path / name, FRAMES), length, has_size
+    return family, write(tmp_path / name, FRAMES_OF[request.param]), length, has_size
+
+
+@pytest.fixture
+def frames(request):
+    """What was written into the file."""
+    return FRAMES_OF[request.node.callspec.params["written"]]
 
 
 def test_a_file_goes_to_its_reader(written):
@@ -80,19 +100,19 @@ def test_a_file_goes_to_its_reader(written):
     assert path.suffix in io.SUFFIXES[family]
 
 
-def test_pixels_come_out_as_they_went_in(written):
+def test_pixels_come_out_as_they_went_in(written, frames):
     _, path, length, _ = written
     series = io.read_series(path)
     assert len(series) == length
     for i, micrograph in enumerate(series):
-        np.testing.assert_array_equal(micrograph.image, FRAMES[i])
-        assert micrograph.image.dtype == np.uint16 == series.dtype
+        np.testing.assert_array_equal(micrograph.image, frames[i])
+        assert micrograph.image.dtype == frames.dtype == series.dtype
         assert micrograph.image.flags.c_contiguous
         assert micrograph.image.flags.writeable
         assert micrograph.path == path
 
 
-def test_inspect_agrees_with_read(written):
+def test_inspect_agrees_with_read(written, frames):
     _, path, length, has_size = written
     micrograph = io.read(path, frame=0)
     facts = io.inspect(path)
@@ -101,7 +121,7 @@ def test_inspect_agrees_with_read(written):
         "frames": length,
         "height_px": 7,
         "width_px": 9,
-        "dtype": "uint16",
+        "dtype": str(frames.dtype),
         "nm_per_px": micrograph.nm_per_px,
         "calibration_source": "metadata" if has_size else None,
         "error": None,
@@ -126,11 +146,11 @@ def test_metadata_is_json(written):
     assert json.loads(json.dumps(metadata)) == metadata
 
 
-def test_a_series_pickles_without_pixels(written):
+def test_a_series_pickles_without_pixels(written, frames):
     _, path, length, _ = written
     pickled = pickle.dumps(io.read_series(path))
     assert len(pickled) < 20_000
-    np.testing.assert_array_equal(pickle.loads(pickled)[length - 1].image, FRAMES[length - 1])
+    np.testing.assert_array_equal(pickle.loads(pickled)[length - 1].image, frames[length - 1])
 
 
 def test_a_cut_off_file_is_an_error_that_names_it(written):
@@ -155,3 +175,14 @@ def test_an_emi_stands_for_its_ser(tmp_path):
     micrograph = io.read(write_emi(tmp_path / "a.emi"))
     np.testing.assert_array_equal(micrograph.image, FRAMES[0])
     assert micrograph.metadata["ExperimentalDescription"]["Mode"] == "TEM uP SA Zoom Image"
+
+
+def test_the_whole_frames_of_an_mrc_that_was_cut_off_are_there(tmp_path):
+    path = write_mrc(tmp_path / "a.mrc", FRAMES, NM_PER_PX)
+    path.write_bytes(path.read_bytes()[:-5])
+    series = io.read_series(path)
+    assert len(series) == 3
+    assert series.calibration.nm_per_px == pytest.approx(NM_PER_PX, rel=1e-4)
+    np.testing.assert_array_equal(series[1].image, FRAMES[1])
+    with pytest.raises(io.reading.ReadError, match=r"frame 2 of .*a\.mrc.*cut off"):
+        series[2]

@@ -202,8 +202,41 @@ def test_lost_pages_are_not_taken_for_the_end(tmp_path):
             tiff.write(GREY, metadata=None)
     content = (tmp_path / "a.tif").read_bytes()
     (tmp_path / "a.tif").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ReadError, match="lost pages"):
-        io.read_series(tmp_path / "a.tif")
+    series = io.read_series(tmp_path / "a.tif")
+    assert (series[0].image == GREY).all()
+    with pytest.raises(ReadError, match=r"a\.tif.*page was lost"):
+        series[len(series) - 1]
+
+
+def test_frames_written_one_by_one_are_one_stack(tmp_path):
+    frames = RNG.integers(0, 255, (5, 20, 24), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        for frame in frames:
+            tiff.write(frame, photometric="minisblack", contiguous=False)
+    series = io.read_series(tmp_path / "a.tif")
+    np.testing.assert_array_equal([one.image for one in series], frames)
+
+
+def test_a_page_of_another_size_among_frames_keeps_its_number(tmp_path):
+    frames = RNG.integers(0, 255, (5, 20, 24), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        for i, frame in enumerate(frames):
+            tiff.write(frame[:10] if i == 3 else frame, photometric="minisblack", contiguous=False)
+    series = io.read_series(tmp_path / "a.tif")
+    assert len(series) == 5
+    np.testing.assert_array_equal(series[4].image, frames[4])
+    with pytest.raises(ReadError, match=r"frame 3 of .*another size"):
+        series[3]
+
+
+def test_a_stack_that_was_cut_off_keeps_its_whole_frames(tmp_path):
+    frames = RNG.integers(0, 255, (5, 20, 24), dtype=np.uint8)
+    path = write(tmp_path / "a.tif", frames, photometric="minisblack")
+    path.write_bytes(path.read_bytes()[:-1000])
+    series = io.read_series(path)
+    np.testing.assert_array_equal(series[2].image, frames[2])
+    with pytest.raises(ReadError, match=r"frame 4 of .*a\.tif.*cut off"):
+        series[4]
 
 
 def test_a_long_stack_opens_without_its_pixels(tmp_path):

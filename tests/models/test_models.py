@@ -10,14 +10,17 @@ import pytest
 
 from emscout import models
 from emscout.errors import ModelError
-from emscout.models import METADATA_KEY, MODELS, load_model
+from emscout.models import METADATA_KEY, MODELS, load_category_model, load_model
 
 FOLDER = Path(models.__file__).parent
 
 
+LOADERS = {"particles": load_model, "technique": load_category_model}
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_shipped_models_load_and_say_what_they_are(name):
-    model = load_model(name)
+    model = LOADERS[name.split("-")[0]](name)
     assert model.description["name"] == name
     assert model.sha256 == MODELS[name][1]
     assert (FOLDER / MODELS[name][0]).stat().st_size <= 20e6
@@ -27,6 +30,15 @@ def test_shipped_models_load_and_say_what_they_are(name):
 def test_each_shipped_model_has_a_card(name):
     card = (FOLDER / MODELS[name][0]).with_suffix(".md").read_text(encoding="utf-8")
     assert MODELS[name][1] in card
+
+
+def test_a_model_of_another_kind_is_refused_and_says_of_which():
+    with pytest.raises(ModelError, match=r"names categories.* finds particles"):
+        load_model("technique-v1")
+    with pytest.raises(ModelError, match=r"finds particles.* names categories"):
+        load_category_model("particles-v2")
+    with pytest.raises(ModelError, match=r"no model 'nonsense': give technique-v1, or the path"):
+        load_category_model("nonsense")
 
 
 def test_no_file_in_the_folder_is_unknown():

@@ -202,3 +202,12 @@ def test_no_tracks_have_no_events():
 def test_a_missing_column_is_named():
     with pytest.raises(UsageError, match="area_px2"):
         find_events(tracks_of().drop(columns="area_px2"), FIELD)
+
+
+def test_what_two_have_become_may_be_missed_for_a_frame():
+    small = steady(5.0, last=8)
+    large = {**steady(6.0, last=8), **steady((6.0**3 + 5.0**3) ** (1 / 3), first=11)}
+    tracks = tracks_of((50.0, 50.0, large), (50.0, 61.5, small))
+    events = find_events(tracks, FIELD)
+    assert told(events) == [(9, "coalescence", "1 2")]
+    assert events["conserved"].tolist() == ["volume"]

@@ -55,3 +55,13 @@ def test_every_value_is_in_a_bin(n, log):
     assert bins["bin_low"].iloc[0] <= values.min() * (1 + 1e-9)
     assert bins["bin_high"].iloc[-1] >= values.max() * (1 - 1e-9)
     assert np.allclose(bins["bin_low"].iloc[1:], bins["bin_high"].iloc[:-1])
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_values_that_differ_in_their_last_digits_only_are_one_bin(log):
+    values = 25.0 * (1 + 1e-15 * np.arange(40))
+    bins = bin_values(values, log=log)
+    assert bins["count"].tolist() == [40]
+    assert bins["bin_low"].item() <= values.min()
+    assert bins["bin_high"].item() >= values.max()
+    assert "<!-- n = 40 -->" in plot_histogram(bins, "diameter (px)", log=log)

@@ -64,7 +64,7 @@ def test_a_missing_file_is_named(tmp_path):
         load_model_weights(ParticleNetwork(), "nonsense")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith("particles")])
 def test_a_shipped_model_is_taken_up_as_nearly_the_same_function(name):
     network = ParticleNetwork()
     load_model_weights(network, name)

@@ -12,9 +12,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from emscout.cli.analyze import analyze
+from emscout.cli.app import app as start_app
+from emscout.cli.classify import classify
 from emscout.cli.evaluate import app as evaluate
+from emscout.cli.figures import figures
+from emscout.cli.find_similar import find_similar
 from emscout.cli.info import info
 from emscout.cli.locate import locate
+from emscout.cli.movie import movie
+from emscout.cli.scale import scale
 from emscout.cli.train import app as train
 from emscout.errors import EmscoutError, UsageError
 
@@ -31,6 +37,12 @@ app = typer.Typer(
 app.command()(info)
 app.command()(analyze)
 app.command()(locate)
+app.command()(movie)
+app.command()(scale)
+app.command()(classify)
+app.command()(find_similar)
+app.command()(figures)
+app.command("app")(start_app)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
 

@@ -57,6 +57,10 @@ def analyze(
         screen.print(f"… and {len(images) - _MAX_ROWS_SHOWN} more in {escape(str(out / 'images.csv'))}")
     for message in images.loc[images["status"] == "empty", "error"]:
         screen.print(f"[yellow]empty:[/]  {escape(message)}", soft_wrap=True)
+    if "calibration_note" in images:
+        noted = images["calibration_note"].fillna("")
+        for name, note in zip(images["image"][noted != ""], noted[noted != ""], strict=True):
+            screen.print(f"[yellow]pixel size:[/] {escape(name)}: {escape(note)}", soft_wrap=True)
     failed = images[images["status"] == "failed"]
     for message in failed["error"]:
         screen.print(f"[red]failed:[/] {escape(message)}", soft_wrap=True)

@@ -10,6 +10,7 @@ from emscout.io.frames import Frames
 from emscout.io.pictures import open_picture
 from emscout.io.rosetta import open_gatan, open_hdf5, open_mrc, open_tia
 from emscout.io.tiff import open_tiff
+from emscout.io.video import open_video
 
 __all__ = ["READERS", "family_of"]
 
@@ -20,6 +21,7 @@ READERS: dict[str, Callable[[Path], Frames]] = {
     "tia": open_tia,
     "hdf5": open_hdf5,
     "mrc": open_mrc,
+    "video": open_video,
 }
 
 _SIGNATURES = {
@@ -44,7 +46,7 @@ _NO_IMAGES = {
     b"\xd0\xcf\x11\xe0": "an Office document",
     b"GIF8": "a GIF picture",
 }
-_FORMATS = "PNG, JPEG, BMP, TIFF, DM3/DM4, SER, EMD, HSPY or MRC"
+_FORMATS = "PNG, JPEG, BMP, TIFF, DM3/DM4, SER, EMD, HSPY, MRC, AVI or MP4"
 
 
 def family_of(path: Path) -> str:
@@ -63,6 +65,8 @@ def family_of(path: Path) -> str:
     # MRC files by older programs have no signature, and what they begin with is the width of the image.
     if head[208:212] == b"MAP " or suffix in (".mrc", ".mrcs"):
         return "mrc"
+    if (head[:4] == b"RIFF" and head[8:12] == b"AVI ") or head[4:8] == b"ftyp":
+        return "video"
     for signature, family in _SIGNATURES.items():
         if head.startswith(signature):
             return family

@@ -19,6 +19,7 @@ SUFFIXES = {
     "tia": frozenset({".ser", ".emi"}),
     "hdf5": frozenset({".emd", ".hspy"}),
     "mrc": frozenset({".mrc", ".mrcs"}),
+    "video": frozenset({".avi", ".mp4", ".m4v", ".mov"}),
 }
 _KNOWN = frozenset().union(*SUFFIXES.values())
 

@@ -24,7 +24,7 @@ from skimage.draw import disk, polygon2mask
 from emscout.errors import ReadError, UsageError
 from emscout.io.find import images_in
 
-__all__ = ["LABEL_FORMATS", "LabelledImage", "find_labelled"]
+__all__ = ["LABEL_FORMATS", "LabelledImage", "find_labelled", "read_label_image"]
 
 _MAP_FOLDERS = ("segmaps", "labels", "masks")
 _ROI_SUFFIXES = (".zip", ".roi")
@@ -91,7 +91,7 @@ def find_label_images(folder: Path) -> list[LabelledImage]:
         micrographs = _images_by_stem(folder / "images")
         for truth in images_in(maps):
             path = _image_of(truth, truth.stem, micrographs)
-            found.append(LabelledImage(truth.stem, path, truth, partial(_read_label_image, truth)))
+            found.append(LabelledImage(truth.stem, path, truth, partial(read_label_image, truth)))
     return found
 
 
@@ -185,7 +185,25 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _read_label_image(truth: Path, shape: tuple[int, int]) -> np.ndarray:
+def read_label_image(truth: Path, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """Read a label image, or a mask, whose pieces are the particles.
+
+    Parameters
+    ----------
+    truth : Path
+    shape : (int, int) or None
+        Of the micrograph, where it is known.
+
+    Returns
+    -------
+    ndarray of int32, shape (H, W)
+        1..n without gaps, 0 where there is no particle.
+
+    Raises
+    ------
+    ReadError
+        When it cannot be read, is no label image or is not of that shape.
+    """
     try:
         labels = tifffile.imread(truth) if truth.suffix.lower() in (".tif", ".tiff") else np.asarray(Image.open(truth))
     except Exception as error:  # the two libraries raise whatever a damaged file makes them stumble over
@@ -194,7 +212,7 @@ def _read_label_image(truth: Path, shape: tuple[int, int]) -> np.ndarray:
         labels = labels[..., 0]
     if labels.ndim != 2:
         raise ReadError(f"'{truth}' is in colour: save a grey image in which each particle has its own value.")
-    if labels.shape != shape:
+    if shape is not None and labels.shape != shape:
         raise ReadError(f"'{truth}' is {_size(labels.shape)} px and its micrograph {_size(shape)} px: they must agree.")
     values = np.unique(labels)
     if not np.isfinite(values).all() or (values != np.rint(values)).any() or values[0] < 0:

@@ -6,7 +6,6 @@ What is here besides handing over are guards for what it gets wrong (version 0.1
 from __future__ import annotations
 
 import logging
-import math
 import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import h5py
@@ -73,11 +73,15 @@ def _open(path: Path, read: Callable[[Path], Signal]) -> Frames:
         data, axes = signal["data"], signal["axes"]
         picked = image_axes(path, axes, data.shape, data.dtype)
         metadata = json_like(signal["original_metadata"])
-        return frames_of_array(data, axes, picked, partial(_load, path, read, picked), metadata)
+        frames = frames_of_array(data, axes, picked, partial(_load, path, read, picked), metadata)
+        # Frames that a cut-off file speaks of and does not have are missed one by one.
+        return replace(frames, length=signal.get("announced", frames.length))
 
 
 def _load(path: Path, read: Callable[[Path], Signal], picked: tuple[int, ...], frame: int) -> np.ndarray:
     with _opened(path, read) as signal:
+        if "announced" in signal and frame >= len(signal["data"]):
+            raise ReadError(CUT_OFF)
         pixels = frame_of_array(signal["data"], picked, frame)
         if not isinstance(pixels, np.ndarray):
             # In one thread, because worker processes call this too.
@@ -172,9 +176,12 @@ def _read_mrc(path: Path) -> Signal:
     (extended_header,), (version,) = (struct.unpack_from(f"{order}i", head, place) for place in (92, 108))
     if mode not in _MRC_BYTES_PER_PIXEL or min(shape) < 1 or extended_header < 0:
         raise ReadError(f"'{path}' has no header of an MRC file emscout knows: save it anew, or as TIFF.")
-    # RosettaSciIO would plan for ever how to read what is not there.
-    if 1024 + extended_header + math.prod(shape) * _MRC_BYTES_PER_PIXEL[mode] > path.stat().st_size:
+    columns, rows, length = shape
+    there = (path.stat().st_size - 1024 - extended_header) // (rows * columns * _MRC_BYTES_PER_PIXEL[mode])
+    if there < 1:
         raise ReadError(f"'{path}': {CUT_OFF}")
+    if there < length:
+        return _read_whole_frames_of_mrc(path, head, order, there)
     options = {"lazy": True, "chunks": -1, "endianness": order, "metadata_file": None}
     (signal,) = _file_reader("mrc")(str(path), **options)
     # RosettaSciIO minds the byte order in the header only, and takes all bytes for unsigned.
@@ -188,6 +195,29 @@ def _read_mrc(path: Path) -> Signal:
         for axis in signal["axes"]:
             axis["units"] = None
     return signal
+
+
+def _read_whole_frames_of_mrc(path: Path, head: bytes, order: str, there: int) -> Signal:
+    """What is left of a stack that was cut off; RosettaSciIO would plan for ever how to read what is not there.
+
+    It is read from a copy of the header that speaks of no more frames than are there.
+    """
+    (extended_header,) = struct.unpack_from(f"{order}i", head, 92)
+    columns, rows, length, mode = struct.unpack_from(f"{order}4i", head)
+    with NamedTemporaryFile(suffix=".mrc", delete=False) as short:
+        short.write(head[:8] + struct.pack(f"{order}i", 1) + head[12:])
+        with path.open("rb") as file:
+            file.seek(1024)
+            short.write(file.read(extended_header + rows * columns * _MRC_BYTES_PER_PIXEL[mode]))
+    try:
+        signal = _read_mrc(Path(short.name))
+        dtype = signal["data"].dtype
+    finally:
+        with suppress(OSError):
+            Path(short.name).unlink()
+    signal["data"] = np.memmap(path, dtype, "r", 1024 + extended_header, (there, rows, columns))
+    signal["axes"] = [{"name": "z", "navigate": True}, *signal["axes"][-2:]]
+    return signal | {"announced": length}
 
 
 def _read_hdf5(path: Path) -> Signal:

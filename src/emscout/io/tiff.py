@@ -17,6 +17,12 @@ from emscout.io.sem_tags import pixel_size_nm
 
 __all__ = ["open_tiff"]
 
+# The file of a frame, the offset of its page in there (None where that was lost or is unlike the others), and that of
+# its pixels (None unless frames follow one another without a page of their own, as ImageJ stores big stacks).
+Place = tuple[Path, int | None, int | None]
+
+# So many pages that are alike, each a series of its own to tifffile, are the frames of a stack.
+_FEWEST_PAGES = 3
 _SECONDS_PER_UNIT = {"sec": 1.0, "s": 1.0, "ms": 1e-3, "min": 60.0}
 _COLOUR = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
 
@@ -27,10 +33,13 @@ def open_tiff(path: Path) -> Frames:
         series = max(tiff.series, key=lambda series: series.keyframe.imagelength * series.keyframe.imagewidth)
         page = series.keyframe
         pixels = _pixels_dtype(path, page)
-        length = _count_frames(path, series)
-        _refuse_lost_pages(path, tiff)
+        places = _places_page_by_page(path, tiff, series) or _places(path, series, _count_frames(path, series))
+        if _lost_pages(tiff) and places[-1][2] is None:
+            # How many were lost nobody knows; that some were must not go unnoticed.
+            places.append((path, None, None))
+        length = len(places)
         return Frames(
-            load=partial(_load, _places(path, series, length)),
+            load=partial(_load, places),
             length=length,
             shape=(page.imagelength, page.imagewidth),
             dtype=np.dtype("uint8") if page.photometric == PHOTOMETRIC.PALETTE else pixels,
@@ -63,22 +72,38 @@ def _pixels_dtype(path: Path, page: TiffPage) -> np.dtype:
     return page.dtype
 
 
-def _refuse_lost_pages(path: Path, tiff: TiffFile) -> None:
+def _lost_pages(tiff: TiffFile) -> bool:
     """Each page says where the next one is; tifffile stops in silence where that is beyond the end of the file."""
     layout, file = tiff.tiff, tiff.filehandle
     file.seek(tiff.pages[-1].offset)
     (number_of_tags,) = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))
     file.seek(number_of_tags * layout.tagsize, 1)
     (next_page,) = struct.unpack(layout.offsetformat, file.read(layout.offsetsize).ljust(layout.offsetsize, b"\0"))
-    if next_page > file.size:
-        raise ReadError(f"'{path}' has lost pages: {CUT_OFF}")
+    return next_page > file.size
 
 
-def _places(path: Path, series: TiffPageSeries, length: int) -> list[tuple[Path, int, int | None]]:
-    """Where each frame lies: its file, the offset of its page in there, and that of its pixels.
+def _places_page_by_page(path: Path, tiff: TiffFile, series: TiffPageSeries) -> list[Place] | None:
+    """Where frames are that were written one by one, which tifffile takes for a series each; None for other files.
 
-    The last is ``None`` unless frames follow one another without a page of their own, as ImageJ stores big stacks.
+    A page of another size among them is a frame that cannot be read, not a thumbnail: the others keep their numbers.
     """
+    if series.kind not in ("shaped", "generic") or len(tiff.series) < _FEWEST_PAGES:
+        return None
+    if any(len(one.pages) != 1 for one in tiff.series):
+        return None
+    key = series.keyframe
+    alike = [(one.keyframe.shape, one.keyframe.dtype) == (key.shape, key.dtype) for one in tiff.series]
+    if sum(alike) < _FEWEST_PAGES:
+        return None
+    first, last = alike.index(True), len(alike) - 1 - alike[::-1].index(True)
+    return [
+        (path, one.keyframe.offset if same else None, None)
+        for one, same in zip(tiff.series[first : last + 1], alike[first : last + 1], strict=True)
+    ]
+
+
+def _places(path: Path, series: TiffPageSeries, length: int) -> list[Place]:
+    """Where each frame lies."""
     pages = list(series.pages)[:length]
     if len(pages) == length:
         if any(page is None for page in pages):
@@ -91,8 +116,12 @@ def _places(path: Path, series: TiffPageSeries, length: int) -> list[tuple[Path,
     return [(path, page.offset, series.dataoffset + frame * page.nbytes) for frame in range(length)]
 
 
-def _load(places: list[tuple[Path, int, int | None]], frame: int) -> np.ndarray:
+def _load(places: list[Place], frame: int) -> np.ndarray:
     path, page_offset, pixels_offset = places[frame]
+    if page_offset is None:
+        if frame < len(places) - 1:
+            raise ReadError("it is of another size or type than the other frames.")
+        raise ReadError(f"its page was lost: {CUT_OFF}")
     with TiffFile(path) as tiff:
         # Straight to the page: finding it by its number would walk through all before it.
         tiff.filehandle.seek(page_offset)

@@ -180,7 +180,7 @@ def _read(frames: Sequence[np.ndarray], i: int, shape: tuple[int, int]) -> np.nd
     try:
         frame = clean(frames[i])
     except ReadError as error:
-        _log.warning("frame %d cannot be read: %s", i, error)
+        _log.info("frame %d cannot be read: %s", i, error)
         return None
     if frame.shape != shape:
         sizes = " and ".join(f"{height}×{width}" for height, width in (shape, frame.shape))

@@ -56,7 +56,7 @@ class Sights:
 
     tracks: dict[int, Track]
     seen: np.ndarray  # (n_frames, 4): top, left, bottom, right of what each frame shows
-    sights: list[np.ndarray]  # for each frame (n, 4): particle, row, column, radius
+    sights: list[np.ndarray]  # for each frame (n, 4): particle, row, column, radius; in a gap as in between
     noise_px: float
     smallest_px: float
 
@@ -118,12 +118,26 @@ def lay_out(tracks: pd.DataFrame, numbers: np.ndarray, shape: tuple[int, int], d
         int(name): Track(*(values[low:high] for values in (time, place, area, radius)))
         for name, low, high in zip(names, starts, ends, strict=True)
     }
-    by_time = np.argsort(time, kind="stable")
-    sights = np.column_stack([particle, place, radius])[by_time]
-    firsts = np.searchsorted(time[by_time], np.arange(1, len(numbers)))
+    sights = np.column_stack([time, particle, place, radius])
+    sights = np.vstack([sights, _in_gaps(sights)])
+    sights = sights[np.argsort(sights[:, 0], kind="stable")]
+    firsts = np.searchsorted(sights[:, 0], np.arange(1, len(numbers)))
     seen = np.tile(np.array([-0.5, -0.5, shape[0] - 0.5, shape[1] - 0.5]), (len(numbers), 1))
     if drift is not None:
         shift = drift.set_index("frame").reindex(numbers)[["row_px", "col_px"]].interpolate(limit_direction="both")
         seen -= np.tile(shift.to_numpy(dtype=float), 2)
     smallest = float(np.percentile(radius, 1)) if len(radius) else 0.0
-    return Sights(named, seen, np.split(sights, firsts), outline_noise_px(tracks), smallest)
+    return Sights(named, seen, np.split(sights[:, 1:], firsts), outline_noise_px(tracks), smallest)
+
+
+def _in_gaps(sights: np.ndarray) -> np.ndarray:
+    """Where a particle lies while it is not seen between two sights: time, particle, row, column, radius.
+
+    What two particles have just become is often missed for a frame.
+    """
+    before, after = sights[:-1], sights[1:]
+    missed = np.where(before[:, 1] == after[:, 1], after[:, 0] - before[:, 0] - 1, 0).astype(int)
+    gap = np.repeat(np.arange(len(missed)), missed)
+    step = np.arange(len(gap)) - np.repeat(np.cumsum(missed) - missed, missed) + 1
+    share = (step / (missed[gap] + 1))[:, None]
+    return before[gap] + share * (after[gap] - before[gap])

@@ -16,11 +16,13 @@ from matplotlib.ticker import MaxNLocator
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["INK", "STYLE", "bin_values", "plot_histogram", "plot_radial_distribution"]
+__all__ = ["ABOVE", "INK", "STYLE", "bin_values", "plot_histogram", "plot_radial_distribution", "svg_of"]
 
 INK = "#22303c"
 _BAR = "#5b8db8"
 _ACCENT = "#c2410c"
+# Values that differ by no more than this part of them are one size: no bins lie between their last digits.
+_SAME = 1e-9
 STYLE: dict[Any, Any] = {
     # Without a salt of its own matplotlib numbers the parts of an SVG at random.
     "svg.hashsalt": "emscout",
@@ -38,7 +40,7 @@ STYLE: dict[Any, Any] = {
 
 
 # A legend over the axes hides no data.
-_ABOVE: dict[str, Any] = {
+ABOVE: dict[str, Any] = {
     "loc": "lower right",
     "bbox_to_anchor": (1.0, 1.0),
     "borderaxespad": 0,
@@ -87,7 +89,7 @@ def plot_histogram(
                 capsize=3,
                 label="median, 95 % interval" if has_interval else "median",
             )
-            axes.legend(**_ABOVE)
+            axes.legend(**ABOVE)
         if log:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:g}")
@@ -97,7 +99,7 @@ def plot_histogram(
         axes.set_ylim(0, 1.18 * count.max())
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
         axes.margins(x=0.02)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def plot_radial_distribution(r: np.ndarray, g: np.ndarray, g_error: np.ndarray, unit: str, count: int) -> str:
@@ -125,13 +127,13 @@ def plot_radial_distribution(r: np.ndarray, g: np.ndarray, g_error: np.ndarray, 
         axes.axhline(1, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.fill_between(r, g - g_error, g + g_error, color=_BAR, alpha=0.3, linewidth=0, label="± one std. deviation")
         axes.plot(r, g, color=_BAR, linewidth=1.6)
-        axes.legend(**_ABOVE)
+        axes.legend(**ABOVE)
         axes.set_title(f"n = {count}", loc="left", fontsize=9)
         axes.set_xlabel(f"distance between centroids r ({unit})")
         axes.set_ylabel("radial distribution g(r)")
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def bin_values(values: np.ndarray, *, log: bool = False) -> pd.DataFrame:
@@ -149,8 +151,12 @@ def bin_values(values: np.ndarray, *, log: bool = False) -> pd.DataFrame:
     DataFrame
         Columns ``bin_low``, ``bin_high``, ``count``.
     """
-    count, edges = np.histogram(np.log(values) if log else values, bins="rice")
-    edges = np.exp(edges) if log else edges
+    if len(values) and np.ptp(values) <= _SAME * np.abs(values).max():
+        count, edges = np.array([len(values)]), np.array([np.min(values), np.max(values)])
+    else:
+        n_bins = max(1, math.ceil(round(2 * len(values) ** (1 / 3), 9)))
+        count, edges = np.histogram(np.log(values) if log else values, bins=n_bins)
+        edges = np.exp(edges) if log else edges
     return pd.DataFrame({"bin_low": edges[:-1], "bin_high": edges[1:], "count": count})
 
 
@@ -161,7 +167,8 @@ def _new_axes() -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _svg(figure: Figure) -> str:
+def svg_of(figure: Figure) -> str:
+    """A figure as an SVG document without a date, on transparent ground."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True, dpi=200)
     return buffer.getvalue()

@@ -5,28 +5,32 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
+from torch import nn
 
 from emscout.errors import ReadError
 from emscout.io.files import write_atomic
-from emscout.training.network import ParticleNetwork
 
 __all__ = ["State", "load_checkpoint", "newest_checkpoint", "save_checkpoint"]
 
 _KEPT = 2
 
+Network = TypeVar("Network", bound=nn.Module)
+
 
 @dataclass
-class State:
+class State(Generic[Network]):
     """All that the next step depends on.
 
     ``average`` is the running mean of the network's weights, ``generator`` draws the views (on the device) and
-    ``mask_generator`` the dropout masks; ``step`` and ``trained_s`` count over all interruptions.
+    ``mask_generator`` the dropout masks (an autoencoder has none: it draws the order of its sub-images instead);
+    ``step`` and ``trained_s`` count over all interruptions.
     """
 
-    network: ParticleNetwork
-    average: ParticleNetwork
+    network: Network
+    average: Network
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     mask_generator: torch.Generator

@@ -33,6 +33,7 @@ from emscout.training.network import (
     enlarge_verdict,
     locate,
 )
+from emscout.training.onnx_file import strip_notes
 
 OPSET = 18
 
@@ -152,11 +153,8 @@ def export_network(
     model = program.model_proto
     if examples:
         model = _quantise(model, examples)
-    del model.metadata_props[:]
+    strip_notes(model)
     helper.set_model_props(model, {METADATA_KEY: json.dumps(description)})
-    for node in model.graph.node:  # the exporter notes the source line of each node
-        del node.metadata_props[:]
-        node.doc_string = ""
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString(deterministic=True)
     path.write_bytes(content)

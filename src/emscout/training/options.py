@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from emscout.errors import UsageError
 from emscout.evaluate.split import VALIDATION_SHARE
 
-__all__ = ["TrainingOptions", "read_options"]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["Device", "TrainingOptions", "read_options", "write_options"]
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -66,8 +69,8 @@ class TrainingOptions:
             raise UsageError("--minutes, --save-every and --validate-every are minutes, more than 0.")
 
 
-def read_options(run: Path) -> dict[str, Any]:
-    """Values of the options a run was begun with.
+def read_options(run: Path, kind: type[DataclassInstance] = TrainingOptions) -> dict[str, Any]:
+    """Values of the options, of this kind, that a run was begun with.
 
     Raises
     ------
@@ -78,10 +81,10 @@ def read_options(run: Path) -> dict[str, Any]:
         values = json.loads((run / "options.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"'{run}' holds no training run to take up: leave out --resume to begin one.") from error
-    known = {f.name for f in fields(TrainingOptions)}
+    known = {f.name for f in fields(kind)}
     return {name: value for name, value in values.items() if name in known}
 
 
-def write_options(run: Path, options: TrainingOptions) -> None:
+def write_options(run: Path, options: DataclassInstance) -> None:
     """Save the options of a run in its folder."""
     (run / "options.json").write_text(json.dumps(asdict(options), indent=1) + "\n", encoding="utf-8")

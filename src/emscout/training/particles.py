@@ -22,6 +22,7 @@ from emscout.training.finish import finish
 from emscout.training.losses import particle_loss
 from emscout.training.network import ParticleNetwork, draw_masks
 from emscout.training.options import TrainingOptions, write_options
+from emscout.training.schedule import choose_device, rate_factor, update_average
 from emscout.training.validation import export_draft, save_pictures, spell_scores, validate
 from emscout.training.weights import load_imagenet_weights, load_model_weights
 
@@ -39,12 +40,7 @@ RATE, TRUNK_RATE = 1e-3, 1.5e-4
 """Highest learning rates of new layers and of those trained on ImageNet; a model trained further takes a fifth."""
 FURTHER = 0.2
 
-CONSTANT_PART = 0.4
-"""Part of the run before the learning rate falls to zero in a straight line."""
-
-WARMUP_STEPS = 100
 WEIGHT_DECAY = 0.02
-AVERAGE_DECAY = 0.995
 FROZEN_STAGES = 2
 """The first stages of VGG16 are kept as they are: they know edges and textures."""
 
@@ -95,7 +91,7 @@ def train(
     """
     options = options or TrainingOptions()
     report = progress or (lambda fraction, message: None)
-    device = _choose_device(options)
+    device = choose_device(options.device)
     labelled = find_labelled(folder)
     training, held = _open_run(run, folder, labelled, options, resume)
     _LOG.info("%d images to train on, %d for validation, on %s", len(training), len(held), device)
@@ -112,13 +108,6 @@ def train(
         _loop(run, state, data, prints, watched, options, writer, report)
     report(1.0, "scoring the validation images")
     return finish(folder, run, state, training, held, options)
-
-
-def _choose_device(options: TrainingOptions) -> torch.device:
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("No GPU is to be seen here: leave out --device cuda, or install PyTorch for CUDA.")
-    wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted if options.device == "auto" else options.device)
 
 
 def _open_run(
@@ -190,11 +179,6 @@ def _progress_made(state: State, options: TrainingOptions) -> float:
     return min(1.0, max(state.step / options.steps, by_time))
 
 
-def rate_factor(step: int, progress: float) -> float:
-    """Learning rate over its highest: a linear warm-up, a plateau, and a straight line to zero at the end."""
-    return max(0.0, min(1.0, (step + 1) / WARMUP_STEPS, (1.0 - progress) / (1.0 - CONSTANT_PART)))
-
-
 def _loop(
     run: Path,
     state: State,
@@ -253,18 +237,8 @@ def take_step(state: State, data: Labelled, prints: Tensor, batch: int, rate: fl
     if math.isfinite(values[-1]):
         state.optimizer.step()
     state.step += 1
-    _update_average(state)
+    update_average(state.average, state.network, state.step)
     return dict(zip(parts, values, strict=True))
-
-
-@torch.no_grad()
-def _update_average(state: State) -> None:
-    decay = min(AVERAGE_DECAY, (1 + state.step) / (10 + state.step))
-    for mean, value in zip(state.average.state_dict().values(), state.network.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(value, 1 - decay)
-        else:
-            mean.copy_(value)
 
 
 def _look(run: Path, state: State, watched: Sequence[LabelledImage], writer: SummaryWriter) -> None:

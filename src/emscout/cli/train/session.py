@@ -10,7 +10,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
-from click.core import ParameterSource
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -39,10 +38,8 @@ def needs_torch() -> Iterator[None]:
 def options_given(context: typer.Context, options: DataclassInstance) -> dict[str, Any]:
     """The options that were given on the command line, without those left at their defaults."""
     sources = {name: context.get_parameter_source(name) for name in asdict(options)}
-    return {name: getattr(options, name) for name, source in sources.items() if source not in _NOT_GIVEN}
-
-
-_NOT_GIVEN = (None, ParameterSource.DEFAULT)
+    # By name: typer may bring a click of its own, whose enumeration is another class.
+    return {name: getattr(options, name) for name, source in sources.items() if source and source.name != "DEFAULT"}
 
 
 @contextmanager

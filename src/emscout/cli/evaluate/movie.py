@@ -1,0 +1,74 @@
+"""``emscout evaluate movie``: how right a movie was followed, where its truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from emscout.movies.accuracy import evaluate_movie, save_scores
+
+__all__ = ["movie"]
+
+_LABELS = {
+    ("masks", "mean dice"): "masks: mean Dice",
+    ("masks", "least dice"): "masks: least Dice",
+    ("masks", "largest count error"): "masks: largest error of count",
+    ("drift", "frames"): "drift: frames scored",
+    ("drift", "rms_px"): "drift: RMS error (px)",
+    ("drift", "worst_px"): "drift: worst frame (px)",
+    ("drift", "wrong_frames"): "drift: frames off by more than 1 px",
+    ("drift", "bad_frames"): "drift: frames with something wrong",
+    ("drift", "bad_frames_flagged"): "drift: of these flagged",
+    ("drift", "good_frames_flagged"): "drift: good frames flagged",
+    ("links", "true_links"): "links: true ones",
+    ("links", "found"): "links: found",
+    ("links", "found_of_detected"): "links: found of particles seen",
+    ("links", "right"): "links: right of those made",
+}
+
+
+def movie(
+    folder: Annotated[Path, typer.Argument(help="Folder that emscout movie wrote.", metavar="RESULT")],
+    truth: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder with masks named or numbered as the frames, or with drift.csv, tracks.csv, events.csv.",
+            metavar="TRUTH",
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the tables.")] = None,
+) -> None:
+    """Score what emscout movie found against masks of some frames, or against known drift, tracks and events.
+
+    Masks: Dice of all that is particle, and the number of particles, in the field that was looked at. Drift: root mean
+    square error after the constant offset. Links: the share of true links from frame to frame that are there, centroids
+    within half a particle's diameter. Events: right kind and particles, within two frames.
+
+    Example: [bold]emscout evaluate movie followed/ masks/[/]
+    """
+    tables = evaluate_movie(folder, truth)
+    screen = Console(highlight=False)
+    table = Table(Column("", no_wrap=True), Column("", justify="right"), title=escape(str(folder)))
+    for what, score, value in tables["scores"].itertuples(index=False):
+        if (what, score) in _LABELS:
+            table.add_row(_LABELS[what, score], f"{value:.0f}" if float(value).is_integer() else f"{value:.4f}")
+    screen.print(table)
+    for name in ("masks", "events"):
+        if name in tables:
+            screen.print(_rows(tables[name]))
+    if out is not None:
+        save_scores(tables, out)
+        screen.print(f"Tables: [bold]{escape(str(out))}[/]", soft_wrap=True)
+
+
+def _rows(rows: pd.DataFrame) -> Table:
+    table = Table(*(Column(str(name), overflow="fold") for name in rows.columns))
+    for row in rows.itertuples(index=False):
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else escape(str(value)) for value in row))
+    return table

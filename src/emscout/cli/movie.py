@@ -1,0 +1,87 @@
+"""``emscout movie``: frames in, what happened to the particles out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from emscout.cli.options import takes_options
+from emscout.cli.progress import progress_bar
+from emscout.micrograph import Report
+from emscout.movies.follow import MovieOptions, follow
+
+__all__ = ["movie"]
+
+# Of what the report tells in words.
+_TOLD = ("Particles", "Sizes", "Why", "The law", "Errors")
+
+
+@takes_options(MovieOptions)
+def movie(
+    path: Annotated[Path, typer.Argument(help="A stack or a video, or a folder of frames.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    options: MovieOptions,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processes to use; by default one a core.")
+    ] = None,
+) -> None:
+    """Follow the particles of an in situ movie: drift, tracks, what happened to them, and by which law they grow.
+
+    Writes to OUT: [bold]report.html[/] to look at; [bold]drift.csv[/] (one row a frame), [bold]tracks.csv[/] (one row a
+    particle and frame, with every measurement), [bold]events.csv[/] (who merged, split, vanished …),
+    [bold]curves.csv[/] (number, mean radius, coverage and volume against time), [bold]particles.csv[/] (why each
+    changed), [bold]growth.csv[/] and [bold]shapes.csv[/] to compute with; [bold]labels/[/] to open in ImageJ.
+
+    Interrupted, it continues at the frame where it was when the same command is given again.
+
+    Example: [bold]emscout movie heating.tif -o followed --frame-time 0.5s --pixel-size 0.2nm[/]
+    """
+    screen = Console(highlight=False)
+    try:
+        with progress_bar("looking at the movie") as show:
+            report = follow(path, out, options, overwrite=overwrite, workers=workers, progress=show)
+    except KeyboardInterrupt:
+        screen.print(
+            f"Interrupted. What is finished is kept in {escape(str(out))}: the same command continues from there."
+        )
+        raise typer.Exit(130) from None
+    found = report.provenance["found"]
+    screen.print(_table(report))
+    for about in _TOLD:
+        if about in found["story"]:
+            screen.print(f"[bold]{about}.[/] {escape(found['story'][about])}")
+    for message in found["warnings"]:
+        screen.print(f"[yellow]note:[/]   {escape(message)}", soft_wrap=True)
+    for message in found["failed"]:
+        screen.print(f"[red]failed:[/] {escape(message)}", soft_wrap=True)
+    screen.print(f"Report: [bold]{escape(str(out / 'report.html'))}[/]", soft_wrap=True)
+    if found["failed"]:
+        raise typer.Exit(1)
+
+
+def _table(report: Report) -> Table:
+    """How it began and how it ended."""
+    curves, found = report.tables["curves"], report.provenance["found"]
+    unit = "nm" if "mean_radius_nm" in curves else "px"
+    table = Table(
+        Column("", no_wrap=True),
+        Column("first good frame", justify="right"),
+        Column("last good frame", justify="right"),
+        title=f"{found['measured_frames']} of {found['frames']} frames followed",
+    )
+    ends = [curves.iloc[0], curves.iloc[-1]]
+    for label, name, digits in (
+        ("particles", "n", "{:.0f}"),
+        (f"mean radius ({unit})", f"mean_radius_{unit}", "{:.2f}"),
+        ("coverage", "coverage", "{:.1%}"),
+    ):
+        cells = ("" if pd.isna(end[name]) else digits.format(end[name]) for end in ends)
+        table.add_row(label, *cells)
+    return table

@@ -1,0 +1,56 @@
+"""``emscout train autoencoder``: a network that finds the particles of one movie, from the movie alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from emscout.cli.options import takes_options
+from emscout.cli.train.session import needs_torch, options_given, training_session
+from emscout.training.autoencoder_options import AutoencoderOptions
+from emscout.training.options import read_options
+
+__all__ = ["autoencoder"]
+
+
+@takes_options(AutoencoderOptions)
+def autoencoder(
+    context: typer.Context,
+    movie: Annotated[Path, typer.Argument(help="A stack, or a folder of frames.", metavar="MOVIE")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run.", metavar="RUN")],
+    options: AutoencoderOptions,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in RUN, with its options save those given here.")
+    ] = False,
+) -> None:
+    """Train a network on a movie itself, without any labels, that finds its particles.
+
+    Sub-images are cut from the frames, flipped and rotated, and a network too narrow to reproduce their noise learns to
+    reproduce them. What it makes of a frame, smoothed and thresholded, gives the particles.
+
+    Writes to RUN: [bold]model.onnx[/] to use with [bold]emscout movie --model[/], its card [bold]model.md[/], and for
+    each epoch [bold]reconstructions/epoch_001.png[/] (a frame it was not trained on, beside its reconstruction) and
+    [bold]epochs/epoch_001.onnx[/]: choose the one whose picture keeps the particles and leaves out the noise.
+    Interrupted, it goes on with [bold]--resume[/].
+
+    Example: [bold]emscout train autoencoder movie.tif -o run[/]
+    """
+    with needs_torch():
+        from emscout.training.autoencoder import train
+
+    if resume:
+        options = replace(options, **read_options(out, AutoencoderOptions) | options_given(context, options))
+    screen = Console(highlight=False)
+    with training_session(screen, options) as show:
+        path = train(movie, out, options, resume=resume, progress=show)
+    screen.print(
+        f"Model: [bold]{escape(str(path))}[/], its card beside it; of every epoch a picture in "
+        f"{escape(str(out / 'reconstructions'))} and a model in {escape(str(out / 'epochs'))}. "
+        f"Use one with emscout movie --model {escape(str(path))}",
+        soft_wrap=True,
+    )

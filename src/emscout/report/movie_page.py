@@ -1,0 +1,254 @@
+"""The report of a movie: the clip, pictures and plots, and one self-contained HTML page that tells what happened."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from emscout.report.movie_clip import Clip, write_clip
+from emscout.report.movie_footage import Footage
+from emscout.report.movie_laws import plot_growth_law, plot_size_shapes
+from emscout.report.movie_particle_plots import plot_single_particles, plot_sizes_through_time
+from emscout.report.movie_pictures import draw_event_map, draw_time_outlines
+from emscout.report.movie_plots import Clock, plot_curves, plot_drift, tell_time
+from emscout.report.movie_words import count_losses, short, tell_story
+from emscout.report.overlay import write_png
+
+__all__ = ["write_movie_page"]
+
+# A page to send by mail: a larger clip lies beside it.
+_LARGEST_EMBEDDED_BYTES = 8_000_000
+_MOST_EVENTS = 400
+_MOST_FAULTS = 200
+_FAULTS = {
+    "blank": "shows no specimen",
+    "saturated": "is overexposed",
+    "incomplete": "has rows missing",
+    "blurred": "is out of focus",
+    "doubled": "was exposed while the specimen jumped",
+    "unmatched": "shows something else than the frames before",
+    "unreadable": "cannot be read",
+    "ok": "was not measured",
+}
+
+
+def write_movie_page(
+    folder: Path | str,
+    footage: Footage,
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    lsw_density: Callable[[np.ndarray], np.ndarray],
+    sized_frames: Sequence[int],
+    warnings: Sequence[str],
+    provenance: Mapping[str, Any],
+    name: str,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> list[Path]:
+    """Write ``report.html``, the clip ``movie.mp4`` (or ``movie.gif``) and all else that is drawn into ``pictures/``.
+
+    Parameters
+    ----------
+    folder : path-like
+    footage : Footage
+    tables : mapping of str to DataFrame
+        ``curves``, ``particles``, ``growth``, ``shapes`` as they are saved.
+    lsw_density : callable
+        Density of r / mean r of Lifshitz, Slyozov and Wagner.
+    sized_frames : sequence of int
+        Frames whose sizes went into ``shapes``.
+    warnings : sequence of str
+        What the reader must know first.
+    provenance : mapping
+        ``options`` (mapping), ``emscout`` (version), ``python``, ``libraries`` (mapping); other entries are not shown.
+    name : str
+        Of the movie.
+    progress : callable or None
+        Called as ``progress(done, total, what)``.
+
+    Returns
+    -------
+    list of Path
+        What was written, the page first.
+    """
+    folder = Path(folder)
+    clock = tell_time(footage.times_s, len(footage.drift))
+    pictures = _draw(folder / "pictures", footage, tables, clock, lsw_density, sized_frames)
+    for other in ("movie.mp4", "movie.gif"):
+        (folder / other).unlink(missing_ok=True)
+    clip = write_clip(folder, footage, tables["particles"], clock, progress=progress)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("emscout", "report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    events, faults = footage.events, _fault_rows(footage, clock)
+    page = folder / "report.html"
+    html = environment.get_template("movie_page.html").render(
+        name=name,
+        warnings=list(warnings),
+        story=tell_story(footage, tables, clock, len(sized_frames)),
+        totals=_totals(footage, tables),
+        pictures=pictures,
+        clip=_show(clip),
+        events=_event_rows(events.head(_MOST_EVENTS), clock, footage.nm_per_px),
+        n_events=len(events),
+        faults=faults[:_MOST_FAULTS],
+        n_faults=len(faults),
+        clock=clock,
+        nm_per_px=None if footage.nm_per_px is None else f"{footage.nm_per_px:.4g}",
+        area_unit="px²" if footage.nm_per_px is None else "nm²",
+        growth=_growth_rows(tables["growth"], clock),
+        options=provenance.get("options", {}),
+        versions={
+            "emscout": provenance.get("emscout"),
+            "Python": provenance.get("python"),
+            **provenance.get("libraries", {}),
+        },
+    )
+    page.write_text(html, encoding="utf-8", newline="\n")
+    return [page, clip.path, *sorted((folder / "pictures").iterdir())]
+
+
+def _draw(
+    folder: Path,
+    footage: Footage,
+    tables: Mapping[str, pd.DataFrame],
+    clock: Clock,
+    lsw_density: Callable[[np.ndarray], np.ndarray],
+    sized_frames: Sequence[int],
+) -> dict[str, str]:
+    """Everything but the clip, as files, and by name as data URIs for the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    nm, tracks, events = footage.nm_per_px, footage.tracks, footage.events
+    sized = tracks[tracks["frame"].isin(list(sized_frames)) & ~tracks["touches_border"].astype(bool)]
+    radii_px = sized["equivalent_circular_diameter_px"].to_numpy(dtype=float) / 2
+    drawn = {}
+    if footage.origins:
+        drawn["time_outlines"] = draw_time_outlines(footage, clock)
+        drawn["event_map"] = draw_event_map(footage, clock)
+    plots = {"drift": plot_drift(footage.drift, clock)}
+    if len(tracks):
+        plots["sizes"] = plot_sizes_through_time(tracks, footage.measured, clock, nm)
+        plots["single_particles"] = plot_single_particles(tracks, tables["particles"], events, clock, nm)
+        plots["curves"] = plot_curves(tables["curves"], events, clock, nm)
+        plots["growth"] = plot_growth_law(tables["curves"], tables["growth"], clock, nm)
+    if len(radii_px):
+        plots["shapes"] = plot_size_shapes(radii_px, tables["shapes"], lsw_density, nm)
+    pictures = {}
+    for name, rgb in drawn.items():
+        write_png(folder / f"{name}.png", rgb)
+        pictures[name] = _jpeg_uri(rgb)
+    for name, svg in plots.items():
+        (folder / f"{name}.svg").write_text(svg, encoding="utf-8", newline="\n")
+        pictures[name] = _uri(svg.encode("utf-8"), "image/svg+xml")
+    return pictures
+
+
+def _jpeg_uri(rgb: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    # Full colour resolution: thin coloured lines blur without it.
+    Image.fromarray(rgb).save(buffer, format="JPEG", quality=85, subsampling=0)
+    return _uri(buffer.getvalue(), "image/jpeg")
+
+
+def _uri(content: bytes, media_type: str) -> str:
+    return f"data:{media_type};base64," + base64.b64encode(content).decode("ascii")
+
+
+def _show(clip: Clip) -> dict[str, Any]:
+    size = clip.path.stat().st_size
+    inside = size <= _LARGEST_EMBEDDED_BYTES
+    return {
+        "source": _uri(clip.path.read_bytes(), clip.media_type) if inside else clip.path.name,
+        "inside": inside,
+        "video": clip.media_type.startswith("video"),
+        "name": clip.path.name,
+        "note": clip.note,
+    }
+
+
+def _totals(footage: Footage, tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, str]]:
+    """The few figures to see first."""
+    counts = tables["curves"]["n"].to_numpy(dtype=int)
+    losses = count_losses(tables["particles"])
+    totals = [(str(len(footage.drift)), f"frames, {len(footage.origins)} of them measured")]
+    if len(counts):
+        totals.append((f"{counts[0]} → {counts[-1]}", "particles in the first and the last measured frame"))
+    totals += [
+        (str(losses.ripening), "lost by ripening"),
+        (str(losses.coalescence), "lost by coalescence"),
+        (str(losses.unexplained), "vanished unexplained"),
+    ]
+    return totals
+
+
+def _event_rows(events: pd.DataFrame, clock: Clock, nm_per_px: float | None) -> list[dict[str, Any]]:
+    scale = (nm_per_px or 1.0) ** 2
+    return [
+        {
+            "number": number,
+            "frame": row["frame"],
+            "time": short(float(clock.when[row["frame"]])),
+            "kind": row["kind"],
+            "particles": row["particles"],
+            "place": f"{row['row_px']:.0f}, {row['col_px']:.0f}",
+            "before": short(row["area_before_px2"] * scale),
+            "after": short(row["area_after_px2"] * scale),
+            "conserved": _tell_balance(row),
+        }
+        for number, row in enumerate(events.to_dict("records"), start=1)
+    ]
+
+
+def _tell_balance(row: Mapping[Any, Any]) -> str:
+    if not math.isfinite(row["deviation"]):
+        return ""
+    off = f"{100 * row['deviation']:+.0f} %".replace("-", "−")
+    return f"{row['conserved']}: {off}, {100 * row['tolerance']:.0f} % allowed"
+
+
+def _fault_rows(footage: Footage, clock: Clock) -> list[dict[str, str]]:
+    """Frames that were not measured or have something wrong, runs of the same kind as one."""
+    rows: list[dict[str, str]] = []
+    status, quality = footage.drift["status"].to_numpy(dtype=str), footage.drift["quality"].to_numpy(dtype=float)
+    bad = [i for i in range(len(status)) if status[i] != "ok" or i not in footage.origins]
+    breaks = [k for k in range(1, len(bad)) if bad[k] != bad[k - 1] + 1 or status[bad[k]] != status[bad[k - 1]]]
+    for run in np.split(np.array(bad, dtype=int), breaks) if bad else []:
+        first, last = int(run[0]), int(run[-1])
+        rows.append(
+            {
+                "frames": str(first) if first == last else f"{first} to {last}",
+                "time": short(float(clock.when[first])),
+                "status": "not measured" if status[first] == "ok" else status[first],
+                "meaning": _FAULTS[status[first]],
+                "quality": f"{np.median(quality[run]):.2f}",
+            }
+        )
+    return rows
+
+
+def _growth_rows(growth: pd.DataFrame, clock: Clock) -> list[dict[str, str]]:
+    def spell(value: float) -> str:
+        return short(value) if math.isfinite(value) else ""
+
+    return [
+        {
+            "method": row["method"].replace("-", " "),
+            "n": spell(row["n"]) or "not determined",
+            "interval": f"{spell(row['n_low'])} to {spell(row['n_high'])}" if math.isfinite(row["n_low"]) else "",
+            "k": spell(row["k"]),
+            "unit": f"pxⁿ/{'frame' if clock.unit == 'frame' else 's'}" if math.isfinite(row["k"]) else "",
+        }
+        for row in growth.to_dict("records")
+    ]

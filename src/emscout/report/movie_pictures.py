@@ -1,0 +1,209 @@
+"""Pictures of a movie: outlines coloured by time before and after drift correction, and the map of events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from scipy import ndimage
+from skimage.measure import find_contours
+
+from emscout.report.movie_footage import Footage, grey_limits, shrunk, spread_evenly, view_of
+from emscout.report.movie_plots import EVENT_COLOURS, EVENT_MARKS, Clock
+from emscout.report.plots import INK, STYLE
+
+__all__ = ["draw_event_map", "draw_time_outlines"]
+
+_DPI = 150
+# Later outlines hide earlier ones: so many are told apart.
+_OUTLINES = 12
+_MEAN_OF, _MEAN_SIDE_PX = 40, 1200
+# Beyond these, numbers beside the marks hide the marks.
+_MOST_NUMBERS = 60
+# Without its palest end, which is lost on bright ground.
+_TIME = ListedColormap(matplotlib.colormaps["plasma"](np.linspace(0, 0.9, 256)))
+# How much of an event is worth enlarging.
+_WORTH = {"coalescence": 3.0, "split": 2.0, "vanished": 1.0, "appeared": 1.0}
+_EVENTS_OF_THE_FIELD = ("left-field", "entered-field")
+
+
+def draw_time_outlines(footage: Footage, clock: Clock) -> np.ndarray:
+    """Draw outlines coloured by time over the first frame, before and after drift correction, whole and enlarged.
+
+    Parameters
+    ----------
+    footage : Footage
+        With at least one measured frame.
+    clock : Clock
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 3)
+    """
+    numbers = footage.measured
+    some = spread_evenly(numbers, _OUTLINES)
+    first = numbers[0]
+    image = np.asarray(footage.frame(first), dtype=np.float32)
+    colour = Normalize(clock.when[some[0]], max(clock.when[some[-1]], clock.when[some[0]] + 1e-9))
+    window = _window(footage)
+    with matplotlib.rc_context(STYLE):
+        height, width = footage.size
+        panel = 4.6
+        figure = Figure(figsize=(2 * panel + 1.1, 2 * panel * min(height / width, 1.6) + 0.9), layout="constrained")
+        axes = figure.subplots(2, 2)
+        lines: list[list[np.ndarray]] = [[], []]
+        colours: list[Any] = []
+        for number in some:
+            outlines = _outlines(footage.labels(number))
+            origin = np.array(footage.origins[number], dtype=float)
+            # Relative to the frame that is shown, which may itself have drifted.
+            moved = footage.drift_px(number) - footage.drift_px(first)
+            lines[0] += [outline + origin for outline in outlines]
+            lines[1] += [outline + origin - moved for outline in outlines]
+            colours += [_TIME(colour(clock.when[number]))] * len(outlines)
+        corner = footage.corner_px(first)
+        whole = (corner[0], corner[0] + height, corner[1], corner[1] + width)
+        near = (
+            corner[0] + window[0],
+            corner[0] + window[0] + window[2],
+            corner[1] + window[1],
+            corner[1] + window[1] + window[2],
+        )
+        low, high = grey_limits(footage)
+        for column, (outlines, title) in enumerate(zip(lines, ("as recorded", "drift corrected"), strict=True)):
+            for row, part in enumerate((whole, near)):
+                shown: Axes = axes[row, column]
+                # Paler than the frame is: the outlines are what to look at.
+                shown.imshow(image, cmap="gray", vmin=low - 0.7 * (high - low), vmax=high, interpolation="nearest")
+                paths = [outline[:, ::-1] for outline in outlines]
+                shown.add_collection(LineCollection(paths, colors=colours, linewidths=0.7 + 0.5 * row))
+                _frame_part(shown, part)
+            axes[0, column].set_title(title, fontsize=11)
+            box = Rectangle((near[2], near[0]), window[2], window[2], fill=False, edgecolor=INK, linewidth=1.2)
+            axes[0, column].add_patch(box)
+        key = matplotlib.cm.ScalarMappable(colour, _TIME)
+        figure.colorbar(key, ax=axes, label=clock.label, shrink=0.6, aspect=30, pad=0.02)
+        return _pixels(figure)
+
+
+def _frame_part(axes: Axes, part: tuple[float, float, float, float]) -> None:
+    axes.set_ylim(part[1] - 0.5, part[0] - 0.5)
+    axes.set_xlim(part[2] - 0.5, part[3] - 0.5)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in axes.spines.values():
+        side.set_visible(True)
+
+
+def _outlines(labels: np.ndarray) -> list[np.ndarray]:
+    """Outlines (row, col) of all particles, those that touch apart."""
+    inside = np.pad(labels, 1)
+    mask = inside > 0
+    mask[1:] &= (inside[1:] == inside[:-1]) | (inside[:-1] == 0)
+    mask[:, 1:] &= (inside[:, 1:] == inside[:, :-1]) | (inside[:, :-1] == 0)
+    return [contour - 1 for contour in find_contours(mask.astype(np.float32), 0.5)]
+
+
+def _window(footage: Footage) -> tuple[float, float, float]:
+    """First row and column, and side, of the part worth enlarging: where most happens, in pixels of what is shown."""
+    height, width = footage.size
+    side = min(max(round(min(height, width) / 3.5), 24), height, width)
+    weight = footage.events["kind"].map(_WORTH).fillna(0).to_numpy(dtype=float)
+    places = footage.events_in_view()
+    if weight.sum() == 0:
+        places = footage.in_view()
+        weight = np.ones(len(places))
+    busy = np.zeros((height, width))
+    rows, cols = places.round().astype(int).reshape(-1, 2).T
+    np.add.at(busy, (rows.clip(0, height - 1), cols.clip(0, width - 1)), weight)
+    # What happens in the middle of the part is seen best.
+    busy = ndimage.gaussian_filter(busy, side / 5, mode="constant")
+    half = side // 2
+    middles = busy[half : height - side + half + 1, half : width - side + half + 1]
+    row, col = np.unravel_index(int(middles.argmax()), middles.shape)
+    return float(row), float(col), float(side)
+
+
+def draw_event_map(footage: Footage, clock: Clock) -> np.ndarray:
+    """Draw where in the field what happened, over the mean of the drift-corrected frames.
+
+    Parameters
+    ----------
+    footage : Footage
+        With at least one measured frame.
+    clock : Clock
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 3)
+        Events are numbered as the rows of their table, counted from 1, where there are few enough to read them.
+    """
+    # Footage with its borders kept has places that few frames show, or none.
+    size = shrunk(footage.size, _MEAN_SIDE_PX)
+    total, seen = np.zeros(size), np.zeros(size)
+    for number in spread_evenly(footage.measured, _MEAN_OF):
+        view = view_of(footage, number, size)
+        total += np.nan_to_num(view)
+        seen += np.isfinite(view)
+    mean = np.where(seen > 0, total / np.maximum(seen, 1), np.nan)
+    low, high = np.nanpercentile(mean, (0.3, 99.7)) if seen.any() else (0.0, 1.0)
+    places = footage.events_in_view()
+    kinds = footage.events["kind"].to_numpy()
+    numbered = np.count_nonzero(~np.isin(kinds, _EVENTS_OF_THE_FIELD)) <= _MOST_NUMBERS
+    with matplotlib.rc_context(STYLE):
+        height, width = footage.size
+        figure = Figure(figsize=(9.2, 7.2 * min(height / width, 1.5) + 0.3), layout="constrained")
+        axes = figure.add_subplot()
+        axes.imshow(
+            mean,
+            cmap="gray",
+            vmin=low - 0.5 * (high - low),
+            vmax=high,
+            interpolation="nearest",
+            extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+        )
+        for kind, colour in EVENT_COLOURS.items():
+            here = kinds == kind
+            if here.any():
+                axes.scatter(
+                    places[here, 1],
+                    places[here, 0],
+                    s=46 if numbered else 26,
+                    marker=EVENT_MARKS[kind],
+                    label=f"{kind} ({here.sum()})",
+                    zorder=3,
+                    facecolors=colour,
+                    edgecolors="white",
+                    linewidths=0.8,
+                    clip_on=False,
+                )
+        if numbered:
+            for i in np.flatnonzero(~np.isin(kinds, _EVENTS_OF_THE_FIELD)):
+                axes.annotate(
+                    str(i + 1),
+                    (places[i, 1], places[i, 0]),
+                    (5, 4),
+                    textcoords="offset points",
+                    fontsize=8,
+                    zorder=4,
+                    bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "alpha": 0.75, "linewidth": 0},
+                )
+        _frame_part(axes, (0, height, 0, width))
+        if len(kinds):
+            figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+        return _pixels(figure)
+
+
+def _pixels(figure: Figure) -> np.ndarray:
+    # An object of its own, never pyplot: nothing global changes and nothing needs a display.
+    canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(_DPI)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

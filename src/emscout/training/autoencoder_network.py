@@ -1,0 +1,125 @@
+"""The autoencoder's network, and the one file it becomes: an ONNX graph that says itself how it is to be used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+
+from emscout.models import AUTOENCODER_INPUT_NAMES, AUTOENCODER_OUTPUT_NAMES, METADATA_KEY
+from emscout.training.autoencoder_options import STRIDE_PX, AutoencoderOptions
+from emscout.training.export import OPSET
+from emscout.training.onnx_file import strip_notes
+
+__all__ = ["REACH_PX", "Autoencoder", "describe", "export_autoencoder"]
+
+WIDTH = 16
+"""Channels at the frame's own resolution; twice as many at half of it."""
+
+REACH_PX = 16
+"""At most so far from a pixel lies what its reconstruction depends on."""
+
+
+class Autoencoder(nn.Module):
+    """Grey images (B, 1, H, W), sides multiples of `STRIDE_PX`, through a narrow middle and back to themselves.
+
+    Parameters
+    ----------
+    features : int
+        Numbers that are left for each `STRIDE_PX` × `STRIDE_PX` pixels.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            *_layer(1, WIDTH),
+            *_layer(WIDTH, 2 * WIDTH, stride=STRIDE_PX),
+            *_layer(2 * WIDTH, 2 * WIDTH),
+            nn.Conv2d(2 * WIDTH, features, 1),
+        )
+        self.decoder = nn.Sequential(
+            *_layer(features, 2 * WIDTH),
+            *_layer(2 * WIDTH, 2 * WIDTH),
+            nn.Upsample(scale_factor=STRIDE_PX, mode="bilinear"),
+            *_layer(2 * WIDTH, WIDTH),
+            nn.Conv2d(WIDTH, 1, 3, padding=1),
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.decoder(self.encoder(image))
+
+
+def _layer(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, 3, stride, padding=1), nn.ReLU()]
+
+
+def describe(name: str, options: AutoencoderOptions, card: dict[str, str]) -> dict[str, Any]:
+    """What a model file says of itself; see `emscout.models` for who reads it."""
+    settings = {
+        "features": options.features,
+        "side_px": options.side_px,
+        "greys": "each frame brought to mean 0 and standard deviation 1",
+        "polarity": "decided on the frame",
+    }
+    return {
+        "name": name,
+        "task": "autoencoder",
+        "stride_px": STRIDE_PX,
+        "reach_px": REACH_PX,
+        "settings": settings,
+        "card": card,
+    }
+
+
+def export_autoencoder(network: Autoencoder, path: Path, description: dict[str, Any]) -> str:
+    """Write ``network`` as one ONNX file with its description; return its SHA-256."""
+    weights = {name: values.detach().cpu().numpy() for name, values in network.state_dict().items()}
+    model = _draw_graph(weights["encoder.6.weight"].shape[0])
+    for tensor in model.graph.initializer:
+        if tensor.name in weights:
+            tensor.CopyFrom(numpy_helper.from_array(weights.pop(tensor.name), tensor.name))
+    assert not weights, f"the graph has no {', '.join(weights)}"
+    helper.set_model_props(model, {METADATA_KEY: json.dumps(description)})
+    onnx.checker.check_model(model, full_check=True)
+    content = model.SerializeToString(deterministic=True)
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _draw_graph(features: int) -> onnx.ModelProto:
+    """The network as a graph with weights of its own; drawn once, because that takes seconds."""
+    model = onnx.ModelProto()
+    model.ParseFromString(_graph_content(features))
+    return model
+
+
+@lru_cache(maxsize=1)
+def _graph_content(features: int) -> bytes:
+    rows, cols = torch.export.Dim("rows", min=1, max=8192), torch.export.Dim("cols", min=1, max=8192)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    logging.getLogger("onnx_ir").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            Autoencoder(features).eval(),
+            (torch.zeros(1, 1, 24 * STRIDE_PX, 16 * STRIDE_PX),),
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=list(AUTOENCODER_INPUT_NAMES),
+            output_names=list(AUTOENCODER_OUTPUT_NAMES),
+            dynamic_shapes=({2: STRIDE_PX * rows, 3: STRIDE_PX * cols},),
+        )
+    assert program is not None
+    model = program.model_proto
+    strip_notes(model)
+    return model.SerializeToString(deterministic=True)

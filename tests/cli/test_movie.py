@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+from emscout.cli import app
+from emscout.synthetic_movie import make_movie
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """A folder of six frames."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    movie = make_movie(6, (96, 104), n_particles=8, diameter_px=(16.0, 1.0), snr=8, seed=2)
+    for i, frame in enumerate(movie.frames):
+        tifffile.imwrite(folder / f"t{i}.tif", frame, photometric="minisblack")
+    return folder
+
+
+def movie(*arguments):
+    return runner.invoke(app, ["movie", *map(str, arguments), "--model", "watershed", "--workers", "1"])
+
+
+def test_a_movie_is_followed_and_told_about(frames, tmp_path):
+    out = tmp_path / "out"
+    result = movie(frames, "-o", out, "--frame-time", "0.5s")
+    assert result.exit_code == 0, result.output
+    assert "6 of 6 frames followed" in result.output
+    assert "--pixel-size" in result.output
+    for name in ("report.html", "drift.csv", "tracks.csv", "events.csv", "curves.csv", "particles.csv", "growth.csv"):
+        assert (out / name).stat().st_size
+    again = movie(frames, "-o", out, "--frame-time", "1s")
+    assert again.exit_code == 1
+    assert "other options" in str(again.exception)
+
+
+def test_a_damaged_frame_is_named_and_the_rest_is_done(frames, tmp_path):
+    (frames / "t3.tif").write_bytes((frames / "t3.tif").read_bytes()[:500])
+    result = movie(frames, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "failed:" in result.output and "t3.tif" in result.output
+    assert "5 of 6 frames followed" in result.output
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_stopped_it_says_how_to_go_on(frames, tmp_path, monkeypatch):
+    def stop(*args, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("emscout.movies.segment_frames.measure_frame", stop)
+    result = movie(frames, "-o", tmp_path / "out")
+    assert result.exit_code == 130
+    assert "continues from there" in result.output
+
+
+def test_a_result_is_scored_against_masks(frames, tmp_path):
+    out = tmp_path / "out"
+    assert movie(frames, "-o", out).exit_code == 0
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    found = tifffile.imread(out / "labels" / "frame_000002.tif")
+    mask = np.zeros((96, 104), np.uint8)
+    top, left = (int(value) for value in cut_of(out, 2))
+    mask[top : top + found.shape[0], left : left + found.shape[1]] = 255 * (found > 0)
+    tifffile.imwrite(masks / "t2.tif", mask)
+    result = runner.invoke(app, ["evaluate", "movie", str(out), str(masks), "-o", str(tmp_path / "scores")])
+    assert result.exit_code == 0, result.output
+    assert "mean Dice" in result.output
+    assert (tmp_path / "scores" / "masks.csv").read_text().splitlines()[1].endswith(",1")
+
+
+def cut_of(out, frame):
+    lines = (out / "drift.csv").read_text().splitlines()
+    row = dict(zip(lines[0].split(","), lines[1 + frame].split(","), strict=True))
+    return row["cut_row_px"], row["cut_col_px"]

@@ -1,0 +1,135 @@
+"""The clip: every frame of the movie, what is drawn on it, and its bounds."""
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+from tests.report.test_movie_footage import BLANK, MERGED_AT, N_FRAMES, make_footage, make_tables
+
+from emscout.errors import ReadError
+from emscout.report import movie_clip
+from emscout.report.movie_clip import write_clip
+from emscout.report.movie_painter import FATES, Painter
+from emscout.report.movie_plots import EVENT_COLOURS, tell_time
+
+PARTICLES = make_tables()["particles"]
+
+
+def clock_of(footage):
+    return tell_time(footage.times_s, len(footage.drift))
+
+
+def paint(footage, number, side_px=400):
+    return np.asarray(Painter(footage, PARTICLES, clock_of(footage), side_px, 3).paint(number)).astype(int)
+
+
+def drawn(picture, colour):
+    """Pixels of exactly that colour, below the strip with the key."""
+    return (picture[70:] == ImageColor.getrgb(colour)).all(axis=2)
+
+
+def test_a_particle_is_outlined_in_the_colour_of_what_becomes_of_it():
+    footage = make_footage()
+    picture = paint(footage, 1)
+    for fate in ("grows", "shrinks", "merges", "does not change"):
+        assert drawn(picture, FATES[fate]).any(), fate
+    assert not drawn(picture, FATES["unclear"]).any()
+
+
+def test_an_outline_stands_still_while_the_frame_drifts():
+    footage = make_footage()
+    places = [np.argwhere(drawn(paint(footage, n), FATES["does not change"])).mean(axis=0) for n in (0, 6, 13)]
+    scale = 4  # the greatest enlargement of a field of 83 px
+    assert np.ptp(places, axis=0).max() < 0.6 * scale
+
+
+def test_an_event_is_ringed_when_it_happens_and_for_a_while():
+    footage = make_footage()
+    shown = [drawn(paint(footage, number), EVENT_COLOURS["coalescence"]).any() for number in range(N_FRAMES)]
+    assert [number for number, ring in enumerate(shown) if ring] == [MERGED_AT, MERGED_AT + 1, MERGED_AT + 2]
+
+
+def test_a_particle_that_moves_has_a_tail():
+    footage = make_footage()
+    still = paint(footage, 13)
+    moved = footage.tracks.copy()
+    moving = moved["particle"] == 5
+    moved.loc[moving, "col_frame_px"] -= (13 - moved.loc[moving, "frame"]) * 1.5
+    tail = paint(make_footage(tracks=moved), 13)
+    colour = FATES["does not change"]
+    assert drawn(tail, colour).sum() > drawn(still, colour).sum() + 20
+
+
+def test_a_blank_or_unreadable_frame_is_shown_as_what_it_is():
+    def frame(number):
+        if number == 6:
+            raise ReadError("broken")
+        return np.full((80, 100), 100 + number, np.uint8)
+
+    footage = make_footage(frame=frame)
+    red = (0xB3, 0x26, 0x1E)
+    for number, faulty in ((2, False), (BLANK, True)):
+        assert (paint(footage, number)[:70] == red).all(axis=2).any() == faulty
+    broken = make_footage(frame=frame)
+    object.__setattr__(broken, "origins", {number: at for number, at in footage.origins.items() if number != 6})
+    picture = paint(broken, 6)
+    assert (picture[:70] == red).all(axis=2).any()
+    assert (picture[70:].max(axis=2) == 0).mean() > 0.9
+
+
+def test_an_mp4_shows_every_frame_and_is_the_same_each_time(tmp_path):
+    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    footage = make_footage()
+    told = []
+    clip = write_clip(tmp_path, footage, PARTICLES, clock_of(footage), progress=lambda *some: told.append(some))
+    assert (clip.path.name, clip.media_type, clip.n_frames, clip.note) == ("movie.mp4", "video/mp4", N_FRAMES, "")
+    assert imageio_ffmpeg.count_frames_and_secs(str(clip.path))[0] == N_FRAMES
+    assert told[-1] == (N_FRAMES, N_FRAMES, "clip")
+    assert [file.name for file in tmp_path.iterdir()] == ["movie.mp4"]
+    first = clip.path.read_bytes()
+    assert write_clip(tmp_path, footage, PARTICLES, clock_of(footage)).path.read_bytes() == first
+
+
+def test_of_a_long_movie_an_mp4_shows_a_minute(tmp_path, monkeypatch):
+    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    monkeypatch.setattr(movie_clip, "_MP4_SECONDS", 3)
+    footage = make_footage(n_frames=50)
+    clip = write_clip(tmp_path, footage, PARTICLES, clock_of(footage))
+    assert clip.n_frames == 10  # at 4 frames a second in no more than 3 seconds
+    assert clip.note == "It shows one frame of 5."
+    frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(clip.path))
+    assert frames == 10
+    assert seconds == pytest.approx(10 / 4, abs=0.3)
+
+
+def without_ffmpeg(monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+
+
+def test_without_ffmpeg_there_is_a_gif(tmp_path, monkeypatch):
+    without_ffmpeg(monkeypatch)
+    footage = make_footage()
+    clip = write_clip(tmp_path, footage, PARTICLES, clock_of(footage))
+    assert (clip.path.name, clip.media_type, clip.n_frames) == ("movie.gif", "image/gif", N_FRAMES)
+    with Image.open(clip.path) as picture:
+        assert picture.n_frames == N_FRAMES
+        assert picture.info["duration"] == 250
+    assert [file.name for file in tmp_path.iterdir()] == ["movie.gif"]
+
+
+def test_a_gif_keeps_to_its_bound_and_says_what_it_left_out(tmp_path, monkeypatch):
+    without_ffmpeg(monkeypatch)
+    monkeypatch.setattr(movie_clip, "_MOST_BYTES", 400_000)
+    footage = make_footage(n_frames=40, noise=25.0)
+    clip = write_clip(tmp_path, footage, PARTICLES, clock_of(footage))
+    assert clip.path.stat().st_size <= 400_000
+    assert 10 <= clip.n_frames < 40
+    assert clip.note.startswith("It shows one frame of ")
+
+
+@pytest.mark.parametrize("shape", [(slice(0, 7), slice(0, 90)), (slice(0, 80), slice(0, 11))])
+def test_a_narrow_field_makes_a_picture_of_even_sides(shape):
+    picture = paint(make_footage(field=shape), 1, side_px=333)
+    assert picture.shape[0] % 2 == 0
+    assert picture.shape[1] % 2 == 0

@@ -1,0 +1,223 @@
+"""The report of a movie: what it claims, what it does not claim, and that it needs no other file."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.report.test_movie_footage import N_FRAMES, make_footage, make_tables
+
+from emscout.report import movie_page
+from emscout.report.movie_page import write_movie_page
+from emscout.report.movie_plots import tell_time
+from emscout.report.movie_words import short, tell_story
+
+NAME = "</script><b>'gold' & \"co\""
+
+
+def story(footage=None, **changed):
+    footage = footage or make_footage()
+    tables = make_tables() | changed
+    return dict(tell_story(footage, tables, tell_time(footage.times_s, N_FRAMES), 1))
+
+
+def fates(**counts):
+    """A table of particles with so many of each fate."""
+    rows = []
+    for fate, n in counts.items():
+        end = {"ripened": "vanished", "merged": "coalescence", "lost": "vanished", "left": "left-field", "stays": ""}[
+            fate
+        ]
+        mechanism = {"ripened": "ripening", "merged": "coalescence", "lost": "unclear"}.get(fate, "none")
+        rows += [(end, mechanism, 0.0, 12)] * n
+    table = pd.DataFrame(rows, columns=["end", "mechanism", "by_exchange_px2", "frames"])
+    return table.assign(particle=np.arange(1, len(table) + 1))
+
+
+@pytest.mark.parametrize(
+    ("counts", "verdict"),
+    [
+        ({"ripened": 20, "merged": 3}, "mainly by Ostwald ripening"),
+        ({"ripened": 3, "merged": 20}, "mainly by coalescence"),
+        ({"ripened": 12, "merged": 10}, "both by Ostwald ripening and by coalescence"),
+        ({"ripened": 2, "merged": 1, "stays": 50}, "Too few particles were lost"),
+        ({"ripened": 6, "merged": 1, "lost": 20}, "neither ripening nor coalescence is claimed"),
+        ({"left": 30, "stays": 4}, "Too few particles were lost"),
+    ],
+)
+def test_a_mechanism_is_claimed_only_where_the_losses_tell(counts, verdict):
+    assert verdict in story(particles=fates(**counts))["Why"]
+
+
+def test_every_particle_that_went_is_accounted_for():
+    text = story(particles=fates(ripened=11, merged=7, lost=5, left=3, stays=9))["Why"]
+    assert "Of 35 particles followed, 11 shrank to nothing while larger neighbours grew, 7 merged" in text
+    assert "5 vanished without that being explained, and 3 left the field" in text
+    assert "Of the 9 still there at the end" in text
+
+
+def growth(n, low, high):
+    nan = float("nan")
+    return pd.DataFrame(
+        [("mean-radius", nan, nan, nan, nan, nan, nan), ("single-particles", n, low, high, 1.0, 0.5, 2.0)],
+        columns=["method", "n", "n_low", "n_high", "k", "k_low", "k_high"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("figures", "told", "untold"),
+    [
+        ((3.0, 2.7, 3.4), "agrees with 3 (growth limited by diffusion)", "does not tell"),
+        ((3.4, 2.8, 4.2), "3 (growth limited by diffusion) and with 4 (exchange along a surface)", "does not tell"),
+        ((3.0, 1.2, 6.0), "does not tell which law", "agrees"),
+        ((2.5, 2.3, 2.7), "No simple law", "agrees"),
+        ((float("nan"),) * 3, "No exponent n", "interval"),
+        ((3.0, float("nan"), float("nan")), "No exponent n", "interval"),
+    ],
+)
+def test_an_exponent_is_claimed_with_its_interval_or_not_at_all(figures, told, untold):
+    text = story(growth=growth(*figures), particles=fates(ripened=20))["The law"]
+    assert told in text
+    assert untold not in text
+
+
+def test_an_exponent_explains_nothing_where_particles_coalesce():
+    text = story(growth=growth(3.0, 2.8, 3.2), particles=fates(merged=20, ripened=2))["The law"]
+    assert "explains nothing" in text
+
+
+def test_a_change_within_its_band_is_not_called_a_change():
+    curves = make_tables()["curves"]
+    told = story()["Sizes"]
+    assert "the mean radius rose from" in told
+    assert "nm (+" in told
+    assert "perhaps unchanged: the area covered" in told
+    wide = curves.assign(mean_radius_px_low=0.0, mean_radius_px_high=100.0)
+    assert "the mean radius rose" not in story(curves=wide)["Sizes"]
+    assert "px (+" in story(make_footage(calibrated=False))["Sizes"]
+
+
+@pytest.mark.parametrize(
+    ("aic", "apart", "told"),
+    [
+        ((100.0, 180.0), (0.05, 0.2), "the LSW shape of ripening better than the log-normal"),
+        ((180.0, 100.0), (0.2, 0.05), "the log-normal shape better than the LSW"),
+        ((100.0, 104.0), (0.05, 0.05), "about equally well"),
+        ((900.0, 100.0), (0.6, 0.5), "neither fits well"),
+        ((np.nan, np.nan), (np.nan, np.nan), "Too few sizes (40)"),
+    ],
+)
+def test_a_shape_is_preferred_only_where_the_sizes_tell(aic, apart, told):
+    shapes = make_tables()["shapes"].assign(aic=aic, kolmogorov=apart)
+    assert told in story(shapes=shapes)["The shape of the distribution"]
+
+
+def test_many_errors_of_the_segmentation_are_said_to_spoil_the_counts():
+    footage = make_footage()
+    assert "Errors" not in story(footage)
+    wrong = pd.concat([footage.events, *[footage.events.head(1).assign(kind="segmentation-error")] * 3])
+    object.__setattr__(footage, "events", wrong.reset_index(drop=True))
+    assert "3 events are flagged" in story(footage)["Errors"]
+    assert "before you believe" in story(footage)["Errors"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.012345, "0.0123"), (5.4321, "5.43"), (123.4, "123"), (12345, "12\u202f345")]
+)
+def test_numbers_have_three_digits(value, text):
+    assert short(value) == text
+
+
+def write(tmp_path, footage=None, tables=None, warnings=()):
+    footage = footage or make_footage()
+    written = write_movie_page(
+        tmp_path,
+        footage,
+        tables or make_tables(),
+        lsw_density=lambda u: np.clip(1 - np.abs(u - 1), 0, None),
+        sized_frames=[N_FRAMES - 1],
+        warnings=warnings,
+        provenance={"options": {"model": NAME}, "emscout": "0", "python": "3", "libraries": {"numpy": "2"}},
+        name=NAME,
+    )
+    return written, (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("movie"), warnings=["Frame <3> is missing."])
+
+
+def test_names_and_warnings_are_text_and_never_markup(made):
+    page = made[1]
+    assert "<b>'gold'" not in page
+    assert page.count("</script>") == 1
+    assert page.count("&lt;b&gt;") >= 3  # title, heading, option
+    assert "Frame &lt;3&gt; is missing." in page
+
+
+def test_the_page_needs_no_other_file_and_no_network(made):
+    sources = re.findall(r'(?:src|href)="([^"]{1,40})', made[1])
+    assert sources
+    assert all(source.startswith("data:") for source in sources)
+
+
+def test_everything_drawn_is_also_a_file(made):
+    written = made[0]
+    assert all(path.is_file() for path in written)
+    names = {path.name for path in written}
+    assert {"report.html", "time_outlines.png", "event_map.png"} <= names
+    assert {f"{name}.svg" for name in ("drift", "sizes", "single_particles", "curves", "growth", "shapes")} <= names
+    assert names & {"movie.mp4", "movie.gif"}
+
+
+def test_events_and_flagged_frames_are_listed(made):
+    text = re.sub(r"<[^>]+>", "|", made[1])
+    assert re.search(r"\|1\|+14\|+7\|+coalescence\|+3 4\|", text)
+    assert "volume: +1 %, 10 % allowed" in text
+    assert re.search(r"\|4\|+8\|+blank\|+shows no specimen\|", text)
+
+
+def test_the_same_results_give_the_same_bytes(made, tmp_path):
+    again, page = write(tmp_path, warnings=["Frame <3> is missing."])
+    assert page == made[1]
+    for one, other in zip(made[0], again, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_a_large_clip_lies_beside_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(movie_page, "_LARGEST_EMBEDDED_BYTES", 10)
+    written, page = write(tmp_path)
+    clip = next(path.name for path in written if path.stem == "movie")
+    assert f'src="{clip}"' in page
+    assert "keep both together" in page
+
+
+def test_a_new_run_leaves_no_clip_of_another_kind(tmp_path, monkeypatch):
+    (tmp_path / "movie.gif").write_bytes(b"old")
+    (tmp_path / "movie.mp4").write_bytes(b"old")
+    written, _ = write(tmp_path)
+    assert len(list(tmp_path.glob("movie.*"))) == 1
+    assert all(path.read_bytes() != b"old" for path in written)
+
+
+def test_without_calibration_and_times_the_page_claims_neither(tmp_path):
+    _, page = write(tmp_path, make_footage(calibrated=False, timed=False))
+    text = re.sub(r'"data:[^"]*"', "", page)
+    assert "uncalibrated" in text
+    assert "frame time unknown" in text
+    assert "pxⁿ/frame" in text
+    assert "nm²" not in text
+    assert "time (s)" not in text
+
+
+def test_a_movie_without_particles_still_has_its_report(tmp_path):
+    footage = make_footage()
+    empty = make_footage(tracks=footage.tracks.head(0))
+    object.__setattr__(empty, "labels", lambda number: np.zeros((78, 95), np.int32))
+    tables = make_tables()
+    nothing = tables["curves"].assign(n=0, mean_radius_px=np.nan, coverage=0.0, volume_px3=0.0)
+    tables |= {"curves": nothing, "particles": tables["particles"].head(0)}
+    _, page = write(tmp_path, empty, tables)
+    assert "No particle was found in any frame." in page
+    assert "Nothing: no particle appeared" in page

@@ -1,0 +1,84 @@
+"""Pictures of a movie, judged by the colours on them."""
+
+import numpy as np
+import pytest
+from tests.report.test_movie_footage import N_FRAMES, draw_labels, make_footage
+
+from emscout.report.movie_pictures import draw_event_map, draw_time_outlines
+from emscout.report.movie_plots import EVENT_COLOURS, tell_time
+
+
+def coloured(picture):
+    """Pixels that are no grey."""
+    return np.ptp(picture.astype(int), axis=2) > 60
+
+
+def near(picture, colour, by=40):
+    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return np.abs(picture.astype(int) - rgb).max(axis=2) < by
+
+
+@pytest.fixture(scope="module")
+def clock():
+    return tell_time(np.arange(N_FRAMES) * 2.0, N_FRAMES)
+
+
+def test_drift_correction_lays_the_outlines_of_what_stands_still_over_one_another(clock):
+    footage = make_footage()
+    object.__setattr__(footage, "labels", lambda number: 5 * (draw_labels(number)[0][2:, :95] == 5))
+    picture = draw_time_outlines(footage, clock)
+    height, width, _ = picture.shape
+    half = (width - 170) // 2  # right of it is the colour bar
+    recorded, corrected = (coloured(part).sum() for part in (picture[:, :half], picture[:, half : 2 * half]))
+    assert corrected < 0.5 * recorded
+    assert height > 0.5 * width
+
+
+def test_pictures_are_the_same_each_time(clock):
+    for draw in (draw_time_outlines, draw_event_map):
+        assert np.array_equal(draw(make_footage(), clock), draw(make_footage(), clock))
+
+
+def test_every_event_is_on_the_map_in_the_colour_of_its_kind(clock):
+    footage = make_footage()
+    with_events = draw_event_map(footage, clock)
+    quiet = draw_event_map(make_footage(tracks=footage.tracks.head(0)), clock)
+    for kind in ("coalescence", "vanished"):
+        assert near(with_events, EVENT_COLOURS[kind]).any()
+        assert not near(quiet, EVENT_COLOURS[kind]).any()
+
+
+def test_where_an_event_is_on_the_map_is_where_it_happened(clock):
+    footage = make_footage()
+    picture = draw_event_map(footage, clock)
+    # The discs that stay dark in the mean tell the scale: the largest is particle 5, in view at row 17, column 53.
+    rows, cols = np.nonzero(near(picture, EVENT_COLOURS["vanished"]))
+    left = cols < 0.75 * picture.shape[1]  # without the key
+    vanished = np.array([rows[left].mean(), cols[left].mean()])
+    rows, cols = np.nonzero(near(picture, EVENT_COLOURS["coalescence"]))
+    left = cols < 0.75 * picture.shape[1]
+    merged = np.array([rows[left].mean(), cols[left].mean()])
+    # Row 52, column 13 against row 42, column 54 of what is shown.
+    apart = merged - vanished
+    assert apart[0] / apart[1] == pytest.approx(-10 / 41, abs=0.03)
+
+
+@pytest.mark.parametrize("field", [(slice(0, 80), slice(0, 100)), (slice(30, 70), slice(20, 90))])
+def test_any_field_can_be_shown(clock, field):
+    footage = make_footage(field=field)
+    assert draw_time_outlines(footage, clock).dtype == np.uint8
+    assert draw_event_map(footage, clock).dtype == np.uint8
+
+
+def test_a_movie_without_particles_has_its_pictures_too(clock):
+    footage = make_footage()
+    empty = make_footage(tracks=footage.tracks.head(0))
+    object.__setattr__(empty, "labels", lambda number: np.zeros((78, 95), np.int32))
+    assert draw_time_outlines(empty, clock).shape[2] == 3
+    assert draw_event_map(empty, clock).shape[2] == 3
+
+
+def test_a_single_measured_frame_is_enough():
+    footage = make_footage()
+    object.__setattr__(footage, "origins", {0: (2, 0)})
+    assert draw_time_outlines(footage, tell_time(None, N_FRAMES)).shape[2] == 3
