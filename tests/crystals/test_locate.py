@@ -12,6 +12,7 @@ from emscout.crystals.grid import cut_grid
 from emscout.crystals.locate import LocateOptions, locate
 from emscout.errors import EmscoutError, NothingToFindError, OutputError, ReadError, UsageError
 from emscout.synthetic_overview import make_overview
+from emscout.synthetic_scale import print_scale
 
 FILES = {
     *(f"{name}.csv" for name in ("tiles", "targets", "images", "clusters", "advice")),
@@ -350,3 +351,45 @@ def test_the_network_takes_no_noise_for_crystals(tmp_path):
     target = tiles["target"].to_numpy(bool)
     assert target[held > 0.5].mean() > 0.7
     assert target[held == 0].mean() < 0.05
+
+
+@pytest.fixture(scope="module")
+def printed(overview):
+    """An image of the set with a scale bar of 100 px for 500 nm on a plate."""
+    image = overview.images["Tile_001-001"].image
+    grey = (image / image.max() * 255).astype(np.uint8)
+    return print_scale("500 nm", "box", length_px=100, ground="plate", ink=0, font_px=16, image=grey)[0]
+
+
+def test_the_printed_scale_counts_where_the_file_says_none(printed, tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", printed)
+    report = locate([tmp_path / "a.tif"], tmp_path / "out", LocateOptions(grid="15x15"))
+    row = report.tables["images"].iloc[0]
+    assert row["calibration_source"] == "scale-bar"
+    assert row["nm_per_px"] == pytest.approx(5, rel=0.03)
+
+
+def test_nothing_is_in_nm_where_file_and_bar_disagree_until_one_is_trusted(printed, tmp_path):
+    write(tmp_path / "a.tif", printed, nm_per_px=2.5)
+    found = {
+        trust: locate([tmp_path / "a.tif"], tmp_path / str(trust), LocateOptions(grid="15x15", trust=trust)).tables
+        for trust in (None, "metadata", "bar")
+    }
+    rows = {trust: tables["images"].iloc[0] for trust, tables in found.items()}
+    assert pd.isna(rows[None]["nm_per_px"]) and "--trust" in rows[None]["calibration_note"]
+    assert not [name for name in found[None]["targets"] if name.endswith("_nm")]
+    assert rows["metadata"]["nm_per_px"] == pytest.approx(2.5)
+    assert rows["bar"]["nm_per_px"] == pytest.approx(5, rel=0.03)
+
+
+def test_a_scale_bar_is_no_crystal(printed, tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", printed)
+    tiles = locate([tmp_path / "a.tif"], tmp_path / "out", LocateOptions(grid="15x15")).tables["tiles"]
+    plate = np.asarray(printed)[-60:, :] == 255
+    rows, cols = np.nonzero(plate)
+    under = tiles[
+        tiles["row"].between((240 + rows.min()) // 20, (240 + rows.max()) // 20)
+        & tiles["col"].between(cols.min() // 20, cols.max() // 20)
+    ]
+    assert under["black"].mean() > 0.5
+    assert not under["target"].any()

@@ -64,6 +64,9 @@ def locate(
         screen.print(f"[yellow]nothing found:[/] {escape(found['message'])}", soft_wrap=True)
     if found["question"]:
         screen.print(f"Least sure of {escape(found['question'])}: answer with --like or --unlike.", soft_wrap=True)
+    for message in images["calibration_note"].dropna().unique():
+        if message:
+            screen.print(f"[yellow]scale:[/]  {escape(message)}", soft_wrap=True)
     failed = images[images["status"] == "failed"]
     for message in failed["error"]:
         screen.print(f"[red]failed:[/] {escape(message)}", soft_wrap=True)

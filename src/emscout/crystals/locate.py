@@ -149,6 +149,7 @@ def survey_set(images: ImageSet, options: LocateOptions, *, progress: Progress |
         names,
         even=recipe.flatten,
         leave_out_black=recipe.leave_out_black,
+        trust=options.trust,
         progress=progress,
     )
     if survey.tiles.empty:

@@ -11,6 +11,7 @@ from emscout.crystals.network import ENCODER, ENCODER_STATISTICS
 from emscout.crystals.presets import PRESETS, Preset
 from emscout.crystals.statistics import STATISTICS
 from emscout.errors import UsageError
+from emscout.scale.calibrate import Trust
 from emscout.units import parse_length
 
 __all__ = ["LocateOptions"]
@@ -97,6 +98,10 @@ class LocateOptions:
         default=None,
         metadata={"help": "Edge of a pixel, e.g. 5nm: used instead of what the files say.", "metavar": "LENGTH"},
     )
+    trust: Trust | None = field(
+        default=None,
+        metadata={"help": "Which pixel size to take where file and printed scale bar disagree: metadata or bar."},
+    )
     seed: int = field(default=0, metadata={"help": "Of whatever is random: the same seed gives the same clusters."})
 
     def __post_init__(self) -> None:
@@ -113,6 +118,8 @@ class LocateOptions:
         for length in (self.tile, self.step):
             if length is not None:
                 parse_length(length)
+        if self.trust not in (None, "metadata", "bar"):
+            raise UsageError(f"--trust is metadata or bar, not '{self.trust}'.")
         if self.pixel_size is not None:
             parse_length(self.pixel_size, px_allowed=False)
         _parse_grid(self.grid)

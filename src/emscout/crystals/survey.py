@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from emscout.errors import EmscoutError
 from emscout.io.files import sha256_of
 from emscout.micrograph import Micrograph
 from emscout.report.overlay import shrink_image, stretch_contrast
+from emscout.scale import NoScale, ScaleReading, annotation_mask, calibrate, read_scale_bar
+from emscout.scale.calibrate import Trust
 
 __all__ = ["POSITION", "SmallImage", "Survey", "survey_images"]
 
@@ -69,13 +71,14 @@ class Survey:
     ----------
     images : list of dict
         A row an image: ``image``, ``path``, ``frame``, ``sha256``, ``height_px``, ``width_px``, ``nm_per_px``,
-        ``calibration_source``, ``stage_x_um``, ``stage_y_um``, ``status`` (``ok`` or ``failed``) and ``error``.
+        ``calibration_source``, ``calibration_note``, ``stage_x_um``, ``stage_y_um``, ``status`` (``ok`` or ``failed``)
+        and ``error``.
     tiles : DataFrame
         `POSITION`, ``black`` (bool), a column a statistic; the tiles of an image in rows from its upper left.
     looks : ndarray of float32, shape (n_tiles, n_looks)
         How each tile looks, see `emscout.crystals.looks`.
     lattices, black, pictures : dict
-        By image name: its windows; where it is black, bool (H, W); the image in small.
+        By image name: its windows; where it is black, or something is printed on it, bool (H, W); the image in small.
     """
 
     images: list[dict[str, Any]] = field(default_factory=list)
@@ -94,6 +97,7 @@ def survey_images(
     *,
     even: bool = True,
     leave_out_black: bool = True,
+    trust: Trust | None = None,
     progress: Progress | None = None,
 ) -> Survey:
     """Take the statistics of all tiles of all images, on one grey scale.
@@ -111,7 +115,9 @@ def survey_images(
     even : bool
         Take out uneven light and bring images to one brightness; else grey values stay as they were recorded.
     leave_out_black : bool
-        Mark tiles that are partly black.
+        Mark tiles that are partly black, or lie under a banner, a scale bar or its label.
+    trust : {'metadata', 'bar'} or None
+        Which pixel size to take where file and printed scale bar disagree.
     progress : callable or None
         Called as ``progress(done, total, name)``.
 
@@ -129,20 +135,29 @@ def survey_images(
     survey = Survey()
     micrographs = _Shelf(open_image)
     bright: dict[np.dtype, list[float]] = {}
-    readable = []
+    readable: list[dict[str, Any]] = []
+    scale_bars: dict[str, ScaleReading | NoScale] = {}
     for done, source in enumerate(sources):
         report(done, 3 * len(sources), source["image"])
         row, micrograph = _describe(source, micrographs)
         survey.images.append(row)
         if micrograph is not None:
-            survey.lattices[row["image"]] = lay(micrograph)
+            # Of a stack the first frame that can be read tells the scale of all.
+            bar = scale_bars.get(source["path"]) or read_scale_bar(micrograph.image)
+            scale_bars[source["path"]] = bar
+            calibration, row["calibration_note"] = calibrate(micrograph, trust=trust, reading=bar)
+            row["nm_per_px"] = calibration.nm_per_px if calibration else None
+            row["calibration_source"] = calibration.source if calibration else None
+            survey.lattices[row["image"]] = lay(replace(micrograph, calibration=calibration))
             bright.setdefault(micrograph.image.dtype, []).append(bright_level(micrograph.image))
             readable.append(source)
 
     def prepare(source: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         image = micrographs(source).image
+        printed = annotation_mask(image, scale_bars[source["path"]]) & leave_out_black
         values, black = _prepare(image, _bright_of_set(bright[image.dtype]), leave_out_black)
-        return values if even else image, values, black
+        values[printed] = np.nan
+        return values if even else image, values, black | printed
 
     side_px = _PICTURE_SIDE_PX if len(readable) <= _FEW_IMAGES else _SMALL_SIDE_PX
     prepared, scales, samples = _Shelf(prepare), [], []
@@ -225,8 +240,9 @@ def _describe(source: dict[str, Any], open_image: Callable[[dict[str, Any]], Mic
     row |= {
         "height_px": micrograph.image.shape[0],
         "width_px": micrograph.image.shape[1],
-        "nm_per_px": micrograph.nm_per_px,
-        "calibration_source": micrograph.calibration.source if micrograph.calibration else None,
+        "nm_per_px": None,
+        "calibration_source": None,
+        "calibration_note": "",
         "stage_x_um": stage_um[0],
         "stage_y_um": stage_um[1],
         "status": "ok",

@@ -22,6 +22,7 @@ from emscout.movies.field import Field, choose_field
 from emscout.movies.frames import Images, files_of, open_movie
 from emscout.movies.method import Method, choose_method
 from emscout.movies.options import MovieOptions
+from emscout.movies.printed import read_print
 from emscout.movies.segment_frames import segment_frames, settle_method
 from emscout.movies.size_shapes import lsw_density
 from emscout.movies.understand import sized_frames, understand
@@ -84,6 +85,7 @@ def follow(
     series = open_movie(
         path, pixel_size_nm=options.pixel_size_nm, frame_time_s=options.frame_time_s, resample=options.resample
     )
+    series, _ = read_print(series, options.trust)
     method, model_sha256 = choose_method(options)
     run = describe_run("movie", _list_files(path), asdict(options), model_sha256=model_sha256)
     claim_folder(out, run, results.FILES, results.FOLDERS, grows=False, overwrite=overwrite)

@@ -9,6 +9,7 @@ from emscout.errors import UsageError
 from emscout.models import MODELS
 from emscout.particles.analyze import AnalyzeOptions
 from emscout.particles.segment import DEFAULT_MODEL, WATERSHED, Polarity
+from emscout.scale.calibrate import Trust
 from emscout.units import parse_duration
 
 __all__ = ["MovieOptions"]
@@ -55,6 +56,7 @@ class MovieOptions:
         },
     )
     pixel_size: str | None = field(default=None, metadata=_TOLD["pixel_size"])
+    trust: Trust | None = field(default=None, metadata=_TOLD["trust"])
     resample: bool = field(default=False, metadata=_TOLD["resample"])
     frame_time: str | None = field(
         default=None,
@@ -105,6 +107,7 @@ _FRAME_OPTIONS = (
     "max_uncertainty",
     "min_probability",
     "pixel_size",
+    "trust",
     "resample",
     "seed",
 )

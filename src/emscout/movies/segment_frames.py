@@ -17,8 +17,10 @@ from emscout.movies.field import Cut
 from emscout.movies.frames import open_movie
 from emscout.movies.method import Method
 from emscout.movies.options import MovieOptions
+from emscout.movies.printed import read_print
 from emscout.movies.results import finished_frame, save_frame
 from emscout.particles.measure import measure_particles
+from emscout.particles.segment import leave_out_print
 from emscout.tables import to_physical
 
 __all__ = ["measure_frame", "segment_frames", "settle_method"]
@@ -81,8 +83,8 @@ def segment_frames(
 def _do_frame(cut: Cut, *, path: Path, out: Path, method: Method, key: str) -> str:
     """Do one frame; what went wrong, empty where nothing did."""
     try:
-        series = _opened(path, method.options)
-        labels, table = measure_frame(_look(series, cut), cut, method)
+        series, printed = _opened(path, method.options)
+        labels, table = measure_frame(_look(series, cut), cut, method, printed[cut.box])
         save_frame(out, cut.frame, labels, table, key, series.calibration)
     except (UsageError, OutputError):
         # Wrong of every frame alike.
@@ -98,11 +100,12 @@ def _do_frame(cut: Cut, *, path: Path, out: Path, method: Method, key: str) -> s
 
 
 @lru_cache(maxsize=1)
-def _opened(path: Path, options: MovieOptions) -> Series:
-    """The movie, opened once in each process."""
-    return open_movie(
+def _opened(path: Path, options: MovieOptions) -> tuple[Series, np.ndarray]:
+    """The movie and what is printed on it, opened once in each process."""
+    series = open_movie(
         path, pixel_size_nm=options.pixel_size_nm, frame_time_s=options.frame_time_s, resample=options.resample
     )
+    return read_print(series, options.trust)
 
 
 def _look(series: Series, cut: Cut) -> Micrograph:
@@ -110,8 +113,19 @@ def _look(series: Series, cut: Cut) -> Micrograph:
     return Micrograph(series[cut.frame].image[cut.box], series.calibration, path=series.path)
 
 
-def measure_frame(micrograph: Micrograph, cut: Cut, method: Method) -> tuple[np.ndarray, pd.DataFrame]:
+def measure_frame(
+    micrograph: Micrograph, cut: Cut, method: Method, printed: np.ndarray
+) -> tuple[np.ndarray, pd.DataFrame]:
     """Find and measure the particles of what was cut out of a frame.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+        What was cut out, shape (h, w).
+    cut : Cut
+    method : Method
+    printed : ndarray of bool, shape (h, w)
+        Where something is printed and nothing is specimen.
 
     Returns
     -------
@@ -121,7 +135,7 @@ def measure_frame(micrograph: Micrograph, cut: Cut, method: Method) -> tuple[np.
         the frame as recorded, ``area_px2`` with ``area_low_px2`` and ``area_high_px2``, and the other columns of
         `emscout.particles.measure_particles`.
     """
-    found = method.find(micrograph)
+    found = leave_out_print(method.find(micrograph), printed)
     table = measure_particles(found, Micrograph(micrograph.image))
     low, high = method.bounds(micrograph, found)
     at = list(table.columns).index("area_px2") + 1

@@ -20,10 +20,10 @@ from emscout.io.run_folder import claim_folder, describe_run, list_sources
 from emscout.micrograph import Micrograph, Report, Segmentation, Series
 from emscout.models import load_model
 from emscout.particles import results
-from emscout.particles.bayesian import default_max_uncertainty, filter_particles, select_particles
+from emscout.particles.bayesian import default_max_uncertainty, filter_particles
 from emscout.particles.distributions import radial_distribution, size_distribution, summarize_particles
 from emscout.particles.measure import measure_particles
-from emscout.particles.segment import DEFAULT_MODEL, WATERSHED, Polarity, segment_particles
+from emscout.particles.segment import DEFAULT_MODEL, WATERSHED, Polarity, leave_out_print, segment_particles
 from emscout.scale import NoScale, ScaleReading, annotation_mask, calibrate, read_scale_bar
 from emscout.scale.calibrate import Trust
 from emscout.tables import to_physical
@@ -32,8 +32,6 @@ from emscout.units import parse_length
 __all__ = ["AnalyzeOptions", "analyze", "measure_image"]
 
 _LOG = logging.getLogger(__name__)
-
-_MOST_UNDER_PRINT = 0.3  # share of a particle under banner, bar or label, beyond which it is these that were found
 
 
 @dataclass(frozen=True)
@@ -246,7 +244,7 @@ def measure_image(row: dict[str, Any], micrograph: Micrograph, out: Path, option
     micrograph = replace(micrograph, calibration=calibration)
     printed = annotation_mask(micrograph.image, reading)
     found, message = _segment(micrograph, options)
-    segmentation, dropped = _sift(_without_print(found, printed), options)
+    segmentation, dropped = _sift(leave_out_print(found, printed), options)
     particles = measure_particles(segmentation, micrograph)
     if particles.empty and not message:
         message = f"{row['image']}: no particles stand out; if you see some, try another --diameter or --model."
@@ -285,16 +283,6 @@ def _read_scale(row: dict[str, Any], micrograph: Micrograph) -> ScaleReading | N
 @lru_cache(maxsize=4)
 def _scale_of_stack(path: str) -> ScaleReading | NoScale:
     return read_scale_bar(read_series(path, resample=True)[0].image)
-
-
-def _without_print(found: Segmentation, printed: np.ndarray) -> Segmentation:
-    """Leave out what was found in banner, scale bar and label."""
-    if not printed.any():
-        return found
-    count = int(found.labels.max(initial=0)) + 1
-    areas = np.bincount(found.labels.ravel(), minlength=count)[1:]
-    under = np.bincount(found.labels[printed], minlength=count)[1:]
-    return select_particles(found, under <= _MOST_UNDER_PRINT * areas)
 
 
 def _segment(micrograph: Micrograph, options: AnalyzeOptions) -> tuple[Segmentation, str]:

@@ -13,13 +13,15 @@ from emscout.particles.bayesian import segment_bayesian, select_particles
 from emscout.particles.watershed import segment_watershed
 from emscout.units import parse_length_px
 
-__all__ = ["DEFAULT_MODEL", "WATERSHED", "Polarity", "segment_particles"]
+__all__ = ["DEFAULT_MODEL", "WATERSHED", "Polarity", "leave_out_print", "segment_particles"]
 
 Polarity = Literal["auto", "bright", "dark"]
 
 DEFAULT_MODEL = "particles-v2"
 WATERSHED = "watershed"
 """The name of the method that needs no trained network."""
+
+_MOST_UNDER_PRINT = 0.3  # share of a particle under banner, bar or label, beyond which it is these that were found
 
 # Beyond 8192 × 8192 px a network's maps alone fill the memory of a laptop.
 _MOST_PX_FOR_NETWORK = 8192**2
@@ -90,6 +92,22 @@ def segment_particles(
     # Dropped at the end, so that a bound changes nothing but what it drops.
     diameters_px = 2 * np.sqrt(_areas_px2(found.labels) / np.pi)
     return select_particles(found, (diameters_px >= (smallest_px or 0)) & (diameters_px <= (largest_px or np.inf)))
+
+
+def leave_out_print(found: Segmentation, printed: np.ndarray) -> Segmentation:
+    """Leave out what was found in banner, scale bar and label.
+
+    Parameters
+    ----------
+    found : Segmentation
+    printed : ndarray of bool, shape (H, W)
+        See `emscout.scale.annotation_mask`.
+    """
+    if not printed.any():
+        return found
+    areas = _areas_px2(found.labels)
+    under = np.bincount(found.labels[printed], minlength=len(areas) + 1)[1:]
+    return select_particles(found, under <= _MOST_UNDER_PRINT * areas)
 
 
 def _areas_px2(labels: np.ndarray) -> np.ndarray:

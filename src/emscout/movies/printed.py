@@ -1,0 +1,43 @@
+"""What is printed on the frames of a movie: the same in all of them, whatever the specimen does."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+
+from emscout.errors import ReadError
+from emscout.micrograph import Series
+from emscout.scale import annotation_mask, calibrate, read_scale_bar
+from emscout.scale.calibrate import Trust
+
+__all__ = ["read_print"]
+
+
+def read_print(series: Series, trust: Trust | None = None) -> tuple[Series, np.ndarray]:
+    """Read the printed scale of the first frame that can be read, and hold it against what the file says.
+
+    Parameters
+    ----------
+    series : Series
+        From `emscout.movies.frames.open_movie`.
+    trust : {'metadata', 'bar'} or None
+        Which pixel size to take where the two disagree.
+
+    Returns
+    -------
+    series : Series
+        With the calibration that counts; a sentence more in ``metadata["warnings"]`` where there is something to know.
+    printed : ndarray of bool, shape (H, W)
+        Where banner, scale bar and label are, in the frames as recorded.
+    """
+    for i in range(len(series)):
+        with suppress(ReadError):
+            frame = series[i]
+            reading = read_scale_bar(frame.image)
+            calibration, note = calibrate(frame, trust=trust, reading=reading)
+            warnings = [*series.metadata["warnings"], *([note] if note else [])]
+            known = replace(series, calibration=calibration, metadata=series.metadata | {"warnings": warnings})
+            return known, annotation_mask(frame.image, reading)
+    return series, np.zeros(series.shape, bool)
