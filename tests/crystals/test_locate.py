@@ -391,5 +391,5 @@ def test_a_scale_bar_is_no_crystal(printed, tmp_path):
         tiles["row"].between((240 + rows.min()) // 20, (240 + rows.max()) // 20)
         & tiles["col"].between(cols.min() // 20, cols.max() // 20)
     ]
-    assert under["black"].mean() > 0.5
+    assert len(under) >= 4
     assert not under["target"].any()

@@ -78,7 +78,7 @@ class Survey:
     looks : ndarray of float32, shape (n_tiles, n_looks)
         How each tile looks, see `emscout.crystals.looks`.
     lattices, black, pictures : dict
-        By image name: its windows; where it is black, or something is printed on it, bool (H, W); the image in small.
+        By image name: its windows; where it is black, bool (H, W); the image in small.
     """
 
     images: list[dict[str, Any]] = field(default_factory=list)
@@ -115,7 +115,7 @@ def survey_images(
     even : bool
         Take out uneven light and bring images to one brightness; else grey values stay as they were recorded.
     leave_out_black : bool
-        Mark tiles that are partly black, or lie under a banner, a scale bar or its label.
+        Mark tiles that are partly black, and measure nothing that lies under a banner, a scale bar or its label.
     trust : {'metadata', 'bar'} or None
         Which pixel size to take where file and printed scale bar disagree.
     progress : callable or None
@@ -157,7 +157,7 @@ def survey_images(
         printed = annotation_mask(image, scale_bars[source["path"]]) & leave_out_black
         values, black = _prepare(image, _bright_of_set(bright[image.dtype]), leave_out_black)
         values[printed] = np.nan
-        return values if even else image, values, black | printed
+        return values if even else image, values, black
 
     side_px = _PICTURE_SIDE_PX if len(readable) <= _FEW_IMAGES else _SMALL_SIDE_PX
     prepared, scales, samples = _Shelf(prepare), [], []
