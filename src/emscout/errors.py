@@ -27,6 +27,7 @@ __all__ = [
     "OutputError",
     "ReadError",
     "UsageError",
+    "tell_error",
 ]
 
 
@@ -64,3 +65,22 @@ class NothingToFindError(EmscoutError):
 
 class OutputError(EmscoutError):
     """Results cannot be written where asked."""
+
+
+def tell_error(error: Exception, what: object) -> str:
+    """What went wrong with one of many, in a sentence.
+
+    Parameters
+    ----------
+    error : Exception
+        One of emscout's own says it itself; of others the user learns what to do, or that it is emscout's fault.
+    what : object
+        The path, or the name, of what was being worked on.
+    """
+    if isinstance(error, EmscoutError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"{what} needs more memory than this computer has free."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{what} cannot be read or written ({error.strerror})."
+    return f"{what} met a fault in emscout ({type(error).__name__}: {error}); please report it."

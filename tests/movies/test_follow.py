@@ -135,20 +135,20 @@ def test_a_run_that_goes_on_does_nothing_again_and_ends_alike(followed, tmp_path
     out = tmp_path / "out"
     real, seen = segment_frames.measure_frame, []
 
-    def stops(micrograph, cut, method):
+    def stops(micrograph, cut, method, printed):
         if len(seen) == 4:
             raise KeyboardInterrupt
         seen.append(cut.frame)
-        return real(micrograph, cut, method)
+        return real(micrograph, cut, method, printed)
 
     monkeypatch.setattr(segment_frames, "measure_frame", stops)
     with pytest.raises(KeyboardInterrupt):
         run(path, out, options)
     assert (out / "drift.csv").exists() and not (out / "tracks.csv").exists()
 
-    def goes_on(micrograph, cut, method):
+    def goes_on(micrograph, cut, method, printed):
         seen.append(cut.frame)
-        return real(micrograph, cut, method)
+        return real(micrograph, cut, method, printed)
 
     monkeypatch.setattr(segment_frames, "measure_frame", goes_on)
     run(path, out, options)

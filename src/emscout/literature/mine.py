@@ -16,7 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from emscout.compute import Progress, map_tasks
-from emscout.errors import EmscoutError
+from emscout.errors import EmscoutError, tell_error
 from emscout.io.files import image_names, sha256_of, write_atomic
 from emscout.io.run_folder import claim_folder, describe_run, write_json
 from emscout.literature.boxes import Box
@@ -167,14 +167,9 @@ def _mine_document(
         _save(rows, source["document"], out, options, run)
         write_json(finished, {"source": key, "rows": rows})
         return rows
-    except EmscoutError as error:
-        return [_failed(source, str(error))]
-    except MemoryError:
-        return [_failed(source, f"{source['path']} needs more memory than this computer has free.")]
     except Exception as error:
         _LOG.debug("while taking %s apart", source["path"], exc_info=True)
-        sentence = f"{source['path']} met a fault in emscout ({type(error).__name__}: {error}); please report it."
-        return [_failed(source, sentence)]
+        return [_failed(source, tell_error(error, source["path"]))]
 
 
 def _crashed(source: dict[str, str]) -> list[dict[str, Any]]:

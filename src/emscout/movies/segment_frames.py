@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from emscout.compute import Progress, map_tasks
-from emscout.errors import EmscoutError, OutputError, UsageError
+from emscout.errors import OutputError, UsageError, tell_error
 from emscout.micrograph import Micrograph, Series
 from emscout.movies.field import Cut
 from emscout.movies.frames import open_movie
@@ -89,13 +89,10 @@ def _do_frame(cut: Cut, *, path: Path, out: Path, method: Method, key: str) -> s
     except (UsageError, OutputError):
         # Wrong of every frame alike.
         raise
-    except EmscoutError as error:
-        return f"Frame {cut.frame}: {error}"
-    except MemoryError:
-        return f"Frame {cut.frame} needs more memory than this computer has free."
     except Exception as error:
         _LOG.debug("in frame %d of %s", cut.frame, path, exc_info=True)
-        return f"Frame {cut.frame} met a fault in emscout ({type(error).__name__}: {error}); please report it."
+        sentence = tell_error(error, f"Frame {cut.frame}")
+        return sentence if sentence.startswith("Frame ") else f"Frame {cut.frame}: {sentence}"
     return ""
 
 

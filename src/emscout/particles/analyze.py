@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from emscout.compute import Progress, map_tasks
-from emscout.errors import EmscoutError, NothingToFindError, UsageError
+from emscout.errors import NothingToFindError, UsageError, tell_error
 from emscout.io import find_images, read_series
 from emscout.io.files import sha256_of
 from emscout.io.run_folder import claim_folder, describe_run, list_sources
@@ -206,15 +206,9 @@ def _analyze_source(source: dict[str, Any], *, out: Path, options: AnalyzeOption
         row = source | {"sha256": sha256_of(Path(source["path"]))}
         finished = results.load_finished(out, row)
         return finished or measure_image(row, _open(Path(row["path"]), options)[row["frame"] or 0], out, options)
-    except EmscoutError as error:
-        return _failed(source, str(error))
-    except MemoryError:
-        return _failed(source, f"{source['path']} needs more memory than this computer has free.")
     except Exception as error:
         _LOG.debug("while analyzing %s", source["path"], exc_info=True)
-        return _failed(
-            source, f"{source['path']} met a fault in emscout ({type(error).__name__}: {error}); please report it."
-        )
+        return _failed(source, tell_error(error, source["path"]))
 
 
 def _crashed(source: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from emscout.compute import Progress, map_tasks
-from emscout.errors import EmscoutError
+from emscout.errors import tell_error
 from emscout.io import find_images, read_series
 from emscout.io.files import image_names, write_atomic
 from emscout.io.run_folder import claim_folder, describe_run
@@ -111,15 +111,9 @@ def _read_source(source: dict[str, Any], *, out: Path) -> dict[str, Any]:
         reading = read_scale_bar(micrograph.image)
         with write_atomic(out / "pictures" / f"{source['image']}.png") as path:
             write_png(path, draw_reading(micrograph.image, reading, source["image"]))
-    except EmscoutError as error:
-        return _failed(source, str(error))
-    except MemoryError:
-        return _failed(source, f"{source['path']} needs more memory than this computer has free.")
     except Exception as error:
         _LOG.debug("while reading the scale of %s", source["path"], exc_info=True)
-        return _failed(
-            source, f"{source['path']} met a fault in emscout ({type(error).__name__}: {error}); please report it."
-        )
+        return _failed(source, tell_error(error, source["path"]))
     return {"image": source["image"], **reading_row(reading), "failed": False}
 
 

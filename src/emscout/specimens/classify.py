@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import entr
 
 from emscout.compute import Progress, map_tasks
-from emscout.errors import EmscoutError, UsageError
+from emscout.errors import UsageError, tell_error
 from emscout.io import find_images, read_series
 from emscout.io.colour import read_colours
 from emscout.io.files import sha256_of
@@ -195,18 +195,10 @@ def _classify_source(source: dict[str, Any], *, out: Path, options: ClassifyOpti
     try:
         row = source | {"sha256": sha256_of(Path(source["path"]))}
         return results.load_finished(out, row) or _classify_image(row, out, options, evidence)
-    except EmscoutError as error:
-        sentence = str(error)
-        return _failed(source, sentence if source["path"] in sentence else f"'{source['path']}': {sentence}")
-    except OSError as error:
-        return _failed(source, f"'{source['path']}' cannot be read ({error.strerror}).")
-    except MemoryError:
-        return _failed(source, f"{source['path']} needs more memory than this computer has free.")
     except Exception as error:
         _LOG.debug("while classifying %s", source["path"], exc_info=True)
-        return _failed(
-            source, f"{source['path']} met a fault in emscout ({type(error).__name__}: {error}); please report it."
-        )
+        sentence = tell_error(error, source["path"])
+        return _failed(source, sentence if source["path"] in sentence else f"'{source['path']}': {sentence}")
 
 
 def _crashed(source: dict[str, Any]) -> dict[str, Any]:
