@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
-from emscout.cli.progress import progress_bar
+from emscout.cli.progress import kept_when_interrupted, progress_bar
 from emscout.particles.analyze import AnalyzeOptions
 from emscout.particles.analyze import analyze as analyze_images
 from emscout.units import spell_length
@@ -43,14 +43,8 @@ def analyze(
     Example: [bold]emscout analyze scans/ -o results --min-diameter 5nm[/]
     """
     screen = Console(highlight=False)
-    try:
-        with progress_bar() as show:
-            report = analyze_images(paths, out, options, overwrite=overwrite, workers=workers, progress=show)
-    except KeyboardInterrupt:
-        screen.print(
-            f"Interrupted. What is finished is kept in {escape(str(out))}: the same command continues from there."
-        )
-        raise typer.Exit(130) from None
+    with kept_when_interrupted(screen, out), progress_bar() as show:
+        report = analyze_images(paths, out, options, overwrite=overwrite, workers=workers, progress=show)
     images = report.tables["images"]
     screen.print(_table(images.head(_MAX_ROWS_SHOWN)))
     if len(images) > _MAX_ROWS_SHOWN:

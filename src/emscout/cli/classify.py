@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
-from emscout.cli.progress import progress_bar
+from emscout.cli.progress import kept_when_interrupted, progress_bar
 from emscout.specimens.classify import ClassifyOptions
 from emscout.specimens.classify import classify as classify_images
 
@@ -45,14 +45,8 @@ def classify(
     Example: [bold]emscout classify figures/ -o sorted[/]
     """
     screen = Console(highlight=False)
-    with progress_bar() as show:
-        try:
-            report = classify_images(paths, out, options, overwrite=overwrite, workers=workers, progress=show)
-        except KeyboardInterrupt:
-            screen.print(
-                f"Interrupted. What is finished is kept in {escape(str(out))}: the same command continues from there."
-            )
-            raise typer.Exit(130) from None
+    with kept_when_interrupted(screen, out), progress_bar() as show:
+        report = classify_images(paths, out, options, overwrite=overwrite, workers=workers, progress=show)
     classes = report.tables["classes"]
     screen.print(_table(classes.head(_MAX_ROWS_SHOWN)))
     if len(classes) > _MAX_ROWS_SHOWN:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
-from emscout.cli.progress import progress_bar
+from emscout.cli.progress import kept_when_interrupted, progress_bar
 from emscout.literature.mine import FigureOptions, mine
 from emscout.units import spell_length
 
@@ -47,14 +47,8 @@ def figures(
     Example: [bold]emscout figures papers/ -o mined[/]
     """
     screen = Console(highlight=False)
-    try:
-        with progress_bar() as show:
-            report = mine(paths, out, options, overwrite=overwrite, workers=workers, progress=show)
-    except KeyboardInterrupt:
-        screen.print(
-            f"Interrupted. What is finished is kept in {escape(str(out))}: the same command continues from there."
-        )
-        raise typer.Exit(130) from None
+    with kept_when_interrupted(screen, out), progress_bar() as show:
+        report = mine(paths, out, options, overwrite=overwrite, workers=workers, progress=show)
     table = report.tables["figures"]
     panels, failed = table[table["kind"].notna()], table[table["status"] == "failed"]
     measured = panels[panels["count"].notna()]

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
-from emscout.cli.progress import progress_bar
+from emscout.cli.progress import kept_when_interrupted, progress_bar
 from emscout.micrograph import Report
 from emscout.movies.follow import MovieOptions, follow
 
@@ -44,14 +44,8 @@ def movie(
     Example: [bold]emscout movie heating.tif -o followed --frame-time 0.5s --pixel-size 0.2nm[/]
     """
     screen = Console(highlight=False)
-    try:
-        with progress_bar("looking at the movie") as show:
-            report = follow(path, out, options, overwrite=overwrite, workers=workers, progress=show)
-    except KeyboardInterrupt:
-        screen.print(
-            f"Interrupted. What is finished is kept in {escape(str(out))}: the same command continues from there."
-        )
-        raise typer.Exit(130) from None
+    with kept_when_interrupted(screen, out), progress_bar("looking at the movie") as show:
+        report = follow(path, out, options, overwrite=overwrite, workers=workers, progress=show)
     found = report.provenance["found"]
     screen.print(_table(report))
     for about in _TOLD:

@@ -1,15 +1,17 @@
-"""One bar for every command that works longer than a moment."""
+"""What every command shows that works longer than a moment: a bar, and how to go on after an interruption."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-__all__ = ["progress_bar"]
+__all__ = ["kept_when_interrupted", "progress_bar"]
 
 
 @contextmanager
@@ -38,3 +40,15 @@ def progress_bar(start: str = "looking at the files") -> Iterator[Callable[[int,
             bar.update(task, completed=done, total=total, description=escape(what))
 
         yield show
+
+
+@contextmanager
+def kept_when_interrupted(screen: Console, out: Path) -> Iterator[None]:
+    """Where what is finished is kept in ``out``, say so when the user interrupts, and exit 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        screen.print(
+            f"Interrupted. What is finished is kept in {escape(str(out))}: the same command continues from there."
+        )
+        raise typer.Exit(130) from None

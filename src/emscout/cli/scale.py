@@ -9,9 +9,9 @@ import pandas as pd
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from emscout.cli.progress import progress_bar
 from emscout.scale.read_scales import read_scales
 from emscout.units import spell_length
 
@@ -39,23 +39,8 @@ def scale(
     Example: [bold]emscout scale figures/ -o scales[/]
     """
     screen = Console(highlight=False)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("looking at the files", total=None)
-        report = read_scales(
-            paths,
-            out,
-            overwrite=overwrite,
-            workers=workers,
-            progress=lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
-        )
+    with progress_bar() as show:
+        report = read_scales(paths, out, overwrite=overwrite, workers=workers, progress=show)
     scales = report.tables["scales"]
     screen.print(_table(scales.head(_MAX_ROWS_SHOWN)))
     if len(scales) > _MAX_ROWS_SHOWN:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from emscout.errors import EmscoutError, OutputError
 from emscout.io.files import image_names, write_atomic
 from emscout.micrograph import Series
 
-__all__ = ["claim_folder", "describe_run", "list_sources", "write_json"]
+__all__ = ["claim_folder", "crashed_row", "describe_run", "failed_row", "list_sources", "write_json"]
 
 _LIBRARIES = (
     *("numpy", "scipy", "scikit-image", "scikit-learn", "pandas"),
@@ -139,3 +139,15 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write ``content`` as JSON that people can read."""
     with write_atomic(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def failed_row(source: Mapping[str, Any], error: str) -> dict[str, Any]:
+    """The row of an image, or a document, that came to nothing."""
+    return {**source, "status": "failed", "error": error}
+
+
+def crashed_row(source: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of an image whose process was ended."""
+    return failed_row(
+        source, f"{source['path']} ended its process, most likely for want of memory: try it with --workers 1."
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from PIL import Image
 from emscout.compute import Progress, map_tasks
 from emscout.errors import EmscoutError, tell_error
 from emscout.io.files import image_names, sha256_of, write_atomic
-from emscout.io.run_folder import claim_folder, describe_run, write_json
+from emscout.io.run_folder import claim_folder, describe_run, failed_row, write_json
 from emscout.literature.boxes import Box
 from emscout.literature.captions import scale_bar_nm, technique_of, text_of_panel
 from emscout.literature.documents import Document, Figure, find_documents, open_document
@@ -169,15 +169,13 @@ def _mine_document(
         return rows
     except Exception as error:
         _LOG.debug("while taking %s apart", source["path"], exc_info=True)
-        return [_failed(source, tell_error(error, source["path"]))]
+        return [failed_row(source, tell_error(error, source["path"]))]
 
 
 def _crashed(source: dict[str, str]) -> list[dict[str, Any]]:
-    return [_failed(source, f"{source['path']} ended its process: it is damaged, or needs more memory than there is.")]
-
-
-def _failed(source: Mapping[str, Any], error: str) -> dict[str, Any]:
-    return {**source, "status": "failed", "error": error}
+    return [
+        failed_row(source, f"{source['path']} ended its process: it is damaged, or needs more memory than there is.")
+    ]
 
 
 def _sha256(files: Sequence[Path]) -> str:
@@ -208,7 +206,7 @@ def _take_apart(document: Document, name: str, out: Path, options: FigureOptions
             place = about | {"page": figure.page, "figure": figure.number, "caption": figure.caption}
             rows += _take_figure_apart(figure, stem, place, out, options)
         except EmscoutError as error:
-            rows.append(_failed(about | ({} if figure is None else {"page": figure.page}), str(error)))
+            rows.append(failed_row(about | ({} if figure is None else {"page": figure.page}), str(error)))
 
 
 def _unused(document: str, figure: Figure, taken: set[str]) -> str:

@@ -16,7 +16,7 @@ from emscout.compute import Progress, map_tasks
 from emscout.errors import NothingToFindError, UsageError, tell_error
 from emscout.io import find_images, read_series
 from emscout.io.files import sha256_of
-from emscout.io.run_folder import claim_folder, describe_run, list_sources
+from emscout.io.run_folder import claim_folder, crashed_row, describe_run, failed_row, list_sources
 from emscout.micrograph import Micrograph, Report, Segmentation, Series
 from emscout.models import load_model
 from emscout.particles import results
@@ -187,7 +187,7 @@ def analyze(
         sources,
         workers=workers,
         name=lambda source: source["image"],
-        on_crash=_crashed,
+        on_crash=crashed_row,
         progress=progress,
     )
     return results.save_run(
@@ -208,17 +208,7 @@ def _analyze_source(source: dict[str, Any], *, out: Path, options: AnalyzeOption
         return finished or measure_image(row, _open(Path(row["path"]), options)[row["frame"] or 0], out, options)
     except Exception as error:
         _LOG.debug("while analyzing %s", source["path"], exc_info=True)
-        return _failed(source, tell_error(error, source["path"]))
-
-
-def _crashed(source: dict[str, Any]) -> dict[str, Any]:
-    return _failed(
-        source, f"{source['path']} ended its process, most likely for want of memory: try it with --workers 1."
-    )
-
-
-def _failed(source: dict[str, Any], error: str) -> dict[str, Any]:
-    return source | {"status": "failed", "error": error}
+        return failed_row(source, tell_error(error, source["path"]))
 
 
 def measure_image(row: dict[str, Any], micrograph: Micrograph, out: Path, options: AnalyzeOptions) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from emscout.errors import UsageError, tell_error
 from emscout.io import find_images, read_series
 from emscout.io.colour import read_colours
 from emscout.io.files import sha256_of
-from emscout.io.run_folder import claim_folder, describe_run, list_sources
+from emscout.io.run_folder import claim_folder, crashed_row, describe_run, failed_row, list_sources
 from emscout.micrograph import Report
 from emscout.models import CategoryModel, load_category_model
 from emscout.report.classes_page import MOST_WITH_EVIDENCE
@@ -184,7 +184,7 @@ def classify(
         sources,
         workers=workers,
         name=lambda source: source["image"],
-        on_crash=_crashed,
+        on_crash=crashed_row,
         progress=progress,
     )
     return results.save_run(out, rows, run, model.description)
@@ -198,17 +198,7 @@ def _classify_source(source: dict[str, Any], *, out: Path, options: ClassifyOpti
     except Exception as error:
         _LOG.debug("while classifying %s", source["path"], exc_info=True)
         sentence = tell_error(error, source["path"])
-        return _failed(source, sentence if source["path"] in sentence else f"'{source['path']}': {sentence}")
-
-
-def _crashed(source: dict[str, Any]) -> dict[str, Any]:
-    return _failed(
-        source, f"{source['path']} ended its process, most likely for want of memory: try it with --workers 1."
-    )
-
-
-def _failed(source: dict[str, Any], error: str) -> dict[str, Any]:
-    return source | {"status": "failed", "error": error}
+        return failed_row(source, sentence if source["path"] in sentence else f"'{source['path']}': {sentence}")
 
 
 def _classify_image(row: dict[str, Any], out: Path, options: ClassifyOptions, evidence: bool) -> dict[str, Any]:
