@@ -186,3 +186,21 @@ def test_the_whole_frames_of_an_mrc_that_was_cut_off_are_there(tmp_path):
     np.testing.assert_array_equal(series[1].image, FRAMES[1])
     with pytest.raises(io.reading.ReadError, match=r"frame 2 of .*a\.mrc.*cut off"):
         series[2]
+
+
+def test_the_whole_frames_of_a_ser_that_was_cut_off_are_there(tmp_path):
+    path = write_ser(tmp_path / "a_1.ser", FRAMES, NM_PER_PX)
+    path.write_bytes(path.read_bytes()[:-50])
+    series = io.read_series(path)
+    assert len(series) == len(FRAMES)
+    assert series.calibration.nm_per_px == pytest.approx(NM_PER_PX, rel=1e-4)
+    np.testing.assert_array_equal(series[1].image, FRAMES[1])
+    with pytest.raises(io.reading.ReadError, match=r"frame 2 of .*a_1\.ser.*cut off"):
+        series[2]
+
+
+def test_a_ser_that_was_cut_off_in_its_first_frame_is_refused(tmp_path):
+    path = write_ser(tmp_path / "a_1.ser", FRAMES, NM_PER_PX)
+    path.write_bytes(path.read_bytes()[: 30 + 38 + 8 * len(FRAMES) + 100])
+    with pytest.raises(io.reading.ReadError, match=r"a_1\.ser"):
+        io.read_series(path)

@@ -24,13 +24,13 @@ from emscout.errors import ReadError
 from emscout.io.axes import frame_of_array, frames_of_array, grey_of_fields, image_axes
 from emscout.io.emi import is_diffraction, microscope_state, series_of_emi
 from emscout.io.frames import CUT_OFF, Frames, json_like
+from emscout.io.ser import read_ser
 
 __all__ = ["open_gatan", "open_hdf5", "open_mrc", "open_tia"]
 
 # What RosettaSciIO says of an image: data (an array, or a lazy one), axes, metadata, original_metadata.
 Signal = dict[str, Any]
 
-_TIA_TIME_TAGS = (0x4142, 0x4152)
 _MRC_BYTES_PER_PIXEL = {0: 1, 1: 2, 2: 4, 4: 8, 6: 2, 12: 2}
 _MRC_WITH_SIGNED_BYTES = (20140, 20141)
 _IMOD = 1146047817
@@ -143,26 +143,7 @@ def _read_gatan(path: Path) -> Signal:
 
 
 def _read_ser(path: Path) -> Signal:
-    """Read a whole series, because the lazy mode of RosettaSciIO reads the whole of it again for each frame."""
-    with path.open("rb") as file:
-        head = file.read(34).ljust(34, b"\0")
-    total, valid = struct.unpack_from("<II", head, 14)
-    has_long_offsets = struct.unpack_from("<H", head, 4)[0] > 528
-    (dimensions,) = struct.unpack_from("<I", head, 30 if has_long_offsets else 26)
-    if not 0 < valid <= total:
-        raise ReadError(f"'{path}' holds no finished image: its acquisition was stopped before the first.")
-    # RosettaSciIO believes these numbers: it takes what is no frame for one, and memory for as many as there may be.
-    if total * 2 * (8 if has_long_offsets else 4) > path.stat().st_size or dimensions > 4:
-        raise ReadError(f"'{path}' is damaged: it names more frames than it can hold.")
-    (signal,) = _file_reader("tia")(str(path))
-    header = signal["original_metadata"]["ser_header_parameters"]
-    if any(np.unique(header[key]).size > 1 for key in ("ArraySizeX", "ArraySizeY", "DataType") if key in header):
-        raise ReadError(f"'{path}' holds frames of more than one shape or dtype: split it into series of one.")
-    # RosettaSciIO has no times. The tags count whole seconds, so that a fast series has none either.
-    seconds = np.atleast_1d(header["Time"]).astype(float)
-    if np.isin(header["TagTypeID"], _TIA_TIME_TAGS).all() and len(seconds) > 1 and (np.diff(seconds) > 0).all():
-        signal["axes"][0] |= {"axis": seconds, "units": "s"}
-    return signal
+    return read_ser(path, lambda path: _file_reader("tia")(str(path))[0])
 
 
 def _read_mrc(path: Path) -> Signal:
