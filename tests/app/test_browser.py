@@ -160,3 +160,13 @@ def test_particles_are_outlined_and_listed(page, micrographs, tmp_path):
     assert page.locator("#particles tr").count() > 3
     assert "nm" in page.locator("#columns").inner_text()
     assert page.get_by_text("bad.tif").is_visible()
+
+
+def test_the_report_of_pictures_that_were_named_is_in_the_page(page, micrographs, tmp_path):
+    page.get_by_role("link", name=PAGES["classify"].question).click()
+    page.locator("#count").get_by_text("mage").wait_for(state="attached")
+    page.fill("#path", str(micrographs))
+    page.fill("#out", str(tmp_path / "out"))
+    page.click("#run")
+    page.frame_locator("#report").get_by_text("scan_1").first.wait_for()
+    assert page.locator("#saved-in").inner_text() == str(tmp_path / "out")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from fastapi import APIRouter, Response
-from fastapi.responses import FileResponse
-from pydantic import BaseModel
 
-from emscout.app.folders import whole_path
-from emscout.app.form import describe_form, read_form
+from emscout.app.form import describe_form
 from emscout.app.jobs import Jobs
-from emscout.app.page import Page, Render, give_result, result_folder
-from emscout.compute import Progress
+from emscout.app.page import Page, Render
+from emscout.app.run import add_run_routes
 from emscout.errors import UsageError
 from emscout.micrograph import Report
 from emscout.particles.analyze import AnalyzeOptions, analyze
@@ -29,59 +25,30 @@ _SHOWN = ("label", "equivalent_circular_diameter", "max_feret", "aspect_ratio", 
 _MOST_PARTICLES = 2000
 
 
-class _Run(BaseModel):
-    path: str
-    out: str
-    options: dict[str, Any]
-    overwrite: bool = False
-
-
-class _Table:
-    """The results that are looked at, which outlive the tab."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.number = 0
-        self.report: Report | None = None
-
-    def lay(self, report: Report) -> None:
-        with self.lock:
-            self.number, self.report = self.number + 1, report
-
-    def take(self) -> Report:
-        if self.report is None:
-            raise UsageError("Nothing has been measured yet: choose images and run first.")
-        return self.report
+def _analyze(path: Path, out: Path, options: AnalyzeOptions, **how: Any) -> Report:
+    return analyze([str(path)], out, options, **how)
 
 
 def _make_routes(jobs: Jobs, render: Render) -> APIRouter:
-    router, table = APIRouter(), _Table()
+    router = APIRouter()
+    results = add_run_routes(router, jobs, "analyze", AnalyzeOptions, _analyze)
 
     @router.get("")
     def page() -> Response:
         return render("analyze.html", here="analyze", entries=describe_form(AnalyzeOptions), first=_FIRST)
 
-    @router.post("/run")
-    def run(asked: _Run) -> None:
-        options, path, out = read_form(AnalyzeOptions, asked.options), whole_path(asked.path), result_folder(asked.out)
-
-        def work(progress: Progress) -> None:
-            table.lay(analyze([str(path)], out, options, overwrite=asked.overwrite, progress=progress))
-
-        jobs.start("analyze", "run", work)
-
     @router.get("/state")
     def state() -> dict[str, Any] | None:
-        with table.lock:
-            if (report := table.report) is None:
+        with results.lock:
+            if (report := results.report) is None:
                 return None
             images = [_summarize(row) for row in report.tables["images"].to_dict("records")]
-            return {"number": table.number, "out": str(report.folder), "images": images}
+            return {"number": results.number, "out": str(report.folder), "images": images}
 
     @router.get("/particles/{image}")
     def particles(image: int) -> dict[str, Any]:
         """The particles of one image, in nm where it is calibrated."""
-        report = table.take()
+        report = results.take()
         names = report.tables["images"]["image"]
         if not 0 <= image < len(names):
             raise UsageError("There is no such image in these results: reload the page.")
@@ -91,10 +58,6 @@ def _make_routes(jobs: Jobs, render: Render) -> APIRouter:
         shown = found[[name for name in columns if name in found and found[name].notna().any()]]
         rows = shown.head(_MOST_PARTICLES)
         return {"columns": list(rows.columns), "rows": _cells(rows), "count": len(found)}
-
-    @router.get("/result/{name:path}")
-    def result(name: str) -> FileResponse:
-        return give_result(None if table.report is None else Path(table.take().folder or ""), name)
 
     return router
 

@@ -19,8 +19,8 @@ __all__ = ["REPORT_POLICY", "Guard"]
 _PAGE_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 # A report is one file with everything inside; the sandbox keeps its scripts away from the app.
 REPORT_POLICY = (
-    "sandbox allow-scripts allow-popups; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline'"
+    "sandbox allow-scripts allow-popups; default-src 'none'; img-src data:; media-src data:; "
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'self'"
 )
 _HEADERS = {
     "Cache-Control": "no-store",

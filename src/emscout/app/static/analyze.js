@@ -1,7 +1,7 @@
 // The particles' page: run, then look at one image after the other.
 import { attempt, byId, cells, element, get, short } from "./api.js";
 import { startChooser } from "./chooser.js";
-import { readForm } from "./form.js";
+import { readRun } from "./form.js";
 import { watch, work } from "./job.js";
 
 const NONE = "–";
@@ -53,10 +53,7 @@ async function choose(index) {
 const shorten = (value) => (typeof value === "number" ? Number(value.toPrecision(3)) : value);
 const spell = (name) => name.replace(/_(nm2?|px2?)$/, " ($1)").replaceAll("_", " ");
 
-byId("run").addEventListener("click", () => {
-  const asked = { path: byId("path").value, out: byId("out").value, options: readForm(), overwrite: byId("overwrite").checked };
-  work("/analyze/run", asked, load);
-});
+byId("run").addEventListener("click", () => work("/analyze/run", readRun(), load));
 
 await attempt(load);
 await startChooser();

@@ -1,4 +1,5 @@
 // What the user has filled in, as the app reads it.
+import { byId } from "./api.js";
 
 export function readForm() {
   const values = {};
@@ -6,4 +7,8 @@ export function readForm() {
     values[field.name] = field.dataset.kind === "check" ? field.checked : field.value;
   }
   return values;
+}
+
+export function readRun() {
+  return { path: byId("path").value, out: byId("out").value, options: readForm(), overwrite: byId("overwrite").checked };
 }
