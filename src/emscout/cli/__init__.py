@@ -63,16 +63,13 @@ def _emscout(
 
 
 def main() -> None:
-    """Run the command line; exit 0 for done, 1 for failed work, 2 for wrong usage, 130 for interrupted."""
+    """Run the command line; exit 0 for done, 1 for failed work, 2 for wrong usage."""
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         app()
     except EmscoutError as error:
         errors.print(f"[bold red]emscout:[/] {escape(str(error))}")
         sys.exit(2 if isinstance(error, UsageError) else 1)
-    except KeyboardInterrupt:
-        errors.print("[bold red]emscout:[/] interrupted.")
-        sys.exit(130)
     except Exception as fault:
         record = Path(tempfile.gettempdir()) / "emscout-fault.txt"
         record.write_text(traceback.format_exc(), encoding="utf-8")

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
+from emscout.cli.screen import make_screen, make_table
 from emscout.particles.analyze import AnalyzeOptions
 from emscout.particles.analyze import analyze as analyze_images
 from emscout.units import spell_length
@@ -20,6 +20,9 @@ from emscout.units import spell_length
 __all__ = ["analyze"]
 
 _MAX_ROWS_SHOWN = 20
+
+# Particles expected to be right, over those found: below it the user is told.
+_DOUBTFUL = 0.7
 
 
 @takes_options(AnalyzeOptions)
@@ -42,7 +45,7 @@ def analyze(
 
     Example: [bold]emscout analyze scans/ -o results --min-diameter 5nm[/]
     """
-    screen = Console(highlight=False)
+    screen = make_screen()
     with kept_when_interrupted(screen, out), progress_bar() as show:
         report = analyze_images(paths, out, options, overwrite=overwrite, workers=workers, progress=show)
     images = report.tables["images"]
@@ -55,6 +58,14 @@ def analyze(
         noted = images["calibration_note"].fillna("")
         for name, note in zip(images["image"][noted != ""], noted[noted != ""], strict=True):
             screen.print(f"[yellow]pixel size:[/] {escape(name)}: {escape(note)}", soft_wrap=True)
+    expected = pd.to_numeric(images["count_expected"])
+    for row in images[expected < _DOUBTFUL * images["count"]].to_dict("records"):
+        screen.print(
+            f"[yellow]doubtful:[/] {escape(row['image'])}: of {row['count']:.0f} particles only about "
+            f"{row['count_expected']:.0f} are expected to be right; look at the overlay, or drop the doubtful with "
+            "--min-probability 0.5.",
+            soft_wrap=True,
+        )
     failed = images[images["status"] == "failed"]
     for message in failed["error"]:
         screen.print(f"[red]failed:[/] {escape(message)}", soft_wrap=True)
@@ -64,8 +75,8 @@ def analyze(
 
 
 def _table(images: pd.DataFrame) -> Table:
-    table = Table(
-        Column("image", overflow="fold", min_width=16),
+    table = make_table(
+        Column("image", overflow="fold"),
         Column("particles", justify="right"),
         Column("cut by\nborder", justify="right"),
         Column("diameter: median\n(D10 – D90)", no_wrap=True),

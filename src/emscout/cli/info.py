@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from emscout.cli.screen import make_screen, make_table
 from emscout.units import spell_length
 
 __all__ = ["info"]
@@ -31,7 +31,7 @@ def info(
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
-        screen = Console(highlight=False)
+        screen = make_screen()
         screen.print(_table(rows))
         for row in rows:
             if row["error"]:
@@ -41,8 +41,8 @@ def info(
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(
-        Column("file", overflow="fold", min_width=24), "frames", "height × width", "type", "pixel size", "from"
+    table = make_table(
+        Column("file", overflow="fold"), "frames", "height × width", "type", Column("pixel size", no_wrap=True), "from"
     )
     for row in rows:
         name = escape(Path(row["path"]).name)

@@ -246,6 +246,7 @@ def measure_image(row: dict[str, Any], micrograph: Micrograph, out: Path, option
         "calibration_note": note,
         **{str(name): summary[name].iloc[0] for name in summary},
         "count_dropped": int(dropped.labels.max()),
+        "count_expected": None if segmentation.score is None else round(float(particles["probability"].sum()), 1),
         "status": "empty" if particles.empty else "ok",
         "error": message,
     }

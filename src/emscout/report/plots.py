@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,7 +92,10 @@ def plot_histogram(
             axes.legend(**ABOVE)
         if log:
             axes.set_xscale("log")
+            # Within a decade or two the powers of ten alone are too few.
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_title(f"n = {int(count.sum())}", loc="left", fontsize=9)
         axes.set_xlabel(label)
         axes.set_ylabel("number of particles")

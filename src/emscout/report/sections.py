@@ -79,6 +79,7 @@ def describe_image(row: Mapping[Any, Any], particles: pd.DataFrame) -> dict[str,
         "d50": _number(row.get(f"d50_{unit}")),
         "d90": _number(row.get(f"d90_{unit}")),
         "count_dropped": int(row["count_dropped"]) if pd.notna(row.get("count_dropped")) else 0,
+        "count_expected": _number(row.get("count_expected")),
         "picture": None,
         "uncertainty": None,
     }

@@ -1,0 +1,25 @@
+"""What commands write on: the terminal, and tables that fit into it."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+
+__all__ = ["make_screen", "make_table"]
+
+# Of text that goes into a file or another program.
+_WIDTH_OF_FILES = 160
+
+
+def make_screen() -> Console:
+    """The terminal, or what stands for it; text is printed as it is."""
+    screen = Console(highlight=False)
+    if not screen.is_terminal:
+        screen.width = _WIDTH_OF_FILES
+    return screen
+
+
+def make_table(*columns: Column | str, title: str | None = None) -> Table:
+    """A table whose lines leave room for what it says: it fits into 80 characters."""
+    return Table(*columns, title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
