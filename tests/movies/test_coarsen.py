@@ -4,7 +4,8 @@ import pytest
 
 from emscout.errors import UsageError
 from emscout.evaluate.movies import match_tracks
-from emscout.movies.coarsen import MECHANISMS, curves, explain_particles
+from emscout.movies.coarsen import MECHANISMS, explain_particles, ripening_prevails
+from emscout.movies.curves import curves
 from emscout.movies.events import find_events
 from emscout.movies.link import link_particles
 from emscout.synthetic_movie import make_movie
@@ -138,3 +139,19 @@ def test_the_band_of_the_mean_radius_holds_what_the_noise_of_the_outlines_does()
 def test_a_missing_column_is_named():
     with pytest.raises(UsageError, match="area_px2"):
         curves(frame_of([1.0]).drop(columns="area_px2"), 100)
+
+
+@pytest.mark.parametrize(
+    ("ripened", "merged", "unexplained", "prevails"),
+    [(20, 10, 0, True), (20, 11, 0, False), (0, 1, 0, False), (5, 0, 6, False), (5, 0, 5, True)],
+)
+def test_ripening_prevails_where_it_took_most(ripened, merged, unexplained, prevails):
+    fates = [("vanished", "ripening")] * ripened + [("coalescence", "coalescence")] * merged
+    particles = pd.DataFrame(fates + [("vanished", "unclear")] * unexplained, columns=["end", "mechanism"])
+    assert ripening_prevails(particles) == prevails
+
+
+def test_where_none_was_lost_it_prevails_if_most_change_steadily():
+    steady = pd.DataFrame({"end": "", "mechanism": ["ripening", "ripening", "none", "coalescence"]})
+    assert ripening_prevails(steady)
+    assert not ripening_prevails(steady.iloc[2:])

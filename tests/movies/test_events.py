@@ -73,7 +73,7 @@ def test_a_merger_says_what_it_conserves(quantity, power):
     merger = events.iloc[0]
     assert merger["conserved"] == quantity
     assert abs(merger["deviation"]) < 0.05
-    assert merger["tolerance"] == pytest.approx(0.1)
+    assert 0.1 <= merger["tolerance"] < 0.13
     assert merger["area_before_px2"] == pytest.approx(np.pi * 100, rel=0.05)
     assert merger["area_after_px2"] == pytest.approx(np.pi * whole**2, rel=0.05)
 
@@ -99,6 +99,49 @@ def test_shrinking_to_nothing_beside_a_neighbour_is_no_merger():
 def test_a_small_one_that_did_not_shrink_has_merged_though_nothing_shows_in_the_larger():
     events = find_events(tracks_of((50, 50, steady(12.0)), (50, 66, steady(3.5, last=9)), (90, 90, steady(2.0))), FIELD)
     assert told(events) == [(10, "coalescence", "1 2")]
+
+
+def shrinks(radius: float, by_px3: float, first: int, last: int) -> Radii:
+    return {f: (radius**3 - by_px3 * (f - first)) ** (1 / 3) for f in range(first, last + 1)}
+
+
+def test_two_that_shrink_before_and_after_they_merge_have_merged():
+    parts = shrinks(5.6, 14, 0, 9)
+    whole = shrinks((2 * (parts[9] ** 3 - 7)) ** (1 / 3), 5, 10, 19)
+    events = find_events(tracks_of((46, 50, parts | whole), (55, 50, parts)), FIELD)
+    assert told(events)[0] == (10, "coalescence", "1 2")
+
+
+@pytest.mark.parametrize(("step_px", "kind"), [(0.0, "vanished"), (2.2, "coalescence")])
+def test_of_a_small_one_that_fades_the_neighbour_tells_by_where_it_is(step_px, kind):
+    """Its area is lost in that of the neighbour, which goes to the common centre of the two, or stays."""
+    fading = shrinks(4.5, 7, 0, 9)
+    tracks = tracks_of((50, 50, shrinks(8.0, -2, 0, 19)), (50, 63, fading), (90, 90, steady(2.2)))
+    moved = (tracks["particle"] == 1) & (tracks["frame"] >= 10)
+    tracks.loc[moved, "col_px"] += step_px
+    tracks.loc[moved, "area_px2"] *= 1.08 if step_px else 1.0
+    events = find_events(tracks, FIELD)
+    assert (10, kind) in [(frame, what) for frame, what, _ in told(events)]
+    assert len(events) == 1
+
+
+def test_a_merger_at_the_edge_need_not_conserve_what_the_edge_hides():
+    """A third of one particle is out of sight; their common centre lies farther in."""
+    hidden, seen = 5.0, 6.0
+    whole = 1.15 * np.hypot(hidden, seen)
+    tracks = tracks_of((4.2, 50, steady(hidden, last=9)), (15, 50, steady(seen, last=9) | steady(whole, 10)))
+    tracks.loc[(tracks["particle"] == 2) & (tracks["frame"] >= 10), "row_px"] = 10.5
+    assert told(find_events(tracks, FIELD)) == [(10, "coalescence", "1 2")]
+
+
+def test_what_shrinks_to_nothing_beside_the_edge_has_vanished_and_what_slips_over_it_has_left():
+    fading = tracks_of((100, 2.5, shrinks(3.5, 4, 0, 9)))
+    assert told(find_events(fading, FIELD)) == [(10, "vanished", "1")]
+    # Of a disc of 6 px that moves out by half a pixel a frame, ever smaller slivers.
+    slivers = tracks_of((100, 1.5, {f: 4.0 - 0.25 * f for f in range(10)}))
+    slipping = slivers["particle"] == 1
+    slivers.loc[slipping, "col_px"] = 1.8 - 0.18 * slivers.loc[slipping, "frame"]
+    assert told(find_events(slivers, FIELD)) == [(10, "left-field", "1")]
 
 
 def test_two_that_vanish_far_from_all_have_not_merged():

@@ -301,6 +301,7 @@ def test_two_frames_are_enough(blank, tmp_path):
     report = run(save_stack(tmp_path / "a.tif", list(synthetic(2, blank=blank).frames)), tmp_path / "out")
     assert report.tables["tracks"]["frame"].nunique() == 2 - len(blank)
     assert report.tables["growth"]["n"].isna().all()
+    assert not report.tables["growth"]["explains"].any()
     assert set(report.provenance["found"]["story"]) >= {"Sizes", "Why", "The law"}
 
 
@@ -318,3 +319,23 @@ def test_the_network_says_how_sure_it_is(tmp_path):
     found = report.provenance["found"]
     assert float(found["typical_diameter"].removesuffix("px")) == pytest.approx(16, rel=0.25)
     assert (report.tables["curves"]["n_low"] < report.tables["curves"]["n"]).any()
+
+
+def test_the_whole_chain_tells_ripening_from_coalescence(tmp_path):
+    movie = make_movie(
+        14, (224, 224), n_particles=60, process="mixed", growth=1.12, merges=18, drift_px=0.2, snr=4, seed=3
+    )
+    path = save_stack(tmp_path / "movie.tif", list(movie.frames))
+    (tmp_path / "truth").mkdir()
+    movie.tracks.to_csv(tmp_path / "truth" / "tracks.csv", index=False)
+    movie.events.to_csv(tmp_path / "truth" / "events.csv", index=False)
+    run(path, tmp_path / "out", MovieOptions())
+    tables = evaluate_movie(tmp_path / "out", tmp_path / "truth")
+    links = tables["scores"].set_index("score")["value"]
+    assert links["found"] >= 0.98
+    assert links["right"] >= 0.98
+    scores = tables["events"].set_index("kind")
+    for kind in ("coalescence", "vanished"):
+        assert scores.loc[kind, "n_true"] >= 8
+        assert scores.loc[kind, "precision"] >= 0.85
+        assert scores.loc[kind, "recall"] >= 0.9

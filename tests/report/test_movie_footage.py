@@ -128,6 +128,7 @@ def make_tables():
             "k": [4.0, 2.0],
             "k_low": [1.0, 1.5],
             "k_high": [9.0, 2.5],
+            "explains": [True, True],
         }
     )
     shapes = pd.DataFrame(

@@ -217,9 +217,11 @@ class Template:
         aligned = spectrum * row_phase[:, None] * col_phase
         evident = (aligned * self._raw).real.ravel()
         gain = height / energy
+        # A frame that is stronger than is usual, but does not show the specimen, is so much noise.
+        excess = np.sqrt(max(1.0, strength / self._window_power))
         return Match(
             self.anchor + relative,
-            height / self._noise,
+            height / (self._noise * excess),
             height / np.sqrt(energy * max(strength, 1e-12)),
             gain,
             float(evident @ self._coarse),

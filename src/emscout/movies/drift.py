@@ -26,6 +26,8 @@ _PLAIN, _SURE = 7.0, 10.0
 _BLANK, _BLURRED = 0.2, 0.55
 # Of the usual contrast, frequency by frequency: with less, a frame is out of focus so far that nothing fine is left.
 _WEAK = 0.4
+# Of the usual power of fine detail, whatever it shows: with more, a frame that does not match is not out of focus.
+_FINE = 0.5
 # The same as the second for the first frames, which have only the sample to be compared with.
 _SHARP = 0.25
 # After so many blurred frames without a sharp one, the focus was changed, and this is what the movie is like now.
@@ -34,8 +36,12 @@ _LASTING = 30
 _GHOST = 0.15
 # Above this, neither of two copies is the frame's own place.
 _EVEN = 0.5
+# What is wrong with frames that may still show where they are.
+_PLACED = ("blurred", "saturated", "doubled", "incomplete")
 # As many of the last good frames tell what is usual, and so few cannot.
 _RECENT, _FEW = 15, 3
+# So many of the first frames are looked at from as many that follow.
+_UNTESTED = 8
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +49,7 @@ _log = logging.getLogger(__name__)
 def estimate_drift(
     frames: Sequence[np.ndarray],
     *,
+    printed: np.ndarray | None = None,
     max_shift_px: float | None = None,
     upsampling: int = 20,
     progress: Callable[[int, int, str], None] | None = None,
@@ -59,8 +66,10 @@ def estimate_drift(
     Parameters
     ----------
     frames : sequence of ndarray (H, W)
-        Grey values of any type, read when asked for: a few, evenly spread, to see what is usual; then each once,
-        in order. Memory does not grow with their number.
+        Grey values of any type, read when asked for: a few, evenly spread, to see what is usual; the first ones
+        backwards, to see whether they can be trusted; then each once, in order. Memory does not grow with their number.
+    printed : ndarray of bool, shape (H, W), or None
+        Where something is printed on the frames, which does not move with the specimen.
     max_shift_px : float or None
         Longest movement from one good frame to the next that is believed; ``None`` allows half of each side.
     upsampling : int
@@ -75,8 +84,8 @@ def estimate_drift(
         first good frame (to align, shift the frame by minus this); ``quality``, the correlation with the average (0
         to 1; noise lowers it, so compare within a movie only); ``status``, ``ok`` or what is wrong: ``blank``,
         ``saturated``, ``incomplete`` (rows are missing), ``blurred``, ``doubled`` (exposed while the specimen jumped),
-        ``unmatched`` (shows something else than the frames before), ``unreadable``. A blurred, saturated or
-        doubled frame whose place is still plain has its own shift; every other frame that is not ``ok`` lies on the
+        ``unmatched`` (shows something else than the frames before), ``unreadable``. A blurred, saturated, doubled or
+        incomplete frame whose place is still plain has its own shift; every other frame that is not ``ok`` lies on the
         straight line between its neighbours.
 
     Raises
@@ -90,13 +99,14 @@ def estimate_drift(
         raise UsageError("The movie has no frames.")
     if upsampling < 1 or (max_shift_px is not None and not max_shift_px > 0):
         raise UsageError("upsampling is at least 1 and max_shift_px is above 0.")
-    found = survey(frames)
+    found = survey(frames, printed)
     # Where no frame is as sharp as is usual, the first that shows anything has to do.
     for strict in (True, False):
         tracker = _Tracker(found, max_shift_px, upsampling, strict)
+        faults = _look_back(frames, _Tracker(found, max_shift_px, upsampling, strict), found.shape)
         rows = []
         for i in range(len(frames)):
-            rows.append(tracker.follow(_read(frames, i, found.shape)))
+            rows.append(tracker.follow(_read(frames, i, found.shape), faults.get(i)))
             if progress:
                 progress(i + 1, len(frames), f"frame {i}")
         if tracker.started:
@@ -188,6 +198,18 @@ def _read(frames: Sequence[np.ndarray], i: int, shape: tuple[int, int]) -> np.nd
     return frame
 
 
+def _look_back(frames: Sequence[np.ndarray], tracker: _Tracker, shape: tuple[int, int]) -> dict[int, str]:
+    """What is wrong with which of the first frames, as seen from those that follow.
+
+    The first good frame is what all others are compared with; by itself it cannot tell that it is none.
+    """
+    ahead = min(2 * _UNTESTED, len(frames))
+    status = {i: tracker.follow(_read(frames, i, shape))[3] for i in reversed(range(ahead))}
+    faults = {i: status[i] for i in range(ahead - _UNTESTED) if status[i] not in ("ok", "unreadable")}
+    # Were most of them wrong, it would rather be those that follow.
+    return faults if 2 * len(faults) < ahead - _UNTESTED else {}
+
+
 class _Tracker:
     """Follows the specimen from frame to frame."""
 
@@ -204,11 +226,11 @@ class _Tracker:
         self._sharpness: deque[float] = deque(maxlen=_RECENT)
         self._blurred_in_a_row = 0
 
-    def follow(self, frame: np.ndarray | None) -> tuple[float, float, float, str]:
-        """Row, column (NaN: to be bridged), quality and status of the next frame."""
+    def follow(self, frame: np.ndarray | None, fault: str | None = None) -> tuple[float, float, float, str]:
+        """Row, column (NaN: to be bridged), quality and status of the next frame, and what is known to be wrong."""
         if frame is None:
             return np.nan, np.nan, 0.0, "unreadable"
-        fault = self._survey.fault(frame)
+        fault = self._survey.fault(frame) or fault
         if fault == "blank":
             return np.nan, np.nan, 0.0, fault
         spectrum = self._survey.spectrum(frame)
@@ -230,14 +252,13 @@ class _Tracker:
         if status == "ok":
             self._template.add(spectrum, match.shift, match.gain)
             self._sharpness.append(match.fine / max(match.coarse, 1e-9))
-        elif status not in ("blurred", "saturated", "doubled") or match.significance < _SURE or match.ghost > _EVEN:
+        elif status not in _PLACED or match.significance < _SURE or match.ghost > _EVEN:
             return np.nan, np.nan, quality, status
         row, col = match.shift * self._px
         return float(row), float(col), quality, status
 
     def _start(self, spectrum: np.ndarray) -> tuple[float, float, float, str]:
-        coarse, _, _ = self._survey.strength(spectrum)
-        if coarse < _BLANK:
+        if self._survey.strength(spectrum)[0] < _BLANK:
             return np.nan, np.nan, 0.0, "blank"
         if self._strict and self._without_detail(spectrum):
             return np.nan, np.nan, 0.0, "blurred"
@@ -252,7 +273,7 @@ class _Tracker:
 
     def _judge(self, match: Match, spectrum: np.ndarray) -> str:
         if match.significance < _PLAIN:
-            return "blank" if self._survey.strength(spectrum)[0] < _BLANK else "unmatched"
+            return "blank" if self._survey.structure(spectrum) < _BLANK else "unmatched"
         if len(self._sharpness) < _FEW:
             if self._strict and self._without_detail(spectrum):
                 return "blurred"
@@ -261,5 +282,5 @@ class _Tracker:
             if match.fine < _BLURRED * expected and expected - match.fine > 4 * match.fine_noise:
                 return "blurred"
             if match.gain < _WEAK * self._template.gain:
-                return "blurred"
+                return "blurred" if self._survey.strength(spectrum)[1] < _FINE else "unmatched"
         return "doubled" if match.ghost > max(_GHOST, _SURE / match.significance) else "ok"

@@ -6,15 +6,14 @@ has left over the edge of what is seen, or it is gone. Where a track begins the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from emscout.errors import UsageError
-from emscout.movies.sights import Sights, lay_out
+from emscout.movies.mergers import SETTLE, Merger, find_mergers
+from emscout.movies.sights import HALF_CUT, Sights, lay_out
 
 __all__ = ["KINDS", "find_events"]
 
@@ -32,25 +31,6 @@ _COLUMNS = {
     "deviation": "float64",
     "tolerance": "float64",
 }
-# Frames over whose median an area before or after is taken.
-_SETTLE = 5
-# Squared standard deviations by which areas must speak against what a particle's past makes likely.
-_TELLING = 9.0
-# At most so many particles merge at once.
-_MOST_AT_ONCE = 3
-
-
-class _Merger(NamedTuple):
-    """Parts that are gone from `time` on, and the whole that is there."""
-
-    time: int
-    parts: tuple[int, ...]
-    whole: int
-    parts_px2: float
-    whole_px2: float
-    conserved: str
-    deviation: float
-    tolerance: float
 
 
 def find_events(
@@ -80,8 +60,9 @@ def find_events(
     times_s : ndarray or None
         Time of each frame, by frame number.
     tolerance : float
-        Relative deviation up to which area or volume counts as conserved. It is widened to what the noise of the
-        outlines can do, three standard deviations; the column ``tolerance`` has what was applied.
+        Relative deviation up to which area or volume counts as conserved. It is widened by what the noise of the
+        outlines can do, three standard deviations, and what the edge of the field can hide; the column ``tolerance``
+        has what was applied.
     min_frames : int
         A particle seen in fewer frames neither appeared nor vanished: it was wrongly segmented.
 
@@ -107,13 +88,18 @@ def find_events(
 
     Notes
     -----
-    A particle that is gone has merged when it touched one that now holds the area or the volume of both, and when that
-    explains the other's area better than that nothing happened. Where it is so small that its area is lost in the noise
-    of the other's, it has merged unless it was shrinking and near the smallest radius seen. A merger that conserves
+    A particle that is gone has merged when it touched one that now holds the area or the volume of both (or something
+    between, as flattened spheres do), and when that explains the other's area, and the step it has made towards their
+    common centre, better than that nothing happened. Areas are those at the moment of the change, by lines through five
+    frames on either side, so that what shrinks anyway is no loss. How much better depends on what else the particle
+    would have come to: one that was shrinking and near the smallest radius seen needs plain signs, one that was not
+    hardly any. Where the edge of the field cuts one of them, areas need agree to a third only. A merger that conserves
     neither is a segmentation error, and so are one that a split undoes within five frames, two neighbours segmented as
-    one for a moment, and particles seen in fewer than `min_frames` frames. What is missing for fewer than `min_frames`
-    frames before the end of the movie, or after its beginning, may only be out of sight and makes no event, unless it
-    was fading.
+    one for a moment, and particles seen in fewer than `min_frames` frames.
+
+    A particle has left the field when, moving on as it did, it would be out of it by half or more; one that shrinks to
+    nothing beside the edge has vanished. What is missing for fewer than `min_frames` frames before the end of the
+    movie, or after its beginning, may only be out of sight and makes no event, unless it was fading.
     """
     missing = [name for name in ("frame", "particle", "row_px", "col_px", "area_px2") if name not in tracks]
     if missing:
@@ -151,7 +137,7 @@ def _endings(movie: Sights, tolerance: float, min_frames: int, *, from_start: bo
     rows = []
     for time, gone in sorted(ended.items()):
         open_ends = set(gone)
-        for merger in _mergers(movie, time, gone, tolerance):
+        for merger in find_mergers(movie, time, gone, tolerance):
             if not open_ends.issuperset(merger.parts):
                 continue
             open_ends.difference_update(merger.parts)
@@ -160,6 +146,8 @@ def _endings(movie: Sights, tolerance: float, min_frames: int, *, from_start: bo
         for particle in sorted(open_ends):
             track = movie.tracks[particle]
             if _over_the_edge(movie, particle):
+                if len(track.time) < min_frames and track.time[0] > 0:
+                    continue  # a sliver at the edge that flickers
                 kind = "left-field"
             elif len(movie.seen) - time < min_frames and not movie.fades(particle):
                 continue
@@ -173,9 +161,9 @@ def _endings(movie: Sights, tolerance: float, min_frames: int, *, from_start: bo
     return rows
 
 
-def _row(movie: Sights, kind: str, time: int, numbers: set[int], merger: _Merger | None) -> dict[str, Any]:
+def _row(movie: Sights, kind: str, time: int, numbers: set[int], merger: Merger | None) -> dict[str, Any]:
     tracks = [movie.tracks[number] for number in numbers]
-    before = [track.median_px2(time - _SETTLE, time) for track in tracks]
+    before = [track.median_px2(time - SETTLE, time) for track in tracks]
     last = [track.place[max(0, int(np.searchsorted(track.time, time)) - 1)] for track in tracks]
     row, col = np.mean(last, axis=0)
     return {
@@ -193,78 +181,11 @@ def _row(movie: Sights, kind: str, time: int, numbers: set[int], merger: _Merger
 
 
 def _over_the_edge(movie: Sights, particle: int) -> bool:
-    """Whether the particle, as last seen, is cut by the edge of what its own or the next frame shows."""
+    """Whether the particle, moving on as it did, is mostly out of what the next frame shows."""
     track = movie.tracks[particle]
-    time, radius = int(track.time[-1]), track.radius_px[-1]
-    # What a cut more than halfway through leaves of a disc lies nearer the edge than 0.7 of its radius; what lies
-    # farther and shrinks to nothing does so by itself.
-    reach = 0.7 * radius if movie.fades(particle) else radius + 0.5 + 2 * movie.noise_px
-    (row, col), seen = track.place[-1], movie.seen
-    return any(
-        min(row - seen[t, 0], col - seen[t, 1], seen[t, 2] - row, seen[t, 3] - col) < reach for t in (time, time + 1)
-    )
-
-
-def _mergers(movie: Sights, time: int, gone: list[int], tolerance: float) -> Iterator[_Merger]:
-    """Mergers that explain which of `gone` are no longer seen at `time`, the best explained first."""
-    candidates: dict[int, set[int]] = {}
-    for particle in gone:
-        for other in movie.touching(particle, -1, time):
-            candidates.setdefault(other, set()).add(particle)
-    found = []
-    for whole, parts in candidates.items():
-        nearest = sorted(parts, key=lambda part: -movie.tracks[part].area_px2[-1])[: 2 * _MOST_AT_ONCE]
-        for n in range(1, _MOST_AT_ONCE + 1):
-            for some in combinations(nearest, n):
-                merger = _judge(movie, time, some, whole, tolerance)
-                if merger is not None:
-                    found.append((merger.conserved == "nothing", abs(merger.deviation) / merger.tolerance, merger))
-    for *_, merger in sorted(found, key=lambda entry: entry[:2]):
-        yield merger
-
-
-def _judge(movie: Sights, time: int, parts: tuple[int, ...], whole: int, tolerance: float) -> _Merger | None:
-    """Weigh whether `whole` took in `parts`; None when it did not."""
-    track = movie.tracks[whole]
-    after = track.median_px2(time, time + _SETTLE)
-    own = track.median_px2(time - _SETTLE, time)
-    taken = [np.pi * max(movie.tracks[part].next_volume_px3(0.5), 0.0) ** (2 / 3) for part in parts]
-    if np.isnan(own):
-        if len(parts) < 2 or track.time[0] != time:
-            return None
-        everything = np.array(taken)
-    else:
-        everything = np.array([own, *taken])
-    by_area = float(everything.sum())
-    by_volume = float((everything**1.5).sum() ** (2 / 3))
-    # Of an area A from one outline: 2 sqrt(pi A) times that of the radius; medians of several are better.
-    errors = 2 * movie.noise_px * np.sqrt(np.pi * np.array([*taken, np.nan_to_num(own) / 3, after / 3]))
-    noise = float(np.hypot.reduce(errors))
-    kept = {"area": by_area, "volume": by_volume}
-    conserved = min(kept, key=lambda name: abs(after - kept[name]))
-    deviation = after / kept[conserved] - 1
-    limit = max(tolerance, 3 * noise / kept[conserved])
-    if not np.isnan(own):
-        # How much better "nothing happened" explains the area than "merged", in squared standard deviations.
-        spread = limit * kept[conserved] / 3
-        doubt = ((after - kept[conserved]) ** 2 - (after - own) ** 2) / spread**2
-        fading = any(movie.fades(part) for part in parts)
-        if doubt > (-_TELLING if fading else _TELLING):
-            return None
-    if abs(deviation) > limit:
-        conserved = "nothing"
-        if not _covers(movie, time, parts, whole):
-            return None
-    return _Merger(time, parts, whole, by_area, after, conserved, deviation, limit)
-
-
-def _covers(movie: Sights, time: int, parts: tuple[int, ...], whole: int) -> bool:
-    """Whether the whole lies over the middle of each part."""
-    track = movie.tracks[whole]
-    i = int(np.searchsorted(track.time, time))
-    if i == len(track.time):
-        return False
-    return all(np.hypot(*(movie.tracks[part].place[-1] - track.place[i])) < track.radius_px[i] for part in parts)
+    time = int(track.time[-1]) + 1
+    place = track.place_at(time - SETTLE, time, time)
+    return movie.to_edge_px(place, time) < HALF_CUT * track.radius_px[-1] + 2 * movie.jitter_px
 
 
 def _momentary_mergers(movie: Sights) -> list[dict[str, Any]]:
@@ -275,9 +196,9 @@ def _momentary_mergers(movie: Sights) -> list[dict[str, Any]]:
             first, back = int(track.time[i]) + 1, int(track.time[i + 1])
             for other in movie.touching(particle, int(i), first):
                 near = movie.tracks[other]
-                own = near.median_px2(first - _SETTLE, first)
+                own = near.median_px2(first - SETTLE, first)
                 swollen = near.median_px2(first, back)
-                again = near.median_px2(back, back + _SETTLE)
+                again = near.median_px2(back, back + SETTLE)
                 part = float(track.area_px2[i])
                 usual = float(np.fmin(own, again))
                 if abs(swollen - usual - part) < 0.5 * part:
@@ -293,7 +214,7 @@ def _undone(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     errors = []
     for i, row in enumerate(changes):
         for later in changes[i + 1 :]:
-            if later["time"] - row["time"] > _SETTLE:
+            if later["time"] - row["time"] > SETTLE:
                 break
             off = abs(later["area_after_px2"] / row["area_before_px2"] - 1)
             if later["kind"] != row["kind"] and row["numbers"] & later["numbers"] and off <= 2 * row["tolerance"]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from emscout.compute import Progress
@@ -22,11 +24,12 @@ from emscout.movies.field import Field, choose_field
 from emscout.movies.frames import Images, files_of, open_movie
 from emscout.movies.method import Method, choose_method
 from emscout.movies.options import MovieOptions
+from emscout.movies.overlay import find_overlay, moves_under
 from emscout.movies.printed import read_print
 from emscout.movies.segment_frames import segment_frames, settle_method
 from emscout.movies.size_shapes import lsw_density
 from emscout.movies.understand import sized_frames, understand
-from emscout.movies.warn import tell_unreadable, warn_of_drift, warn_of_result
+from emscout.movies.warn import tell_unreadable, warn_of_drift, warn_of_overlay, warn_of_result
 from emscout.report.movie_footage import Footage
 from emscout.report.movie_page import write_movie_page
 from emscout.report.movie_plots import tell_time
@@ -85,17 +88,18 @@ def follow(
     series = open_movie(
         path, pixel_size_nm=options.pixel_size_nm, frame_time_s=options.frame_time_s, resample=options.resample
     )
-    series, _ = read_print(series, options.trust)
+    series, printed = read_print(series, options.trust)
     method, model_sha256 = choose_method(options)
     run = describe_run("movie", _list_files(path), asdict(options), model_sha256=model_sha256)
     claim_folder(out, run, results.FILES, results.FOLDERS, grows=False, overwrite=overwrite)
     key = _key({name: run[name] for name in run if name not in ("python", "libraries")})
 
-    drift = _find_drift(series, out, key, progress)
+    drift, left_out = _find_drift(series, printed, out, key, progress)
     field, message = choose_field(drift, series.shape, keep_borders=options.keep_borders)
     drift = _add_cuts(drift, field, path)
     results.write_table(out, "drift", drift, parquet=options.parquet)
-    warnings = [*series.metadata["warnings"], *warn_of_drift(drift, series), *message]
+    drawn = float((left_out & ~printed).mean())
+    warnings = [*series.metadata["warnings"], *warn_of_drift(drift, series), *warn_of_overlay(drawn), *message]
     if options.save_aligned:
         results.write_aligned(out, series, drift, field.shown, progress)
     else:
@@ -103,7 +107,7 @@ def follow(
 
     method = _settle(series, out, field, method, key, progress)
     key = _key([key, method.diameter, method.polarity])
-    failed = segment_frames(path, out, field.cuts, method, key, workers=workers, progress=progress)
+    failed = segment_frames(path, out, field.cuts, method, left_out, key, workers=workers, progress=progress)
     cuts = [cut for cut in field.cuts if cut.frame not in failed]
     if not cuts:
         raise NothingToFindError(f"No frame could be worked on. {next(iter(failed.values()))}")
@@ -161,18 +165,42 @@ def _key(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _find_drift(series: Series, out: Path, key: str, progress: Progress | None) -> pd.DataFrame:
-    """The drift, from a run that was stopped where it got so far."""
+def _find_drift(
+    series: Series, printed: np.ndarray, out: Path, key: str, progress: Progress | None
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """The drift, from a run that was stopped where it got so far, and where something is printed or drawn."""
     note = results.load_note(out, "drift", key)
+    overlay = find_overlay(series)
     if note is None:
-        report = progress or (lambda done, total, what: None)
-        drift = estimate_drift(Images(series), progress=lambda done, total, what: report(done, total, f"drift, {what}"))
-        results.save_note(out, "drift", {"key": key, "columns": drift.to_dict("list")})
+        drift, drawn = _estimate_drift(series, printed, overlay, progress)
+        results.save_note(out, "drift", {"key": key, "columns": drift.to_dict("list"), "drawn": drawn})
     else:
-        drift = pd.DataFrame(note["columns"])
+        drift, drawn = pd.DataFrame(note["columns"]), note.get("drawn", False)
     if series.times_s is not None:
         drift.insert(1, "time_s", series.times_s)
-    return drift
+    return drift, printed | overlay if drawn else printed
+
+
+def _estimate_drift(
+    series: Series, printed: np.ndarray, overlay: np.ndarray, progress: Progress | None
+) -> tuple[pd.DataFrame, bool]:
+    """The drift, and whether `overlay` is drawn over the frames: where the specimen moves under it."""
+    report = progress or (lambda done, total, what: None)
+
+    def estimate(left_out: np.ndarray) -> pd.DataFrame:
+        return estimate_drift(
+            Images(series),
+            printed=left_out,
+            progress=lambda done, total, what: report(done, total, f"drift, {what}"),
+        )
+
+    drift = estimate(printed)
+    if (overlay & ~printed).any():
+        with suppress(NothingToFindError):
+            beneath = estimate(printed | overlay)
+            if moves_under(beneath) and (beneath["status"] == "ok").sum() >= 0.9 * (drift["status"] == "ok").sum():
+                return beneath, True
+    return drift, False
 
 
 def _add_cuts(drift: pd.DataFrame, field: Field, path: Path) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import fft, ndimage
 
 from emscout.errors import NothingToFindError, ReadError, UsageError
+from emscout.movies.overlay import stands_out
 from emscout.movies.working_grid import (
     WorkingGrid,
     band_power,
@@ -29,6 +30,8 @@ _FADE = 0.06
 # More of the pixels than this are not dead, and more are not written over; they are what the specimen looks like.
 _MOST_DEAD = 0.02
 _MOST_FIXED = 0.3
+# Standard deviations over which the values of a pixel in the sample range.
+_RANGE = 3.3
 # Grey levels that a pixel usually runs through in the sample, for one that stays on its own to be suspicious.
 _MANY_LEVELS = 4
 
@@ -70,7 +73,7 @@ class Survey:
 
     def spectrum(self, frame: np.ndarray) -> np.ndarray:
         """The whitened spectrum of a frame (from `clean`) on the working grid."""
-        return whiten(frame, self.background, self.window, self.grid)
+        return whiten(_without_border(frame), self.background, self.window, self.grid)
 
     def strength(self, spectrum: np.ndarray) -> tuple[float, float, float]:
         """Specimen in the coarse and in the fine half of a spectrum, and how far the latter is uncertain.
@@ -84,6 +87,12 @@ class Survey:
             # So little fine detail in a usual frame that a spectrum cannot tell whether it is there.
             return strength, strength, np.inf
         return strength, float((fine - self.power[3]) / room[1]), float(uncertain / room[1])
+
+    def structure(self, spectrum: np.ndarray) -> float:
+        """What the coarse half of a spectrum shows beyond noise as strong as the fine half; 1 in a usual frame."""
+        (coarse, fine), _ = band_power(spectrum, self.grid)
+        noise = max(1.0, fine / max(self.power[3], 1e-3))
+        return float((coarse / noise - self.power[2]) / max(self.power[0] - self.power[2], 1e-3))
 
     def fault(self, frame: np.ndarray) -> str | None:
         """What is plainly wrong with a frame as recorded: ``blank``, ``saturated``, ``incomplete``, or ``None``."""
@@ -116,13 +125,15 @@ def clean(frame: np.ndarray) -> np.ndarray:
     return image
 
 
-def survey(frames: Sequence[np.ndarray]) -> Survey:
+def survey(frames: Sequence[np.ndarray], printed: np.ndarray | None = None) -> Survey:
     """Look at some frames, evenly spread over a movie.
 
     Parameters
     ----------
     frames : sequence of ndarray (H, W)
         Read when asked for; up to 12 are, and held at the same time as far as 256 MB allow (never fewer than 3).
+    printed : ndarray of bool, shape (H, W), or None
+        Where something is printed on the frames.
 
     Raises
     ------
@@ -151,9 +162,9 @@ def survey(frames: Sequence[np.ndarray]) -> Survey:
         raise NothingToFindError("No frame of the movie shows any contrast: check that the right files were given.")
     # Overexposed frames would pass for usual ones in a spectrum.
     usual = contrast & (characters[:, 1] <= np.median(characters[contrast, 1]) + 0.15)
-    shown = [frame for frame, use in zip(sample, usual, strict=True) if use]
+    shown = [_without_border(frame) for frame, use in zip(sample, usual, strict=True) if use]
     deviation, at_top, flat_rows = np.median(characters[usual], axis=0)
-    background, fixed = _detector(shown)
+    background, fixed = _detector(shown, printed)
     shape = background.shape
     window = taper(shape, (1.0, 1.0), _FADE)
     window[fixed] = 0
@@ -174,8 +185,21 @@ def _character(frame: np.ndarray, highest: float) -> tuple[float, float, float]:
     return float(frame[::7].std()), at_top, float((tops == frame.min(axis=1)).mean())
 
 
-def _detector(sample: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The smooth light, and which pixels always read the same or stand out alone in all frames."""
+def _without_border(frame: np.ndarray) -> np.ndarray:
+    """A frame with its mean in rows and columns of one value, where they reach its edge.
+
+    They were never recorded, or an earlier alignment has left them; their edge is not specimen.
+    """
+    edges = (frame[0], frame[-1], frame[:, 0], frame[:, -1])
+    if not any(line[0] == line[-1] and line.max() == line.min() for line in edges):
+        return frame
+    seen = [frame.max(axis=axis) > frame.min(axis=axis) for axis in (1, 0)]
+    inside = np.outer(*seen)
+    return np.where(inside, frame, frame[inside].mean() if inside.any() else 0).astype(np.float32)
+
+
+def _detector(sample: list[np.ndarray], printed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The smooth light, and which pixels always read the same, stand out alone in all frames, or are printed over."""
     shape = sample[0].shape
     middle, spread = np.empty(shape, np.float32), np.empty(shape, np.float32)
     for start in range(0, shape[0], 256):
@@ -197,7 +221,9 @@ def _detector(sample: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     steps = np.diff(np.unique(sample[0][::7]).astype(np.float32))
     noisy = len(steps) > 0 and float(np.median(spread)) >= _MANY_LEVELS * float(steps.min())
     if len(sample) >= 8 and noisy and fixed.mean() <= _MOST_FIXED:
-        dead |= fixed
+        dead |= stands_out(fixed, middle, float(np.median(spread)) / _RANGE)
+    if printed is not None:
+        dead |= printed
     middle[dead] = np.median(middle)
     return _smooth(middle), dead
 

@@ -41,6 +41,7 @@ def segment_frames(
     out: Path,
     cuts: Sequence[Cut],
     method: Method,
+    printed: np.ndarray,
     key: str,
     *,
     workers: int | None = None,
@@ -56,6 +57,8 @@ def segment_frames(
         See `emscout.movies.results.save_frame`.
     cuts : sequence of Cut
     method : Method
+    printed : ndarray of bool, shape (H, W)
+        Where something is printed on the frames and nothing is specimen.
     key : str
         Of everything the result depends on: what was saved with another is done again.
     workers, progress
@@ -69,8 +72,10 @@ def segment_frames(
     todo = [cut for cut in cuts if not finished_frame(out, cut.frame, key)]
     done = len(cuts) - len(todo)
     report = progress or (lambda done, total, what: None)
+    # Packed, because it goes to another process with every frame.
+    bits = np.packbits(printed, axis=1)
     errors = map_tasks(
-        partial(_do_frame, path=path, out=out, method=method, key=key),
+        partial(_do_frame, path=path, out=out, method=method, printed=bits, key=key),
         todo,
         workers=workers,
         name=lambda cut: f"particles of frame {cut.frame}",
@@ -80,11 +85,12 @@ def segment_frames(
     return {cut.frame: error for cut, error in zip(todo, errors, strict=True) if error}
 
 
-def _do_frame(cut: Cut, *, path: Path, out: Path, method: Method, key: str) -> str:
+def _do_frame(cut: Cut, *, path: Path, out: Path, method: Method, printed: np.ndarray, key: str) -> str:
     """Do one frame; what went wrong, empty where nothing did."""
     try:
-        series, printed = _opened(path, method.options)
-        labels, table = measure_frame(_look(series, cut), cut, method, printed[cut.box])
+        series = _opened(path, method.options)
+        here = np.unpackbits(printed, axis=1, count=series.shape[1]).astype(bool)[cut.box]
+        labels, table = measure_frame(_look(series, cut), cut, method, here)
         save_frame(out, cut.frame, labels, table, key, series.calibration)
     except (UsageError, OutputError):
         # Wrong of every frame alike.
@@ -97,12 +103,12 @@ def _do_frame(cut: Cut, *, path: Path, out: Path, method: Method, key: str) -> s
 
 
 @lru_cache(maxsize=1)
-def _opened(path: Path, options: MovieOptions) -> tuple[Series, np.ndarray]:
-    """The movie and what is printed on it, opened once in each process."""
+def _opened(path: Path, options: MovieOptions) -> Series:
+    """The movie, with the calibration that counts, opened once in each process."""
     series = open_movie(
         path, pixel_size_nm=options.pixel_size_nm, frame_time_s=options.frame_time_s, resample=options.resample
     )
-    return read_print(series, options.trust)
+    return read_print(series, options.trust)[0]
 
 
 def _look(series: Series, cut: Cut) -> Micrograph:

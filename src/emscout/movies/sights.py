@@ -6,8 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-__all__ = ["Sights", "Track", "lay_out", "outline_noise_px"]
+__all__ = ["HALF_CUT", "Sights", "Track", "lay_out", "outline_noise_px"]
+
+HALF_CUT = 0.6
+"""Of a disc that an edge cuts into halves, how far the middle of what is left lies from the edge, over the radius that
+goes with its area."""
 
 # Outlines this far apart, or by this share of both radii, still touch: a frame passes between seen and merged.
 _TOUCH_PX = 2.0
@@ -33,13 +38,16 @@ class Track:
         inside = slice(*np.searchsorted(self.time, (low, high)))
         return float(np.median(self.area_px2[inside])) if len(self.time[inside]) else float("nan")
 
-    def next_volume_px3(self, ahead: float) -> float:
-        """Cube of the radius so many frames after the last sight, by a line through the last few."""
-        recent = self.time > self.time[-1] - _RECENT
-        volume, time = self.radius_px[recent] ** 3, self.time[recent] - self.time[-1]
-        if len(time) < 3:
-            return float(volume[-1])
-        return float(np.polyval(np.polyfit(time, volume, 1), ahead))
+    def volume_px3(self, low: int, high: int, at: float) -> float:
+        """Cube of the radius at a moment, by a line through low <= time < high; NaN where the particle is not seen."""
+        inside = slice(*np.searchsorted(self.time, (low, high)))
+        volume = _on_line(self.time[inside], self.radius_px[inside] ** 3, at)
+        return volume if np.isnan(volume) else max(volume, 0.0)
+
+    def place_at(self, low: int, high: int, at: float) -> np.ndarray:
+        """Row and column at a moment, by a line through low <= time < high."""
+        inside = slice(*np.searchsorted(self.time, (low, high)))
+        return np.array([_on_line(self.time[inside], axis, at) for axis in self.place[inside].T])
 
     def shrinks(self, noise_px: float) -> bool:
         """Whether it grew smaller in its last frames, by three standard deviations of the slope."""
@@ -52,12 +60,16 @@ class Track:
 
 @dataclass(frozen=True)
 class Sights:
-    """All tracks, in one direction of time."""
+    """All tracks, in one direction of time.
+
+    `noise_px` and `jitter_px` are by how much radii, and rows or columns, scatter from frame to frame.
+    """
 
     tracks: dict[int, Track]
     seen: np.ndarray  # (n_frames, 4): top, left, bottom, right of what each frame shows
     sights: list[np.ndarray]  # for each frame (n, 4): particle, row, column, radius; in a gap as in between
     noise_px: float
+    jitter_px: float
     smallest_px: float
 
     def backwards(self) -> Sights:
@@ -73,7 +85,14 @@ class Sights:
         """Whether it shrinks, and so that, or so small that, it would be out of sight in the next frame anyway."""
         track = self.tracks[particle]
         near = (_NEAR_SMALLEST * self.smallest_px) ** 3
-        return track.shrinks(self.noise_px) and track.next_volume_px3(1.0) < near
+        last = int(track.time[-1])
+        return track.shrinks(self.noise_px) and track.volume_px3(last + 1 - _RECENT, last + 1, last + 1) < near
+
+    def to_edge_px(self, place: np.ndarray, time: int) -> float:
+        """How far a place lies from the nearest edge of what a frame shows; negative beyond it."""
+        top, left, bottom, right = self.seen[time]
+        row, col = place
+        return float(min(row - top, col - left, bottom - row, right - col))
 
     def touching(self, particle: int, i: int, time: int) -> list[int]:
         """Particles of frame `time` that the `i`-th sight of a particle touches."""
@@ -99,9 +118,21 @@ def outline_noise_px(tracks: pd.DataFrame) -> float:
     """
     ordered = tracks.sort_values(["particle", "frame"])
     radius = np.sqrt(ordered["area_px2"].to_numpy(dtype=float) / np.pi)
-    particle = ordered["particle"].to_numpy()
-    bend = np.diff(radius, 2)[particle[2:] == particle[:-2]]
+    return _scatter(radius, ordered["particle"].to_numpy())
+
+
+def _scatter(values: np.ndarray, particle: np.ndarray) -> float:
+    """Standard deviation about a steady change, of values ordered by particle and frame."""
+    bend = np.diff(values, 2)[particle[2:] == particle[:-2]]
     return float(1.4826 * np.median(np.abs(bend)) / np.sqrt(6)) if len(bend) else 0.0
+
+
+def _on_line(time: np.ndarray, values: np.ndarray, at: float) -> float:
+    """Value at a moment by the line through the median slope; of one or two values the nearest, of none NaN."""
+    if len(time) < 3:
+        return float(values[np.abs(time - at).argmin()]) if len(time) else float("nan")
+    slope, start, *_ = stats.theilslopes(values, time)
+    return float(start + slope * at)
 
 
 def lay_out(tracks: pd.DataFrame, numbers: np.ndarray, shape: tuple[int, int], drift: pd.DataFrame | None) -> Sights:
@@ -127,7 +158,8 @@ def lay_out(tracks: pd.DataFrame, numbers: np.ndarray, shape: tuple[int, int], d
         shift = drift.set_index("frame").reindex(numbers)[["row_px", "col_px"]].interpolate(limit_direction="both")
         seen -= np.tile(shift.to_numpy(dtype=float), 2)
     smallest = float(np.percentile(radius, 1)) if len(radius) else 0.0
-    return Sights(named, seen, np.split(sights[:, 1:], firsts), outline_noise_px(tracks), smallest)
+    jitter = float(np.mean([_scatter(axis, particle) for axis in place.T]))
+    return Sights(named, seen, np.split(sights[:, 1:], firsts), outline_noise_px(tracks), jitter, smallest)
 
 
 def _in_gaps(sights: np.ndarray) -> np.ndarray:

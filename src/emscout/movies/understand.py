@@ -12,7 +12,8 @@ import pandas as pd
 from emscout.compute import Progress
 from emscout.micrograph import Series
 from emscout.movies import results
-from emscout.movies.coarsen import curves, explain_particles
+from emscout.movies.coarsen import explain_particles, ripening_prevails
+from emscout.movies.curves import curves
 from emscout.movies.events import find_events
 from emscout.movies.field import Field
 from emscout.movies.growth import growth_exponent
@@ -25,6 +26,8 @@ __all__ = ["sized_frames", "understand"]
 
 # A canvas that holds the whole of every frame may be so many times as large as a frame.
 _LARGEST_CANVAS = 8
+# An exponent with a wider interval does not tell one law from the next.
+_WIDEST = 1.5
 
 
 def understand(
@@ -53,7 +56,8 @@ def understand(
     Returns
     -------
     dict of str to DataFrame
-        ``drift``, ``tracks``, ``events``, ``curves``, ``particles``, ``growth``, ``shapes``.
+        ``drift``, ``tracks``, ``events``, ``curves``, ``particles``, ``growth`` (``explains``: whether the exponent
+        tells one law from the next, and ripening prevails), ``shapes``.
     """
     report = progress or (lambda done, total, what: None)
     frames = np.array([cut.frame for cut in field.cuts])
@@ -78,6 +82,7 @@ def understand(
     report(3, 4, "law of growth")
     times = np.arange(len(series), dtype=float) if series.times_s is None else series.times_s
     growth = growth_exponent(tracks, times, events, seed=seed)
+    growth["explains"] = (growth["n_high"] - growth["n_low"] <= _WIDEST) & ripening_prevails(particles)
     growth["k_unit"] = "px^n/frame" if series.times_s is None else "px^n/s"
     last = tracks[tracks["frame"].isin(sized_frames(tracks)) & ~tracks["touches_border"].astype(bool)]
     shapes = compare_shapes(last["equivalent_circular_diameter_px"].to_numpy() / 2, outline_noise_px(tracks))

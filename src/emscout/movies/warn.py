@@ -9,7 +9,7 @@ import pandas as pd
 from emscout.errors import ReadError
 from emscout.micrograph import Series
 
-__all__ = ["tell_unreadable", "warn_of_drift", "warn_of_result"]
+__all__ = ["tell_unreadable", "warn_of_drift", "warn_of_overlay", "warn_of_result"]
 
 _MEANING = {
     "blank": "show no specimen",
@@ -58,6 +58,16 @@ def warn_of_drift(drift: pd.DataFrame, series: Series) -> list[str]:
             "The time between frames is not known, so time is counted in frames: give it with --frame-time."
         )
     return warnings
+
+
+def warn_of_overlay(share: float) -> list[str]:
+    """That part of the frames is left out, because something is drawn over it; `share` is 0 where nothing is."""
+    if share == 0:
+        return []
+    return [
+        f"Something is drawn over the frames and stays where it is while the specimen moves ({share:.1%} of a frame): "
+        "no particles are looked for beneath it."
+    ]
 
 
 def tell_unreadable(drift: pd.DataFrame, series: Series) -> list[str]:

@@ -248,6 +248,7 @@ def _growth_rows(growth: pd.DataFrame, clock: Clock) -> list[dict[str, str]]:
             "n": spell(row["n"]) or "not determined",
             "interval": f"{spell(row['n_low'])} to {spell(row['n_high'])}" if math.isfinite(row["n_low"]) else "",
             "k": spell(row["k"]),
+            "explains": ("yes" if row["explains"] else "no") if math.isfinite(row["n_low"]) else "",
             "unit": f"pxⁿ/{'frame' if clock.unit == 'frame' else 's'}" if math.isfinite(row["k"]) else "",
         }
         for row in growth.to_dict("records")

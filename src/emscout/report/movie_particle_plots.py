@@ -106,7 +106,7 @@ def plot_single_particles(
                 time = clock.when[gaps.index.to_numpy()]
                 axes.plot(time, gaps, color=colour, linewidth=0.8, alpha=0.35)
                 axes.plot(time, gaps.rolling(_SMOOTH, center=True, min_periods=1).median(), color=colour, linewidth=1.6)
-                own = events[[str(number) in some.split() for some in events["particles"]]]
+                own = events[np.array([str(number) in some.split() for some in events["particles"]], dtype=bool)]
                 for event in own[own["kind"].isin(_SHOWN_ON_CURVES)].to_dict("records"):
                     at = int(np.abs(line.index.to_numpy() - event["frame"]).argmin())
                     kind = str(event["kind"])

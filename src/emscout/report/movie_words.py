@@ -74,7 +74,7 @@ def tell_story(
     story += [
         ("Sizes", _tell_curves(tables["curves"], footage.nm_per_px)),
         ("Why", _tell_mechanism(particles, events, losses)),
-        ("The law", _tell_growth(tables["growth"], losses)),
+        ("The law", _tell_growth(tables["growth"])),
         ("The shape of the distribution", _tell_shapes(tables["shapes"], n_sized_frames)),
     ]
     wrong = int((events["kind"] == "segmentation-error").sum())
@@ -184,7 +184,7 @@ def _tell_conserved(merged: pd.DataFrame) -> str:
     return " and ".join(parts) + f", within {100 * float(merged['tolerance'].median()):.0f} % as a rule"
 
 
-def _tell_growth(growth: pd.DataFrame, losses: Losses) -> str:
+def _tell_growth(growth: pd.DataFrame) -> str:
     figures = {str(row["method"]): row for row in growth.to_dict("records")}
     single, mean = (figures.get(name) for name in ("single-particles", "mean-radius"))
     best = next(
@@ -207,7 +207,7 @@ def _tell_growth(growth: pd.DataFrame, losses: Losses) -> str:
         text += "No simple law has an exponent in that interval."
     if best is single and mean is not None and math.isfinite(mean["n_low"]):
         text += f" The mean radius alone gives {mean['n']:.1f} ({mean['n_low']:.1f} to {mean['n_high']:.1f})."
-    if losses.ripening < _PREVAILS * losses.coalescence:
+    if high - low <= _WIDE and not best["explains"]:
         text += (
             " The law is that of ripening, which does not prevail here: it describes the curve and explains nothing."
         )
