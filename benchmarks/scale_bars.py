@@ -3,8 +3,8 @@
     python benchmarks/scale_bars.py DATA
 
 DATA holds ``emps/`` with ``scale_bars/emps_train.csv``, and ``scale_bars/au_tem/`` with ``au_tem.csv``. The papers of
-emps are parted in two halves by a hash of their DOI: rules and thresholds were chosen on the first half, on au_tem and
-on drawn scales; the second half was scored only.
+emps are parted in two halves by a hash of their DOI. All of them, au_tem and drawn scales have served development by
+now: what figures not looked at gave is in docs/scale.md. 99 images take one to two minutes on an idle laptop.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from emscout.cli.progress import progress_bar
 from emscout.scale.accuracy import evaluate_scales
 
 
@@ -28,8 +29,12 @@ def main() -> None:
         "emps, second half": (data / "emps", bars / "emps_train.csv", "second"),
         "au_tem": (bars / "au_tem", bars / "au_tem.csv", None),
     }
-    scores = {name: evaluate_scales(a, truth=b, half=half)["scores"].iloc[0] for name, (a, b, half) in runs.items()}
-    Console().print(pd.DataFrame(scores).to_string(float_format="{:.3f}".format))
+    screen = Console()
+    for name, (folder, truth, half) in runs.items():
+        with progress_bar(name) as show:
+            scores = evaluate_scales(folder, truth=truth, half=half, progress=show)["scores"]
+        # One after the other, so that what is done stays when the rest is not waited for.
+        screen.print(pd.DataFrame({name: scores.iloc[0]}).T.to_string(float_format="{:.3f}".format))
 
 
 if __name__ == "__main__":

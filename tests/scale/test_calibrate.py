@@ -43,6 +43,17 @@ def test_binned_exports_get_no_scale_until_the_user_says(printed):
     assert calibrate(binned, pixel_size_nm=3.0, reading=reading)[0] == Calibration(3.0, "user")
 
 
+def test_caps_may_be_counted_to_their_outer_edges():
+    image, scale = print_scale("100 nm", "caps", length_px=120, ground="plate", ink=0, font_px=60, seed=14)
+    reading = read_scale_bar(image)
+    assert reading.bar.length_px == pytest.approx(scale.length_px, abs=1)
+    outer_px = scale.length_px + 0.7 * 0.14 * 60
+    assert outer_px > 1.04 * scale.length_px
+    assert calibrate(micrograph(image, 100 / outer_px), reading=reading)[0].source == "metadata"
+    inner_px = 2 * scale.length_px - outer_px
+    assert calibrate(micrograph(image, 100 / inner_px), reading=reading)[0] is None
+
+
 def test_what_the_user_says_stands(printed):
     image, _, reading = printed
     calibration, message = calibrate(micrograph(image, 7.0, "user"), reading=reading)
@@ -71,6 +82,17 @@ def test_the_banner_is_masked():
     mask = annotation_mask(image, read_scale_bar(image))
     assert mask[-scale.banner_px + 2 :].all()
     assert not mask[: -scale.banner_px - 4].any()
+
+
+def test_a_black_banner_below_black_specimen_is_known_by_the_line_above_it():
+    image, scale = print_scale("100 nm", "box", length_px=200, ground="banner", side="below", seed=12)
+    top = len(image) - scale.banner_px
+    image[:top] = 0
+    assert not annotation_mask(image, None).any()
+    image[top] = 255
+    mask = annotation_mask(image, None)
+    assert mask[top:].all()
+    assert not mask[:top].any()
 
 
 def test_a_micrograph_with_nothing_printed_is_all_specimen():

@@ -1,5 +1,7 @@
 """From the picture to nanometres a pixel, in all styles; and what bad input gets."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,25 @@ def test_any_kind_of_pixel(dtype):
     assert reading.nm_per_px == pytest.approx(50 / printed.length_px, rel=0.01)
 
 
+def test_a_plate_with_an_edge_is_no_second_bar():
+    image, printed = print_scale("2 µm", "box", length_px=110, ground="plate", ink=0, seed=3)
+    top, bottom, left, right = (round(edge) for edge in printed.box)
+    image[[top - 1, bottom + 1], left - 1 : right + 2] = 40
+    image[top - 1 : bottom + 2, [left - 1, right + 1]] = 40
+    reading = read_scale_bar(image)
+    assert isinstance(reading, ScaleReading), reading.reason
+    assert reading.nm_per_px == pytest.approx(2000 / printed.length_px, rel=0.01)
+
+
+def test_letters_in_noise_are_read_in_the_ink_of_their_bar():
+    generator = np.random.default_rng(2)
+    noise = generator.normal(0, 25, (384, 1)) + generator.normal(0, 60, (384, 512))
+    image, printed = print_scale("5 µm", "box", image=np.clip(130 + noise, 0, 235).astype(np.uint8), seed=2)
+    reading = read_scale_bar(image)
+    assert isinstance(reading, ScaleReading), reading.reason
+    assert reading.nm_per_px == pytest.approx(5000 / printed.length_px, rel=0.02)
+
+
 def no_scale(image):
     reading = read_scale_bar(image)
     assert isinstance(reading, NoScale)
@@ -66,12 +87,48 @@ def test_nothing_printed():
     assert "No scale bar" in no_scale(print_scale("", length_px=0, seed=1)[0])
 
 
-def test_a_bar_without_a_label():
-    assert "no length" in no_scale(print_scale("", "box", ground="plate", ink=0, seed=2)[0])
+@pytest.mark.parametrize(
+    ("style", "ground", "font_px", "side_px"),
+    [
+        ("box", "plate", 22, 512),
+        ("line", "plate", 12, 512),
+        ("line", "overlay", 12, 512),
+        ("line", "overlay", 12, 1900),
+    ],
+)
+def test_a_bar_without_a_label(style, ground, font_px, side_px):
+    """It is no scale, but a caption may say its length: thin ones are found in large images, too."""
+    generator = np.random.default_rng(0)
+    grey = (120 + generator.normal(0, 8, (side_px, side_px))).astype(np.uint8)
+    length_px = 0.16 * side_px
+    image, printed = print_scale(
+        "", style, length_px=length_px, ground=ground, ink=0, font_px=font_px, image=grey, seed=1
+    )
+    assert "no length" in no_scale(image)
+    bar = read_scale_bar(image).bar
+    assert (bar.x0, bar.x1) == pytest.approx((printed.x0_px, printed.x1_px), abs=1.5)
+
+
+def test_of_two_bars_without_labels_none_is_the_scale():
+    grey = np.full((256, 512), 128, np.uint8)
+    parts = [print_scale("", "box", length_px=px, ink=255, image=grey, seed=5)[0] for px in (60, 130)]
+    assert "no length" in no_scale(np.vstack(parts))
+    assert read_scale_bar(np.vstack(parts)).bar is None
 
 
 def test_a_label_without_a_bar():
     assert "no bar" in no_scale(print_scale("100 nm", length_px=0, ground="plate", ink=0, seed=3)[0])
+
+
+def test_a_point_that_only_one_look_sees(monkeypatch):
+    image, _ = print_scale("2.0 µm", "box", length_px=160, ground="plate", ink=0, seed=9)
+    first = read_scale_bar(image).line
+
+    def read_lines(grey, pixels=700_000):
+        return [replace(first, text="2.0 µm" if pixels == 700_000 else "20 µm")]
+
+    monkeypatch.setattr("emscout.scale.reading.read_lines", read_lines)
+    assert "differently at each look" in no_scale(image)
 
 
 def test_a_bar_cut_by_the_border():

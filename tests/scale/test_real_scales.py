@@ -1,9 +1,9 @@
-"""On real figures, where they are at hand: the half of the papers that nothing was chosen on."""
+"""On real figures and vendor files, where they are at hand."""
 
 import pytest
 
 from emscout.io import read
-from emscout.scale import ScaleReading, calibrate, read_scale_bar
+from emscout.scale import ScaleReading, annotation_mask, calibrate, read_scale_bar
 from emscout.scale.accuracy import evaluate_scales
 
 
@@ -19,13 +19,33 @@ def test_figures_of_the_second_half(data):
     assert scores["length_2"] > 0.92
 
 
-@pytest.mark.parametrize("name", ["Zeiss_1.tif", "Tescan_1.TIF"])
-def test_tag_and_bar_of_one_file_agree(data, name):
-    path = data / "vendor" / name
+@pytest.fixture
+def vendor(data, request):
+    path = data / "vendor" / request.param
     if not path.exists():
-        pytest.skip(f"no {name} here")
-    micrograph = read(path)
-    reading = read_scale_bar(micrograph.image)
+        pytest.skip(f"no {request.param} here")
+    return read(path)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "within"),
+    [
+        ("Zeiss_1.tif", 0.02),
+        ("Tescan_1.TIF", 0.02),
+        ("FEI-Helios-Ebeam-8bits.tif", 0.02),
+        ("TVIPS_bin4.tif", 0.04),  # its maker counts to the outer edges of the caps
+    ],
+    indirect=["vendor"],
+)
+def test_tag_and_bar_of_one_file_agree(vendor, within):
+    reading = read_scale_bar(vendor.image)
     assert isinstance(reading, ScaleReading)
-    assert reading.nm_per_px == pytest.approx(micrograph.nm_per_px, rel=0.02)
-    assert calibrate(micrograph, reading=reading) == (micrograph.calibration, "")
+    assert reading.nm_per_px == pytest.approx(vendor.nm_per_px, rel=within)
+    assert calibrate(vendor, reading=reading) == (vendor.calibration, "")
+
+
+@pytest.mark.parametrize("vendor", ["FEI-Helios-Ebeam-8bits.tif", "FEI-Helios-Ebeam-16bits.tif"], indirect=True)
+def test_the_banner_below_a_black_image_is_masked(vendor):
+    mask = annotation_mask(vendor.image, None)
+    assert mask[-29:].all()
+    assert not mask[:-29].any()

@@ -16,7 +16,8 @@ FLAT = 0.06  # of the grey range, by which drawn things differ from black or whi
 def banner_height(image: np.ndarray) -> int:
     """Number of rows that an info banner takes at the lower edge; 0 without one.
 
-    A banner has one colour behind its text and ends at a straight line across the whole width, in the lower quarter.
+    A banner has one colour behind its text and ends at a straight line across the whole width, in the lower quarter:
+    where that colour does, or at a line that is ruled there.
 
     Parameters
     ----------
@@ -27,7 +28,8 @@ def banner_height(image: np.ndarray) -> int:
     strip = image[height - height // 4 :]
     if len(strip) < 8:
         return 0
-    found, text = 0, max(3, height // 64)  # rows a line of text may fill, or a frame at the very edge
+    text = max(3, height // 64)  # rows a line of text may fill, or a frame at the very edge
+    found = _ruled_off(strip)
     for colour in (0.0, 1.0, float(np.median(strip[-text:]))):
         alike = (np.abs(strip - colour) <= FLAT / 2).mean(axis=1)
         other = np.flatnonzero(ndimage.uniform_filter1d(alike, text)[:-text] <= 0.35)
@@ -38,6 +40,21 @@ def banner_height(image: np.ndarray) -> int:
             if alike[max(0, row - 3) : row].mean() < 0.35 and alike[row : row + 2].mean() > 0.7:
                 found = max(found, len(strip) - row)
     return found
+
+
+def _ruled_off(strip: np.ndarray) -> int:
+    """Rows of a strip from a line ruled across it on: all that parts a black banner from black specimen."""
+    colour = np.median(strip, axis=1)
+    ruled = (np.abs(strip - colour[:, np.newaxis]) <= FLAT).mean(axis=1) > 0.97
+    for row in np.flatnonzero(ruled[1 : len(strip) - 8]) + 1:
+        below = strip[row + 1 :]
+        behind = float(np.median(below))
+        stands_out = min(abs(colour[row] - colour[row - 1]), abs(colour[row] - behind)) > 0.5
+        flat = np.abs(below - behind) <= FLAT
+        # Fields of text: one colour behind, and more in the line's colour than a border has.
+        if stands_out and flat.mean() > 0.6 and (np.abs(below - colour[row]) <= FLAT).mean() > 0.02:
+            return len(strip) - int(row)
+    return 0
 
 
 def drawn_over(image: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from emscout.scale.caps import find_caps
+
 __all__ = ["Bar", "find_bars", "join_bars"]
 
 _STEPS = (0.45, 0.22, 0.1, 0.05)  # of the range of grey, by which a bar may stand out
@@ -15,7 +17,7 @@ _PURE = 0.2  # of the range of grey: a bar is pure white or black, and its ends 
 _STRETCH_PX = 9
 _MOST = 150  # runs looked at closely: the longest
 _MAX_SOFTNESS_PX = 5.0  # of an end
-_CAP_REACH = 0.06  # of its length, within which the end of a bar holds its cap
+_MAX_CAPPED = 0.12  # of its length: no thicker a bar has caps
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Bar:
         Brighter than what is around it.
     cut : bool
         It runs into the border of the image.
-    cap_px : float
-        How far its caps stand out, up or down.
+    cap_px, cap_width_px : float
+        How far its caps stand out, up or down, and how wide they are.
     """
 
     x0: float
@@ -56,6 +58,7 @@ class Bar:
     bright: bool
     cut: bool = False
     cap_px: float = 0.0
+    cap_width_px: float = 0.0
 
     @property
     def length_px(self) -> float:
@@ -68,6 +71,12 @@ class Bar:
     def moved(self, rows: float, cols: float) -> Bar:
         """The bar in the coordinates of an image in which this one's first pixel lies at (rows, cols)."""
         return replace(self, x0=self.x0 + cols, x1=self.x1 + cols, top=self.top + rows, bottom=self.bottom + rows)
+
+    def enlarged(self, times: float) -> Bar:
+        """The bar in the coordinates of an image so many times as large."""
+        x0, x1, top, bottom = ((edge + 0.5) * times - 0.5 for edge in (self.x0, self.x1, self.top, self.bottom))
+        sizes = {name: getattr(self, name) * times for name in ("end_error_px", "cap_px", "cap_width_px")}
+        return replace(self, x0=x0, x1=x1, top=top, bottom=bottom, **sizes)
 
 
 def find_bars(grey: np.ndarray, min_length_px: int, max_thickness_px: tuple[int, ...]) -> list[Bar]:
@@ -125,8 +134,9 @@ def _measured(
 
 def _behind(signed: np.ndarray, thickness: int) -> np.ndarray:
     """What stays after taking away all that is not taller than a bar."""
-    reach = 2 * thickness + 1
-    return ndimage.maximum_filter1d(ndimage.minimum_filter1d(signed, reach, axis=0), reach, axis=0)
+    import cv2
+
+    return cv2.morphologyEx(signed, cv2.MORPH_OPEN, np.ones((2 * thickness + 1, 1), np.uint8))
 
 
 def _distinct(bars: list[Bar]) -> list[Bar]:
@@ -155,7 +165,7 @@ def join_bars(grey: np.ndarray, bars: list[Bar], left: float, right: float, top:
             near = left - a.x1 <= 3.5 * height and b.x0 - right <= 3.5 * height
             alike = 0.4 <= a.length_px / max(1.0, b.length_px) <= 2.5
             if level and between and near and alike and top - 0.3 * height <= a.row_px <= bottom + 0.3 * height:
-                x0, x1 = _outer_ends(grey, a, b)
+                x0, x1, cap_width_px = _outer_ends(grey, a, b)
                 joined.append(
                     replace(
                         a,
@@ -167,35 +177,40 @@ def join_bars(grey: np.ndarray, bars: list[Bar], left: float, right: float, top:
                         quality=min(a.quality, b.quality),
                         end_error_px=max(a.end_error_px, b.end_error_px),
                         cut=a.cut or b.cut,
+                        cap_width_px=cap_width_px,
                     )
                 )
     return joined
 
 
-def _outer_ends(grey: np.ndarray, a: Bar, b: Bar) -> tuple[float, float]:
-    """Ends of a bar of two parts: each part has a cap at its outer end only."""
+def _outer_ends(grey: np.ndarray, a: Bar, b: Bar) -> tuple[float, float, float]:
+    """Ends of a bar of two parts and the width of its caps: each part has one at its outer end only."""
     signed = (1 if a.bright else -1) * grey.astype(np.float32)
     core = np.arange(round(a.top + 0.5), round(a.bottom + 0.5))
     inside = float(np.median(signed[core[0] : core[-1] + 1, round(a.x0) + 2 : round(a.x1) - 1]))
-    caps = _find_caps(signed, core, a.x0, b.x1, inside, a.contrast)
-    return (a.x0, b.x1) if caps is None else caps[:2]
+    caps = find_caps(signed, core, a.x0, b.x1, inside, a.contrast)
+    return (a.x0, b.x1, 0.0) if caps is None else (caps[0], caps[1], caps[3])
 
 
 def _level_runs(raised: np.ndarray, min_length_px: int) -> list[tuple[slice, slice]]:
-    """Boxes around pixels that lie in level runs of the length asked for."""
-    padded = np.pad(raised, ((0, 0), (1, 1)))
-    change = np.diff(padded.astype(np.int8), axis=1)
-    starts, stops = np.nonzero(change == 1), np.nonzero(change == -1)
-    long = stops[1] - starts[1] >= min_length_px
-    kept = np.zeros(raised.shape, bool)
-    for row, start, stop in zip(starts[0][long], starts[1][long], stops[1][long], strict=True):
-        kept[row, start:stop] = True
-    labels, _ = ndimage.label(kept)
-    boxes = [(box[0], box[1]) for box in ndimage.find_objects(labels)]
-    # A bar's rows all begin and end together; those of the specimen's edges do not.
-    full = [np.mean(kept[box].sum(axis=1) >= 0.85 * (box[1].stop - box[1].start)) for box in boxes]
-    level = [box for box, share in zip(boxes, full, strict=True) if share >= 0.5]
-    return sorted(level, key=lambda box: box[1].start - box[1].stop)[:_MOST]
+    """Boxes around pixels that lie in level runs of the length asked for, longest first."""
+    import cv2
+
+    run = np.ones((1, min_length_px), np.uint8)
+    begins = cv2.erode(raised.astype(np.uint8), run, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    kept = cv2.dilate(begins, run, anchor=(min_length_px - 1, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    if not kept.any():
+        return []
+    _, _, boxes, _ = cv2.connectedComponentsWithStats(kept, connectivity=4)
+    level = []
+    for left, top, width, height, _ in boxes[1:][np.argsort(-boxes[1:, cv2.CC_STAT_WIDTH], kind="stable")]:
+        box = slice(int(top), int(top + height)), slice(int(left), int(left + width))
+        # A bar's rows all begin and end together; those of the specimen's edges do not.
+        if np.mean(kept[box].sum(axis=1) >= 0.85 * width) >= 0.5:
+            level.append(box)
+        if len(level) == _MOST:
+            break
+    return level
 
 
 def _measure(signed: np.ndarray, raised: np.ndarray, rows: slice, cols: slice, bright: bool) -> Bar | None:
@@ -237,15 +252,19 @@ def _measure(signed: np.ndarray, raised: np.ndarray, rows: slice, cols: slice, b
     top, bottom = core[0] - 0.5, core[-1] + 0.5
     style = "line" if bottom - top <= max(4.0, 0.05 * (x1 - x0)) else "box"
     inside = float(np.median(drawn))
-    caps = _find_caps(signed, core, x0, x1, inside, contrast) if style == "line" else None
-    cap_px = 0.0
+    caps = None
+    if style == "line":
+        caps = find_caps(signed, core, x0, x1, inside, contrast)
+    elif bottom - top <= _MAX_CAPPED * (x1 - x0):  # its caps are too thick to be pale
+        caps = find_caps(signed, core, x0, x1, inside, contrast, least=0.6)
+    cap_px, cap_width_px = 0.0, 0.0
     if caps is not None:
-        x0, x1, cap_px = caps
+        x0, x1, cap_px, cap_width_px = caps
         style = "caps"
     noise = float(np.std(np.diff(profile))) / contrast if len(profile) > 2 else 0.0
     error = float(np.hypot(0.25, softness * (0.1 + noise)))
     cut = left[2] or right[2]
-    return Bar(x0, x1, top, bottom, style, error, contrast, quality, bright, cut, cap_px)
+    return Bar(x0, x1, top, bottom, style, error, contrast, quality, bright, cut, cap_px, cap_width_px)
 
 
 def _end(level: np.ndarray, start: int, step: int, contrast: float) -> tuple[float, float, bool]:
@@ -304,51 +323,6 @@ def _share_outside(signed: np.ndarray, row: int, step: int, body: slice, contras
             return max(best, 1.0) if distance <= 2 else best
         best = max(best, float(np.mean(inside - signed[at, body] > 0.35 * contrast)))
     return best
-
-
-def _find_caps(
-    signed: np.ndarray, core: np.ndarray, x0: float, x1: float, inside: float, contrast: float
-) -> tuple[float, float, float] | None:
-    """Middles of the strokes that stand upright on both ends of a bar and their reach, if there are any."""
-    height, width = signed.shape
-    reach = max(4.0, _CAP_REACH * (x1 - x0))
-    for sides in ((-1, 1), (-1,), (1,)):  # upwards and downwards, or either
-        upright = [
-            (core[0] if side < 0 else core[-1]) + side * k
-            for side in sides
-            for k in range(2, 3 + max(2, len(core) // 2))
-        ]
-        if min(upright) < 0 or max(upright) >= height:
-            continue
-        strokes = []
-        for end, step in ((x0, 1.0), (x1, -1.0)):
-            first, last = sorted((end - 2.5 * step, end + reach * step))
-            columns = np.arange(max(0, int(np.ceil(first))), min(width, int(last) + 1))
-            level = signed[np.ix_(upright, columns)].min(axis=0) - (inside - contrast)
-            weights = np.clip(level - 0.4 * level.max(initial=0.0), 0, None)
-            filled = np.flatnonzero(weights)
-            if (
-                len(columns) >= 4
-                and level.max() >= 0.25 * contrast
-                and np.ptp(filled) + 1 <= max(4, 0.7 * len(columns))
-            ):
-                strokes.append((float((weights * columns).sum() / weights.sum()), float(level.max())))
-        if len(strokes) == 2 and min(strokes[0][1], strokes[1][1]) > 0.3 * max(strokes[0][1], strokes[1][1]):
-            (left, _), (right, _) = strokes
-            reaches = [
-                _stroke_px(signed, core, round(at), side, inside - 0.3 * contrast)
-                for at in (left, right)
-                for side in sides
-            ]
-            return left, right, float(max(reaches))
-    return None
-
-
-def _stroke_px(signed: np.ndarray, core: np.ndarray, col: int, side: int, level: float) -> int:
-    """Rows that a stroke in a column reaches beyond the bar, upwards (-1) or downwards."""
-    beyond = signed[: core[0], col][::-1] if side < 0 else signed[core[-1] + 1 :, col]
-    below = np.flatnonzero(beyond < level)
-    return int(below[0]) if len(below) else len(beyond)
 
 
 def _is_same(a: Bar, b: Bar) -> bool:

@@ -40,7 +40,8 @@ def calibrate(
     -------
     calibration : Calibration or None
         Metadata and bar agreeing within 2 % and three standard errors of the bar: that of the metadata, which is not
-        measured in pixels. Disagreeing, without ``trust``: None.
+        measured in pixels. A bar with caps also agrees when counted to their outer edges. Disagreeing, without
+        ``trust``: None.
     message : str
         What the user should know; empty where all is well.
     """
@@ -64,7 +65,9 @@ def calibrate(
     if metadata is None or trust == "bar":
         return printed, ""
     apart = printed.nm_per_px / metadata.nm_per_px - 1
-    if abs(apart) <= AGREEING + 3 * reading.relative_error:
+    allowed = AGREEING + 3 * reading.relative_error
+    # Between the middles of its caps a bar is measured here; some makers count to their outer edges.
+    if -allowed <= apart <= allowed + reading.bar.cap_width_px / reading.bar.length_px:
         return metadata, ""
     return None, (
         f"The file says {metadata.nm_per_px:.4g} nm a pixel, the printed bar of {reading.spelled} "

@@ -12,7 +12,7 @@ from emscout.scale.labels import Label, find_labels
 from emscout.scale.text import TextLine
 from emscout.scale.ticks import find_ticks
 
-__all__ = ["PrintedLabel", "bars_beside", "fit", "printed_labels"]
+__all__ = ["PrintedLabel", "bars_beside", "fit", "printed_labels", "surrounds"]
 
 # All in heights of the label.
 _MAX_GAP_ABOVE = 2.5
@@ -24,6 +24,7 @@ _WINDOW_ROWS = 4.0
 _WINDOW_COLS = 30.0
 _MIN_LENGTH = 0.5
 _MIN_LENGTH_PX = 12
+_LONGEST_STROKE = 2.5  # of a letter, in widths of one
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,19 @@ def bars_beside(grey: np.ndarray, printed: PrintedLabel) -> list[tuple[float, Ba
     bars += [bar.moved(top, left) for bar in find_ticks(window, 3 * min_length)]
     # What the window cuts is not cut by the image's border, but too far away.
     bars = [bar for bar in bars if not bar.cut or bar.x0 <= 0 or bar.x1 >= width - 1]
-    bars = [bar for bar in bars if not _is_frame(bar, bars) and not _is_half(grey, bar, line)]
-    fitting = sorted(((fit(bar, line, width), bar) for bar in bars), key=lambda one: -one[0])
+    edges = [bar for bar in bars if _is_frame(bar, bars) or _is_edge_of_plate(bar, bars, line)]
+    bars = [bar for bar in bars if bar not in edges and not _is_half(grey, bar, line)]
+    letter_px = line.width_px / max(1.0, len(line.text) * (printed.label.stop - printed.label.start))
+    fitting = sorted(((fit(bar, line, letter_px, width), bar) for bar in bars), key=lambda one: -one[0])
     kept: list[tuple[float, Bar]] = []
     for score, bar in fitting:
-        if score > 0 and not any(_surrounds(bar, other) for _, other in kept):
+        if score > 0 and not any(surrounds(bar, other) for _, other in kept):
             kept.append((score, bar))
     return kept
 
 
-def fit(bar: Bar, line: TextLine, image_width: int) -> float:
-    """How well a bar and a text stand together, 0..1; 0 where they cannot belong to one another."""
+def fit(bar: Bar, line: TextLine, letter_px: float, image_width: int) -> float:
+    """How well a bar and a text with letters so wide stand together, 0..1; 0 where they cannot be of one scale."""
     size = max(4.0, line.height_px)
     gap_rows = max(0.0, bar.top - line.bottom, line.top - bar.bottom) / size
     gap_cols = max(0.0, bar.x0 - line.right, line.left - bar.x1) / size
@@ -92,11 +95,8 @@ def fit(bar: Bar, line: TextLine, image_width: int) -> float:
     over = gap_cols <= 0.5 and gap_rows <= _MAX_GAP_ABOVE
     if not (beside or over) or bar.length_px > 0.95 * image_width:
         return 0.0
-    thickness = bar.bottom - bar.top
-    common = min(bar.x1, line.right) - max(bar.x0, line.left)
-    in_text = line.top + 0.15 * size < bar.row_px < line.bottom - 0.15 * size and common > 0.7 * bar.length_px
-    if in_text and bar.style != "split" and thickness < 0.9 * size and bar.length_px < 0.6 * line.width_px:
-        return 0.0  # a stroke of a letter
+    if _is_stroke(bar, line, letter_px):
+        return 0.0
     if bar.cap_px > _MAX_CAP * size:
         return 0.0  # the frame of a field of the banner
     if bar.cut and bar.length_px > 0.6 * image_width:
@@ -110,6 +110,20 @@ def fit(bar: Bar, line: TextLine, image_width: int) -> float:
     return min(1.0, bar.quality * near * plain * ruled)
 
 
+def _is_stroke(bar: Bar, line: TextLine, letter_px: float) -> bool:
+    """Whether it is part of a letter."""
+    size = max(4.0, line.height_px)
+    common = min(bar.x1, line.right) - max(bar.x0, line.left)
+    in_text = line.top + 0.15 * size < bar.row_px < line.bottom - 0.15 * size and common > 0.7 * bar.length_px
+    if bar.style == "split" or not in_text or bar.bottom - bar.top >= 0.9 * size:
+        return False
+    # The box around a text may hold the bar as well, at its upper or lower edge.
+    at_edge = not line.top + 0.35 * size < bar.row_px < line.bottom - 0.35 * size
+    if at_edge and bar.length_px >= _LONGEST_STROKE * letter_px:
+        return False
+    return bar.length_px < 0.6 * line.width_px
+
+
 def _is_frame(bar: Bar, bars: list[Bar]) -> bool:
     """Whether the strokes at its ends lead to another line as long: a field of the banner, with text in it."""
     return bar.cap_px > 8 and any(
@@ -119,6 +133,21 @@ def _is_frame(bar: Bar, bars: list[Bar]) -> bool:
         and abs(abs(other.row_px - bar.row_px) - bar.cap_px) <= 4
         for other in bars
     )
+
+
+def _is_edge_of_plate(bar: Bar, bars: list[Bar], line: TextLine) -> bool:
+    """Whether it and another line as long lie above and below both a text and a bar beside that."""
+    margin = 0.2 * line.height_px
+    for other in bars:
+        top, bottom = min(bar.row_px, other.row_px), max(bar.row_px, other.row_px)
+        alike = abs(other.x0 - bar.x0) <= 3 and abs(other.x1 - bar.x1) <= 3
+        if alike and top < line.top + margin and bottom > line.bottom - margin:
+            for inner in bars:
+                within = top < inner.top and inner.bottom < bottom and bar.x0 < inner.x0 and inner.x1 < bar.x1
+                clear = inner.top > line.bottom - margin or inner.bottom < line.top + margin
+                if within and clear and inner.contrast > 0.8 * bar.contrast:
+                    return True
+    return False
 
 
 def _is_half(grey: np.ndarray, bar: Bar, line: TextLine) -> bool:
@@ -143,7 +172,7 @@ def _is_half(grey: np.ndarray, bar: Bar, line: TextLine) -> bool:
     return bool(means.max() > 0.4 * bar.contrast)
 
 
-def _surrounds(bar: Bar, better: Bar) -> bool:
+def surrounds(bar: Bar, better: Bar) -> bool:
     """Whether it is only the gap between a better bar and the edge of its plate, or another line."""
     common = min(bar.x1, better.x1) - max(bar.x0, better.x0)
     touching = min(abs(bar.top - better.bottom), abs(better.top - bar.bottom)) <= 2

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from emscout.micrograph import Calibration
-from emscout.scale.bars import Bar, find_bars
+from emscout.scale.bars import Bar
 from emscout.scale.labels import Label
+from emscout.scale.looks import likely_bars, look_at_bars, look_below, look_from_afar
 from emscout.scale.pairs import PrintedLabel, bars_beside, printed_labels
 from emscout.scale.text import TextLine, read_lines
 
@@ -23,7 +24,7 @@ _SURE = 0.8  # of a text in which a letter was taken for another
 _UNUSUAL = 0.2  # weight of a number that bars are not made for, such as 108
 _NM_PER_PX = (5e-4, 5e4)  # finer than any lens, coarser than any microscope's view
 _MAX_LENGTH_NM = 1.0e7
-_PIXELS_OF_A_PART = 150_000
+_MIN_SHARE = 0.05  # of the image's width, for a bar without a label: shorter ones are edges in the specimen
 _SPELLED = {"nm": "nm", "um": "µm", "mm": "mm", "A": "Å"}
 
 
@@ -109,65 +110,19 @@ def read_scale_bar(image: np.ndarray) -> ScaleReading | NoScale:
     if grey is None:
         return NoScale("The image is too small, or constant: there is nothing to read.")
     seen: list[PrintedLabel] = []
-    for look in (_look_at_all, _look_below, _look_at_bars):
-        labels = printed_labels(look(grey))
-        seen += labels
-        readings = [_read_label(grey, one) for one in labels]
-        answer = _agree(readings)
+    for look in (read_lines, look_from_afar, look_below):
+        answer = _answer(grey, look(grey), seen)
         if answer is not None:
             return answer
-    return _why_none(grey, seen)
+    likely = likely_bars(grey)
+    return _answer(grey, look_at_bars(grey, likely), seen) or _why_none(likely, seen, grey.shape[1])
 
 
-def _look_at_all(grey: np.ndarray) -> list[TextLine]:
-    return read_lines(grey)
-
-
-def _look_below(grey: np.ndarray) -> list[TextLine]:
-    """The lower quarter once more, where a large image had to be shrunk to be looked at."""
-    height, width = grey.shape
-    if height * width < 1_200_000:
-        return []
-    top = height - max(64, height // 4)
-    return [_moved(line, top, 0) for line in read_lines(grey[top:], 300_000)]
-
-
-def _look_at_bars(grey: np.ndarray) -> list[TextLine]:
-    """Around what looks like a bar, larger and with more contrast: for text that is faint, small or blurred."""
-    import cv2
-
-    height, width = grey.shape
-    lines = []
-    for bar in _likely_bars(grey)[:2]:
-        reach = float(np.clip(0.6 * bar.length_px, 0.06 * height, 0.12 * height))
-        top, bottom = max(0, int(bar.top - reach)), min(height, int(bar.bottom + reach) + 1)
-        aside = max(0.6 * bar.length_px, 0.2 * width)
-        left, right = max(0, int(bar.x0 - aside)), min(width, int(bar.x1 + aside) + 1)
-        part = np.ascontiguousarray(grey[top:bottom, left:right])
-        scale = float(np.clip((_PIXELS_OF_A_PART / part.size) ** 0.5, 0.5, 4.0))
-        way = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
-        enlarged = cv2.resize(part, None, fx=scale, fy=scale, interpolation=way)
-        evened = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(2, 4)).apply(enlarged)
-        for look in (evened, enlarged):
-            for line in read_lines(look, _PIXELS_OF_A_PART):
-                box = [(edge + 0.5) / scale - 0.5 for edge in (line.top, line.bottom, line.left, line.right)]
-                lines.append(_moved(TextLine(line.text, line.score, *box), top, left))
-    return lines
-
-
-def _likely_bars(grey: np.ndarray) -> list[Bar]:
-    """Bars anywhere, without a label to lead to them: those drawn best first."""
-    height, width = grey.shape
-    step = max(1, round((height * width / 1_500_000) ** 0.5))
-    small = grey[::step, ::step].astype(np.float32)
-    bars = find_bars(small, max(16, width // step // 30), (max(3, height // step // 40),))
-    bars = [bar for bar in bars if bar.length_px < 0.7 * width / step and bar.quality > 0.5]
-    bars.sort(key=lambda bar: -bar.quality * min(1.0, bar.contrast / 40))
-    grown = []
-    for bar in bars:
-        ends = {"x0": bar.x0 * step, "x1": bar.x1 * step, "top": bar.top * step, "bottom": bar.bottom * step}
-        grown.append(Bar(**{**bar.__dict__, **ends}))
-    return grown
+def _answer(grey: np.ndarray, lines: list[TextLine], seen: list[PrintedLabel]) -> ScaleReading | NoScale | None:
+    """What the labels of one look say together; they are added to those seen."""
+    labels = printed_labels(lines)
+    seen += labels
+    return _agree([_read_label(grey, one) for one in labels])
 
 
 def _read_label(grey: np.ndarray, printed: PrintedLabel) -> ScaleReading | NoScale:
@@ -235,7 +190,9 @@ def _read_again(grey: np.ndarray, printed: PrintedLabel, bar: Bar) -> tuple[Labe
                 votes[label.value, label.unit] += again.score * (1.0 if label.is_usual else _UNUSUAL)
     value, unit = max(votes, key=lambda key: votes[key])
     share = votes[value, unit] / sum(votes.values())
-    if share < _SAME_LABEL or votes[value, unit] < 0.5:
+    # Points are lost, not invented: "20" is in doubt where another look saw "2.0".
+    lost_point = any(unit == other_unit and round(value / other, 6) in (10, 100) for other, other_unit in votes)
+    if share < _SAME_LABEL or votes[value, unit] < 0.5 or lost_point:
         return None, share
     return Label(value, unit), share
 
@@ -259,19 +216,16 @@ def _agree(readings: list[ScaleReading | NoScale]) -> ScaleReading | NoScale | N
     return best
 
 
-def _why_none(grey: np.ndarray, seen: list[PrintedLabel]) -> NoScale:
+def _why_none(likely: list[Bar], seen: list[PrintedLabel], width: int) -> NoScale:
     if seen:
         return NoScale(f"'{seen[0].line.text}' is printed, but no bar beside it.", line=seen[0].line)
-    bars = [bar for bar in _likely_bars(grey) if bar.quality > 0.8 and bar.contrast > 30]
-    if bars:
-        return NoScale(
-            "What may be a scale bar is drawn, but no length is written beside it that can be read.", bars[0]
-        )
-    return NoScale("No scale bar is printed in the image.")
-
-
-def _moved(line: TextLine, rows: float, cols: float) -> TextLine:
-    return TextLine(line.text, line.score, line.top + rows, line.bottom + rows, line.left + cols, line.right + cols)
+    bars = [bar for bar in likely if bar.quality > 0.8 and bar.contrast > 30 and bar.length_px > _MIN_SHARE * width]
+    if not bars:
+        return NoScale("No scale bar is printed in the image.")
+    first = bars[0]
+    if any(abs(bar.length_px / first.length_px - 1) > 0.05 or abs(bar.row_px - first.row_px) < 3 for bar in bars[1:]):
+        return NoScale("What may be scale bars is drawn, but no length is written beside any that can be read.")
+    return NoScale("What may be a scale bar is drawn, but no length is written beside it that can be read.", first)
 
 
 def to_bytes(image: np.ndarray) -> np.ndarray | None:

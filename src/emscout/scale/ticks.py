@@ -27,12 +27,12 @@ def find_ticks(grey: np.ndarray, min_length_px: int) -> list[Bar]:
     min_length_px : int
         From the first tick to the last, at least.
     """
+    import cv2
+
     found: list[Bar] = []
     for sign in (1.0, -1.0):
         signed = sign * grey
-        reach = 2 * _MAX_WIDTH_PX + 1
-        behind = ndimage.maximum_filter1d(ndimage.minimum_filter1d(signed, reach, axis=1), reach, axis=1)
-        raised = signed - behind
+        raised = cv2.morphologyEx(signed, cv2.MORPH_TOPHAT, np.ones((1, 2 * _MAX_WIDTH_PX + 1), np.uint8))
         for part in _STEPS:
             step = max(_MIN_STEP, part * float(np.percentile(raised, 99.8)))
             for bar in _tick_rows(raised, step, min_length_px, sign > 0):
@@ -42,28 +42,30 @@ def find_ticks(grey: np.ndarray, min_length_px: int) -> list[Bar]:
 
 
 def _tick_rows(raised: np.ndarray, step: float, min_length_px: int, bright: bool) -> list[Bar]:
-    labels, _ = ndimage.label(raised > step, np.ones((3, 3)))
-    upright = []
-    for i, box in enumerate(ndimage.find_objects(labels), 1):
-        high, wide = box[0].stop - box[0].start, box[1].stop - box[1].start
-        if wide <= _MAX_WIDTH_PX and high >= 2 and wide <= high:
-            upright.append((i, box))
-    if len(upright) < _MIN_TICKS:
+    import cv2
+
+    _, components, boxes, _ = cv2.connectedComponentsWithStats((raised > step).astype(np.uint8), connectivity=8)
+    labels = np.asarray(components, np.int32)
+    wide, high = boxes[:, cv2.CC_STAT_WIDTH], boxes[:, cv2.CC_STAT_HEIGHT]
+    numbers = np.flatnonzero((wide <= _MAX_WIDTH_PX) & (high >= 2) & (wide <= high))
+    numbers = numbers[numbers > 0]
+    if len(numbers) < _MIN_TICKS:
         return []
-    numbers = [i for i, _ in upright]
     centres = np.array(ndimage.center_of_mass(np.clip(raised, 0, None), labels, numbers))[:, 1]
-    tops = np.array([box[0].start for _, box in upright])
-    bottoms = np.array([box[0].stop for _, box in upright])
+    tops = boxes[numbers, cv2.CC_STAT_TOP]
+    bottoms = tops + high[numbers]
     found = []
     for edge in (bottoms, tops):  # ticks stand on a line, or hang from one
         for row in np.unique(edge):
             members = np.flatnonzero(np.abs(edge - row) <= 1)
+            if len(members) < _MIN_TICKS:
+                continue
             members = members[np.argsort(centres[members])]
             for first, last in _even_stretches(centres[members]):
                 chosen = members[first : last + 1]
                 x0, x1 = float(centres[chosen[0]]), float(centres[chosen[-1]])
                 if x1 - x0 >= min_length_px:
-                    contrast = float(np.median(ndimage.maximum(raised, labels, [numbers[i] for i in chosen])))
+                    contrast = float(np.median(ndimage.maximum(raised, labels, numbers[chosen])))
                     top, bottom = float(tops[chosen].min()) - 0.5, float(bottoms[chosen].max()) - 0.5
                     found.append(Bar(x0, x1, top, bottom, "ticks", 0.3, contrast, 0.9, bright))
     return found

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from emscout.cli.progress import progress_bar
 from emscout.scale.accuracy import evaluate_scales, save_scores
 
 __all__ = ["scale"]
@@ -51,21 +51,8 @@ def scale(
     Example: [bold]emscout evaluate scale figures/ --truth scales.csv -o scores[/]
     """
     screen = Console(highlight=False)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("", total=None)
-        tables = evaluate_scales(
-            data,
-            truth=truth,
-            half=None if split == "all" else split,
-            progress=lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
-        )
+    with progress_bar() as show:
+        tables = evaluate_scales(data, truth=truth, half=None if split == "all" else split, progress=show)
     scores = tables["scores"].iloc[0]
     table = Table(Column("", no_wrap=True), Column("", justify="right"), title=escape(str(data)))
     for name, label in _COUNTS.items():

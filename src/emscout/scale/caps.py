@@ -1,0 +1,69 @@
+"""The strokes that stand upright on both ends of a bar: its length is between their middles."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["find_caps"]
+
+_REACH = 0.06  # of its length, within which the end of a bar holds its cap
+
+
+def find_caps(
+    signed: np.ndarray, core: np.ndarray, x0: float, x1: float, inside: float, contrast: float, least: float = 0.25
+) -> tuple[float, float, float, float] | None:
+    """Middles of the strokes that stand upright on both ends of a bar, their reach and width, if there are any.
+
+    Parameters
+    ----------
+    signed : ndarray of float32, shape (H, W)
+        The picture, turned over where the bar is dark.
+    core : ndarray of int
+        Rows of the bar.
+    x0, x1 : float
+        Its ends.
+    inside, contrast : float
+        Its grey, and by how much it differs from what is around it.
+    least : float
+        Share of the contrast that a stroke must have.
+    """
+    height, width = signed.shape
+    reach = max(4.0, _REACH * (x1 - x0))
+    for sides in ((-1, 1), (-1,), (1,)):  # upwards and downwards, or either
+        upright = [
+            (core[0] if side < 0 else core[-1]) + side * k
+            for side in sides
+            for k in range(2, 3 + max(2, len(core) // 2))
+        ]
+        if min(upright) < 0 or max(upright) >= height:
+            continue
+        strokes = []
+        for end, step in ((x0, 1.0), (x1, -1.0)):
+            first, last = sorted((end - 2.5 * step, end + reach * step))
+            columns = np.arange(max(0, int(np.ceil(first))), min(width, int(last) + 1))
+            level = signed[np.ix_(upright, columns)].min(axis=0) - (inside - contrast)
+            weights = np.clip(level - 0.4 * level.max(initial=0.0), 0, None)
+            filled = np.flatnonzero(weights)
+            if (
+                len(columns) >= 4
+                and level.max() >= least * contrast
+                and np.ptp(filled) + 1 <= max(4, 0.7 * len(columns))
+            ):
+                middle, wide = (weights * columns).sum() / weights.sum(), np.sum(level >= 0.5 * level.max())
+                strokes.append((float(middle), float(level.max()), float(wide)))
+        if len(strokes) == 2 and min(strokes[0][1], strokes[1][1]) > 0.3 * max(strokes[0][1], strokes[1][1]):
+            (left, _, left_width), (right, _, right_width) = strokes
+            reaches = [
+                _stroke_px(signed, core, round(at), side, inside - 0.3 * contrast)
+                for at in (left, right)
+                for side in sides
+            ]
+            return left, right, float(max(reaches)), (left_width + right_width) / 2
+    return None
+
+
+def _stroke_px(signed: np.ndarray, core: np.ndarray, col: int, side: int, level: float) -> int:
+    """Rows that a stroke in a column reaches beyond the bar, upwards (-1) or downwards."""
+    beyond = signed[: core[0], col][::-1] if side < 0 else signed[core[-1] + 1 :, col]
+    below = np.flatnonzero(beyond < level)
+    return int(below[0]) if len(below) else len(beyond)

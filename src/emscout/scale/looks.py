@@ -1,0 +1,85 @@
+"""Looks at an image that show its text: all of it at two sizes, its lower part, and the surroundings of bars."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emscout.scale.bars import Bar, find_bars
+from emscout.scale.pairs import printed_labels, surrounds
+from emscout.scale.text import TextLine, read_lines
+
+__all__ = ["likely_bars", "look_at_bars", "look_below", "look_from_afar"]
+
+_PIXELS_FROM_AFAR = 250_000
+_PIXELS_BELOW = 300_000
+_PIXELS_OF_A_PART = 150_000
+_MIN_INK = 20.0  # grey levels of 255 that a letter differs by from what is behind it
+
+
+def look_from_afar(grey: np.ndarray) -> list[TextLine]:
+    """All of it once more, smaller: letters are sometimes seen at one size only."""
+    return read_lines(grey, _PIXELS_FROM_AFAR)
+
+
+def look_below(grey: np.ndarray) -> list[TextLine]:
+    """The lower quarter once more, where a large image had to be shrunk to be looked at."""
+    height, width = grey.shape
+    if height * width < 1_200_000:
+        return []
+    top = height - max(64, height // 4)
+    return [_moved(line, top, 0) for line in read_lines(grey[top:], _PIXELS_BELOW)]
+
+
+def look_at_bars(grey: np.ndarray, bars: list[Bar]) -> list[TextLine]:
+    """Around what looks like a bar, larger and with more contrast: for text that is faint, small or blurred."""
+    import cv2
+
+    height, width = grey.shape
+    lines: list[TextLine] = []
+    for bar in bars[:2]:
+        reach = float(np.clip(0.6 * bar.length_px, 0.06 * height, 0.12 * height))
+        top, bottom = max(0, int(bar.top - reach)), min(height, int(bar.bottom + reach) + 1)
+        aside = max(0.6 * bar.length_px, 0.2 * width)
+        left, right = max(0, int(bar.x0 - aside)), min(width, int(bar.x1 + aside) + 1)
+        part = np.ascontiguousarray(grey[top:bottom, left:right])
+        scale = float(np.clip((_PIXELS_OF_A_PART / part.size) ** 0.5, 0.5, 4.0))
+        way = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+        enlarged = cv2.resize(part, None, fx=scale, fy=scale, interpolation=way)
+        evened = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(2, 4)).apply(enlarged)
+        # Letters are of the same ink as their bar: what differs from it is taken away where nothing could be read.
+        away = np.abs(enlarged - _ink(grey, bar)) * (255 / max(bar.contrast, _MIN_INK))
+        inked = np.clip(away, 0, 255).astype(np.uint8)
+        for look in (evened, enlarged, inked):
+            if look is inked and printed_labels(lines):
+                break
+            for line in read_lines(look, _PIXELS_OF_A_PART):
+                box = [(edge + 0.5) / scale - 0.5 for edge in (line.top, line.bottom, line.left, line.right)]
+                lines.append(_moved(TextLine(line.text, line.score, *box), top, left))
+    return lines
+
+
+def _ink(grey: np.ndarray, bar: Bar) -> float:
+    """The grey a bar is drawn in."""
+    rows = slice(max(0, round(bar.top + 0.5)), max(1, round(bar.bottom + 0.5)))
+    return float(np.median(grey[rows, round(bar.x0) + 2 : round(bar.x1) - 1]))
+
+
+def likely_bars(grey: np.ndarray) -> list[Bar]:
+    """Bars anywhere, without a label to lead to them: those drawn best first."""
+    import cv2
+
+    height, width = grey.shape
+    step = max(1, round((height * width / 1_500_000) ** 0.5))
+    small = cv2.resize(grey, (width // step, height // step), interpolation=cv2.INTER_AREA).astype(np.float32)
+    bars = find_bars(small, max(16, width // step // 30), (max(3, height // step // 40),))
+    kept: list[Bar] = []
+    for bar in sorted(bars, key=lambda bar: -bar.quality * bar.contrast):
+        plausible = bar.length_px < 0.7 * width / step and bar.quality > 0.5
+        if plausible and not any(surrounds(bar, other) for other in kept):
+            kept.append(bar)
+    kept.sort(key=lambda bar: -bar.quality * min(1.0, bar.contrast / 40))
+    return [bar.enlarged(step) for bar in kept]
+
+
+def _moved(line: TextLine, rows: float, cols: float) -> TextLine:
+    return TextLine(line.text, line.score, line.top + rows, line.bottom + rows, line.left + cols, line.right + cols)
