@@ -85,7 +85,8 @@ def _map_in_processes(
                 finished = {i: f.result() for f, i in futures.items() if f.done() and f.exception() is None}
                 results.update(finished)
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                # Waiting here, because leaving the block shuts down once more, and that would take the rest up again.
+                pool.shutdown(wait=True, cancel_futures=True)
                 raise
         remaining = [i for i in remaining if i not in results]
         if remaining and workers == 1:

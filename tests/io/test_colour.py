@@ -50,3 +50,9 @@ def test_what_is_no_image_is_a_sentence(tmp_path):
     (tmp_path / "text.png").write_text("text")
     with pytest.raises(ReadError, match=r"text\.png"):
         read_colours(tmp_path / "text.png")
+
+
+def test_what_is_transparent_is_white(tmp_path):
+    clear = np.dstack([COLOURS, np.zeros((20, 30), np.uint8)])
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    assert (read_colours(tmp_path / "clear.png") == 255).all()

@@ -116,7 +116,14 @@ def test_a_picture_bomb_is_refused_by_its_header(tmp_path):
     body = struct.pack(">I", len(data)) + b"IDAT" + data + struct.pack(">I", zlib.crc32(b"IDAT" + data))
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + body + b"\0\0\0\0IEND\xaeB`\x82")
     (figure,) = figures_of(tmp_path / "bomb.png")
-    with pytest.raises(ReadError, match="50000 x 50000 px"):
+    with pytest.raises(ReadError, match="more pixels than there can be"):
+        figure.load()
+
+
+def test_a_poster_is_refused_by_its_header(tmp_path):
+    Image.new("1", (12_000, 9_000)).save(tmp_path / "poster.png")
+    (figure,) = figures_of(tmp_path / "poster.png")
+    with pytest.raises(ReadError, match="12000 x 9000 px, more than the 80 million"):
         figure.load()
 
 
@@ -131,6 +138,15 @@ def test_pictures_of_any_mode(tmp_path, composite):
     assert np.array_equal(colour, composite.image)
     assert np.array_equal(grey[..., 2], composite.image[..., 0])
     assert (transparent == 255).all()
+    inks = Image.fromarray(composite.image).convert("CMYK")
+    inks.save(tmp_path / "inks.tif")
+    assert np.array_equal(figures_of(tmp_path / "inks.tif")[0].load(), np.asarray(inks.convert("RGB")))
+    deep = composite.image[..., 0].astype(np.uint16) * 16 + 900
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    (figure,) = figures_of(tmp_path / "deep.png")
+    loaded = figure.load()
+    assert loaded.dtype == np.uint8 and loaded.shape == composite.image.shape
+    assert np.corrcoef(loaded[..., 1].ravel(), deep.ravel())[0, 1] > 0.99
 
 
 JATS = """<?xml version="1.0"?><!DOCTYPE article PUBLIC "-//NLM//DTD JATS v1.2//EN" "JATS.dtd">

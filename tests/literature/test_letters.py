@@ -41,7 +41,7 @@ def test_a_letter_that_cannot_be_read_follows_from_the_others():
 
 
 def test_letters_part_panels_that_touch_and_look_alike():
-    figure = make_figure((2, 2), gutter_px=0, seed=2001)
+    figure = make_figure((2, 2), gutter_px=0, seed=2014)
     panels = find_panels(figure.image)
     assert len(panels) < 4
     assert cut_at_letters(figure.image, panels, []) == panels

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from emscout.errors import OutputError
-from emscout.literature.mine import COLUMNS, FigureOptions, mine
+from emscout.literature.mine import FigureOptions, mine
+from emscout.literature.results import COLUMNS
 from emscout.micrograph import Micrograph
 from emscout.synthetic import make_micrograph
 from emscout.synthetic_figure import make_figure

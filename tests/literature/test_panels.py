@@ -99,6 +99,32 @@ def test_lines_across_a_gutter_do_not_tie_panels():
     assert count_matches(boxes(figure), find_panels(image)) == 2
 
 
+def test_the_low_end_of_a_plot_is_no_gutter():
+    figure = make_figure((1, 3), kinds=MIXED, gutter_px=12, width_px=700, jpeg_quality=90, seed=5001)
+    assert count_matches(boxes(figure), find_panels(figure.image)) == 4
+
+
+def grained(grey, seed):
+    """Grey values with noise that is three times as strong right of column 180, as a colour image."""
+    noise = np.random.default_rng(seed).normal(size=grey.shape)
+    noise *= np.where(np.arange(grey.shape[1]) < 180, 3, 9)
+    return np.repeat(np.rint(grey + noise).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def test_panels_that_touch_are_parted_by_their_grain():
+    left, right = find_panels(grained(np.where(np.arange(400) < 180, 100.0, 106.0) * np.ones((240, 1)), seed=1))
+    assert left == Box(0, 0, 240, left.right) and right == Box(0, left.right, 240, 400)
+    assert abs(left.right - 180) <= 3
+
+
+@pytest.mark.parametrize(("blur_px", "n_panels"), [(5, 1), (0.1, 2)])
+def test_a_blurred_edge_parts_nothing(blur_px, n_panels):
+    edge = 60 + 120 / (1 + np.exp(np.clip((np.arange(400) - 179.5) / blur_px, -50, 50)))
+    noise = np.random.default_rng(2).normal(size=(240, 400)) * 10
+    image = np.repeat((edge + noise).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    assert len(find_panels(image)) == n_panels
+
+
 def test_an_inset_belongs_to_its_panel():
     figure = make_figure((2,), gutter_px=10, letters="none", scale_bar=False, seed=6)
     first = boxes(figure)[0]

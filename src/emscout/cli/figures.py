@@ -37,7 +37,8 @@ def figures(
     """Take papers and figures apart, and measure the micrographs in them.
 
     Figures are cut into their panels; plots, drawings and photographs are left out; scale bars and captions say how
-    large a pixel is. An article in HTML or XML needs its pictures in the same folder.
+    large a pixel is. A framed inset is a panel of its own. An article in HTML or XML needs its pictures in the same
+    folder.
 
     Writes to OUT: [bold]figures.csv[/] (one row a panel), [bold]panels/[/] (each as PNG), [bold]reports/[/] (a page a
     document), [bold]overviews/[/] (how each figure was cut) and [bold]measured/[/] (every particle).
@@ -59,10 +60,13 @@ def figures(
     kinds = ", ".join(
         f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in panels["kind"].value_counts().items()
     )
-    screen.print(f"{table['document'].nunique()} documents, {len(panels)} panels{': ' if kinds else ''}{kinds}")
+    counts = {"document": table["document"].nunique(), "panel": len(panels)}
+    told = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
+    screen.print(f"{told}{': ' if kinds else ''}{kinds}")
     for message in failed["error"]:
         screen.print(f"[red]failed:[/] {escape(message)}", soft_wrap=True)
-    screen.print(f"Reports: [bold]{escape(str(out / 'reports'))}[/]", soft_wrap=True)
+    if len(panels):
+        screen.print(f"Reports: [bold]{escape(str(out / 'reports'))}[/]", soft_wrap=True)
     if len(failed):
         raise typer.Exit(1)
 

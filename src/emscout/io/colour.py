@@ -14,7 +14,7 @@ from emscout.io.reading import read_series
 
 __all__ = ["read_colours"]
 
-_EIGHT_BITS = ("RGB", "RGBA", "P", "CMYK", "YCbCr", "LAB", "HSV", "PA")
+_EIGHT_BITS = ("RGB", "P", "CMYK", "YCbCr", "LAB", "HSV")
 
 
 def read_colours(path: str | Path, *, frame: int | None = None) -> np.ndarray:
@@ -30,7 +30,7 @@ def read_colours(path: str | Path, *, frame: int | None = None) -> np.ndarray:
     -------
     ndarray
         Grey values (H, W) in the dtype of the file; or uint8 (H, W, 3), red, green, blue, of a coloured picture or TIFF
-        of 8 bits a channel.
+        of 8 bits a channel; what is transparent is white, as on paper.
 
     Raises
     ------
@@ -44,8 +44,10 @@ def read_colours(path: str | Path, *, frame: int | None = None) -> np.ndarray:
         colours = {"picture": _colours_of_picture, "tiff": _colours_of_tiff}[family_of(path)](path, frame or 0)
     except (KeyError, EmscoutError):
         return grey
-    if colours is None or colours.shape[:2] != grey.shape or (colours == colours[..., :1]).all():
+    if colours is None or colours.shape[:2] != grey.shape:
         return grey
+    if (colours == colours[..., :1]).all():
+        return np.ascontiguousarray(colours[..., 0]) if grey.dtype == np.uint8 else grey
     return colours
 
 
@@ -53,6 +55,10 @@ def _colours_of_picture(path: Path, frame: int) -> np.ndarray | None:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         with Image.open(path) as picture:
+            picture.seek(frame)
+            if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+                paper = Image.new("RGBA", picture.size, "white")
+                return np.asarray(Image.alpha_composite(paper, picture.convert("RGBA")).convert("RGB"))
             return np.asarray(picture.convert("RGB")) if picture.mode in _EIGHT_BITS else None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
@@ -64,6 +70,9 @@ def _colours_of_tiff(path: Path, frame: int) -> np.ndarray | None:
             page = file.pages[frame]
             if page.dtype != np.uint8 or page.ndim != 3 or page.shape[-1] not in (3, 4):
                 return None
-            return page.asarray()[..., :3]
+            if page.shape[-1] == 3:
+                return page.asarray()
     except (IndexError, ValueError, OSError):
         return None
+    # The fourth says how transparent it is.
+    return _colours_of_picture(path, frame)

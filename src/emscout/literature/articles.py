@@ -16,7 +16,7 @@ import numpy as np
 from emscout.errors import ReadError
 from emscout.literature.captions import figure_number
 from emscout.literature.documents import Document, Figure, find_doi
-from emscout.literature.pictures import PICTURE_SUFFIXES, read_colour
+from emscout.literature.pictures import PICTURE_SUFFIXES, read_figure
 
 __all__ = ["open_article", "pictures_of"]
 
@@ -64,7 +64,7 @@ def pictures_of(path: Path) -> list[Path]:
 def _figures(path: Path, found: list[tuple[_Mention, Path | None]]) -> Iterator[Figure]:
     for mention, picture in found:
         caption = " ".join(f"{mention.label} {mention.caption}".split())
-        load = partial(read_colour, picture) if picture else partial(_missing, path, mention.source)
+        load = partial(read_figure, picture) if picture else partial(_missing, path, mention.source)
         yield Figure(figure_number(caption), caption, load)
 
 

@@ -1,10 +1,12 @@
-"""Rectangles of pixels in a figure."""
+"""Rectangles of pixels in a figure, and lines that part them."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Box"]
+import numpy as np
+
+__all__ = ["Box", "Cut"]
 
 
 class Box(NamedTuple):
@@ -40,6 +42,15 @@ class Box(NamedTuple):
         top, left, bottom, right = (round(edge * factor) for edge in self)
         return Box(top, left, bottom, right)
 
+    def within(self, other: Box) -> Box:
+        """What of it lies in the other."""
+        return Box(
+            max(self.top, other.top),
+            max(self.left, other.left),
+            min(self.bottom, other.bottom),
+            min(self.right, other.right),
+        )
+
     def joined(self, other: Box) -> Box:
         """The smallest that holds both."""
         return Box(
@@ -60,3 +71,13 @@ class Box(NamedTuple):
         rows = max(self.top, other.top) - min(self.bottom, other.bottom)
         cols = max(self.left, other.left) - min(self.right, other.right)
         return max(0, rows, cols)
+
+
+class Cut(NamedTuple):
+    """Lines ``start`` to ``stop`` along ``axis`` (not included; equal at a seam) part what is before and behind."""
+
+    axis: int
+    start: int
+    stop: int
+    strength: float
+    colour: np.ndarray | None

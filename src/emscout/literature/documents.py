@@ -12,7 +12,7 @@ import numpy as np
 
 from emscout.errors import ReadError, UsageError
 from emscout.io.find import natural_key
-from emscout.literature.pictures import PICTURE_SUFFIXES, read_colour
+from emscout.literature.pictures import PICTURE_SUFFIXES, read_figure
 
 __all__ = ["DOCUMENT_SUFFIXES", "Document", "Figure", "find_documents", "find_doi", "open_document"]
 
@@ -86,7 +86,7 @@ def open_document(path: Path) -> Document:
         from emscout.literature.articles import open_article
 
         return open_article(path)
-    figure = Figure("", "", lambda: read_colour(path))
+    figure = Figure("", "", lambda: read_figure(path))
     return Document(path, "", iter([figure]), (path,))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,45 +10,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from PIL import Image
-
 from emscout.compute import Progress, map_tasks
-from emscout.errors import EmscoutError, tell_error
-from emscout.io.files import image_names, sha256_of, write_atomic
+from emscout.errors import tell_error
+from emscout.io.files import image_names, sha256_of
 from emscout.io.run_folder import claim_folder, describe_run, failed_row, write_json
-from emscout.literature.boxes import Box
-from emscout.literature.captions import scale_bar_nm, technique_of, text_of_panel
-from emscout.literature.documents import Document, Figure, find_documents, open_document
-from emscout.literature.gutters import luminance
-from emscout.literature.kinds import kind_of_panel
-from emscout.literature.letters import letters_among, read_letters, read_text
-from emscout.literature.panels import cut_at_letters, find_panels
-from emscout.literature.scales import scale_of_panel
-from emscout.micrograph import Micrograph, Report
+from emscout.literature import results
+from emscout.literature.documents import find_documents, open_document
+from emscout.literature.take_apart import take_apart
+from emscout.micrograph import Report
 from emscout.models import load_model
-from emscout.particles import results
-from emscout.particles.analyze import AnalyzeOptions, measure_image
+from emscout.particles.analyze import AnalyzeOptions
 from emscout.particles.segment import DEFAULT_MODEL, WATERSHED
-from emscout.report.figures_page import draw_panels, write_figures_page
 
-__all__ = ["COLUMNS", "FigureOptions", "mine"]
+__all__ = ["FigureOptions", "mine"]
 
 _LOG = logging.getLogger(__name__)
-_FILES = ("figures.csv",)
-_FOLDERS = (".finished", "panels", "overviews", "measured", "reports")
-# Techniques whose pictures are grey and filled as micrographs are, but show no particles to be measured.
-_NOT_MEASURED = ("diffraction", "elemental map", "AFM", "fluorescence", "optical")
-
-COLUMNS = (
-    *("document", "doi", "page", "figure", "panel", "image"),
-    *("top_px", "left_px", "height_px", "width_px"),
-    *("caption", "panel_caption", "kind", "technique"),
-    *("scale", "nm_per_px", "calibration_source", "scale_note"),
-    *("count", "count_border", "d50_px", "d50_nm", "status", "error", "path"),
-)
-"""Columns of ``figures.csv``: one row a panel; one with an error for a document or figure that failed."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +88,8 @@ def mine(
     Returns
     -------
     Report
-        Table ``figures`` (`COLUMNS`). A document that failed has its sentence in ``error``; it never ends the run.
+        Table ``figures`` (`emscout.literature.results.COLUMNS`). A document that failed has its sentence in
+        ``error``; it never ends the run.
 
     Raises
     ------
@@ -131,7 +107,7 @@ def mine(
     sources = [{"document": name, "path": str(file.resolve())} for name, file in zip(names, files, strict=True)]
     model_sha256 = None if options.model == WATERSHED else load_model(options.model).sha256
     run = describe_run("figures", sources, asdict(options), model_sha256=model_sha256)
-    claim_folder(out, run, _FILES, _FOLDERS, grows=True, overwrite=overwrite)
+    claim_folder(out, run, results.FILES, results.FOLDERS, grows=True, overwrite=overwrite)
     parts = map_tasks(
         partial(_mine_document, out=out, options=options, run=run | {"inputs": []}),
         sources,
@@ -140,17 +116,8 @@ def mine(
         on_crash=_crashed,
         progress=progress,
     )
-    table = _table([row for rows in parts for row in rows])
-    with write_atomic(out / "figures.csv") as path:
-        table.to_csv(path, index=False, float_format="%.7g", lineterminator="\n")
+    table = results.save_table([row for rows in parts for row in rows], out)
     return Report({"figures": table}, run["options"], run, out)
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    table = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
-    for name in ("page", "top_px", "left_px", "height_px", "width_px", "count", "count_border"):
-        table[name] = table[name].astype("Int64")
-    return table
 
 
 def _mine_document(
@@ -161,10 +128,11 @@ def _mine_document(
         document = open_document(Path(source["path"]))
         key = source | {"sha256": _sha256(document.files)}
         finished = out / ".finished" / f"{source['document']}.json"
-        if (rows := _load_finished(finished, key)) is not None:
+        if (rows := results.load_finished(finished, key)) is not None:
             return rows
-        rows = _take_apart(document, source["document"], out, options)
-        _save(rows, source["document"], out, options, run)
+        rows = take_apart(document, source["document"], out, options.for_particles())
+        results.save_document(rows, source["document"], out, options.for_particles(), run)
+        # Last, because it says that all the others are there.
         write_json(finished, {"source": key, "rows": rows})
         return rows
     except Exception as error:
@@ -180,116 +148,3 @@ def _crashed(source: dict[str, str]) -> list[dict[str, Any]]:
 
 def _sha256(files: Sequence[Path]) -> str:
     return hashlib.sha256("".join(sha256_of(file) for file in files).encode()).hexdigest()
-
-
-def _load_finished(path: Path, key: dict[str, str]) -> list[dict[str, Any]] | None:
-    try:
-        finished = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return finished["rows"] if finished.get("source") == key else None
-
-
-def _take_apart(document: Document, name: str, out: Path, options: FigureOptions) -> list[dict[str, Any]]:
-    """The rows of all figures; what fails on the way is a row too."""
-    rows: list[dict[str, Any]] = []
-    about = {"document": name, "doi": document.doi, "path": str(document.path)}
-    figures = document.figures
-    taken: set[str] = set()
-    while True:
-        figure = None
-        try:
-            figure = next(figures, None)
-            if figure is None:
-                return rows
-            stem = _unused(name, figure, taken)
-            place = about | {"page": figure.page, "figure": figure.number, "caption": figure.caption}
-            rows += _take_figure_apart(figure, stem, place, out, options)
-        except EmscoutError as error:
-            rows.append(failed_row(about | ({} if figure is None else {"page": figure.page}), str(error)))
-
-
-def _unused(document: str, figure: Figure, taken: set[str]) -> str:
-    """A name that no other figure of the document has."""
-    page = "" if figure.page is None else f"_page{figure.page}"
-    stem = f"{document}_fig{figure.number}" if figure.number else f"{document}{page}"
-    unused, number = stem, 2
-    while unused in taken:
-        unused, number = f"{stem}-{number}", number + 1
-    taken.add(unused)
-    return unused
-
-
-def _take_figure_apart(
-    figure: Figure, stem: str, place: dict[str, Any], out: Path, options: FigureOptions
-) -> list[dict[str, Any]]:
-    image = figure.load()
-    lines = read_text(image)
-    panels = cut_at_letters(image, find_panels(image), letters_among(lines))
-    letters = read_letters(image, panels, lines)
-    rows = []
-    for number, (box, letter) in enumerate(zip(panels, letters, strict=True), 1):
-        row = place | {
-            "panel": letter,
-            "image": f"{stem}_{letter or number}",
-            "top_px": box.top,
-            "left_px": box.left,
-            "height_px": box.height,
-            "width_px": box.width,
-            "panel_caption": text_of_panel(figure.caption, letter),
-            "technique": technique_of(figure.caption, letter),
-        }
-        rows.append(row | _measure_panel(image, box, row, out, options))
-    with write_atomic(out / "overviews" / f"{stem}.jpg") as path:
-        draw_panels(path, image, rows)
-    return [row | {"overview": f"{stem}.jpg"} for row in rows]
-
-
-def _measure_panel(
-    image: np.ndarray, box: Box, row: dict[str, Any], out: Path, options: FigureOptions
-) -> dict[str, Any]:
-    """What a panel shows; for a micrograph also its scale and its particles."""
-    panel = np.ascontiguousarray(image[box.slices])
-    facts: dict[str, Any] = {"kind": kind_of_panel(panel)}
-    path = out / "panels" / f"{row['image']}.png"
-    with write_atomic(path) as temporary:
-        Image.fromarray(panel).save(temporary)
-    if facts["kind"] != "micrograph" or row["technique"] in _NOT_MEASURED:
-        return facts | {"status": "left out", "error": ""}
-    scale = scale_of_panel(panel, scale_bar_nm(row["caption"], row["panel"]))
-    facts |= {"scale": scale.length, "scale_note": scale.note}
-    grey = np.rint(luminance(panel)).astype(np.uint8)
-    source = {"image": row["image"], "path": str(path), "frame": None, "sha256": sha256_of(path)}
-    try:
-        measured = measure_image(
-            source,
-            Micrograph(grey, scale.calibration, path=path),
-            out / "measured" / row["document"],
-            options.for_particles(),
-        )
-    except EmscoutError as error:
-        return facts | {"status": "failed", "error": str(error)}
-    names = ("nm_per_px", "calibration_source", "count", "count_border", "d50_px", "d50_nm", "status", "error")
-    return facts | {name: _plain(measured.get(name)) for name in names} | {"measured": measured}
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it: numpy's numbers as Python's, NaN as nothing."""
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and np.isnan(value) else value
-
-
-def _save(rows: list[dict[str, Any]], name: str, out: Path, options: FigureOptions, run: dict[str, Any]) -> None:
-    """The tables of the measured panels, and the report of one document; rows keep what belongs into the table."""
-    measured = [row.pop("measured") for row in rows if "measured" in row]
-    overlays = {}
-    if measured:
-        inputs = [{key: row[key] for key in ("image", "path", "frame")} for row in measured]
-        own = describe_run("analyze", inputs, asdict(options.for_particles()), model_sha256=run["model_sha256"])
-        results.save_run(out / "measured" / name, measured, own, exports=[])
-        overlays = {row["image"]: out / "measured" / name / "overlays" / f"{row['image']}.png" for row in measured}
-    overviews = {row["overview"]: out / "overviews" / row["overview"] for row in rows if "overview" in row}
-    with write_atomic(out / "reports" / f"{name}.html") as path:
-        write_figures_page(path, rows, overviews, overlays, run, details=f"../measured/{name}/report.html")
-    for row in rows:
-        row.pop("overview", None)

@@ -8,9 +8,11 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from emscout.literature.boxes import Box
+from emscout.literature.boxes import Box, Cut
 from emscout.literature.grouping import group_ink
-from emscout.literature.gutters import SAME, Cut, find_cut, find_seam, is_drawn, is_filled, is_flat
+from emscout.literature.gutters import find_cut
+from emscout.literature.seams import find_seam
+from emscout.literature.surfaces import SAME, is_drawn, is_filled, is_flat
 
 __all__ = ["cut_at_letters", "find_panels"]
 
@@ -46,10 +48,9 @@ def find_panels(image: np.ndarray) -> list[Box]:
     least_px = max(_LEAST_PX, round(_LEAST_SHARE * min(small.shape[:2])))
     whole = Box(0, 0, *small.shape[:2])
     panels = _cut_up(small, whole, least_px, [*_border_colour(small), _WHITE])
-    height, width = image.shape[:2]
-    scaled = [box.scaled(factor) for box in _without_nested(_join_banners(small, panels))]
+    figure = Box(0, 0, *image.shape[:2])
     return _in_reading_order(
-        [Box(max(0, b.top), max(0, b.left), min(height, b.bottom), min(width, b.right)) for b in scaled]
+        [box.scaled(factor).within(figure) for box in _without_nested(_join_banners(small, panels))]
     )
 
 
@@ -185,6 +186,7 @@ def _solids(image: np.ndarray, ink: np.ndarray, least_px: int) -> list[Box]:
             min(box.height, box.width) >= least_px
             and (labels[rows, cols] == number).mean() > 0.9
             and is_filled(image[rows, cols], _WHITE)
+            and not is_drawn(image[rows, cols])
         ):
             found.append(box)
     return found

@@ -8,16 +8,17 @@ import numpy as np
 from PIL import Image
 
 from emscout.errors import ReadError
-from emscout.io import read
+from emscout.io import read_series
+from emscout.io.colour import read_colours
 
-__all__ = ["MOST_PX", "PICTURE_SUFFIXES", "read_colour", "too_large"]
+__all__ = ["MOST_PX", "PICTURE_SUFFIXES", "read_figure", "too_large"]
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 # A figure printed at 600 dpi over a whole page has 35 million; what is far above fills the memory, or means to.
 MOST_PX = 80_000_000
 
 
-def read_colour(path: Path) -> np.ndarray:
+def read_figure(path: Path) -> np.ndarray:
     """Read a picture with its colours.
 
     Parameters
@@ -35,30 +36,19 @@ def read_colour(path: Path) -> np.ndarray:
     ReadError
         When it is no readable picture, or has more than `MOST_PX` pixels.
     """
-    if not path.exists():
-        raise ReadError(f"'{path}' does not exist: check the spelling of the path.")
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        # Only the header: Pillow decodes when the pixels are asked for.
-        with Image.open(path) as file:
-            picture: Image.Image = file
-            if picture.width * picture.height > MOST_PX:
-                raise too_large(str(path), picture.width, picture.height)
-            if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-                picture = picture.convert("RGBA")
-                paper = Image.new("RGBA", picture.size, "white")
-                return np.asarray(Image.alpha_composite(paper, picture).convert("RGB"))
-            if picture.mode in ("RGB", "L", "P", "1", "CMYK", "YCbCr"):
-                return np.asarray(picture.convert("RGB"))
-    except ReadError:
-        raise
-    except MemoryError as error:
-        raise ReadError(f"'{path}' needs more memory than there is, or is damaged.") from error
-    except Exception as error:
-        return _from_instrument(path, error)
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-    return _from_instrument(path, None)
+    if (pixels := _read_inks(path)) is not None:
+        return pixels
+    height, width = read_series(path).shape  # the header; pixels are not read yet
+    if height * width > MOST_PX:
+        raise too_large(str(path), width, height)
+    pixels = read_colours(path)
+    if pixels.ndim == 3:
+        return pixels
+    if pixels.dtype != np.uint8:
+        grey = pixels.astype(np.float32)
+        low, high = np.nanpercentile(grey, (0.1, 99.9))
+        pixels = np.rint(np.nan_to_num(255 * (grey - low) / max(high - low, 1e-12)).clip(0, 255)).astype(np.uint8)
+    return np.repeat(pixels[..., None], 3, axis=2)
 
 
 def too_large(name: str, width: int, height: int) -> ReadError:
@@ -69,14 +59,17 @@ def too_large(name: str, width: int, height: int) -> ReadError:
     )
 
 
-def _from_instrument(path: Path, cause: Exception | None) -> np.ndarray:
-    """What Pillow does not read: 16 bits, floats, and damaged files, of which `read` says what is wrong."""
+def _read_inks(path: Path) -> np.ndarray | None:
+    """A TIFF in cyan, magenta, yellow and black, which printers have and microscopes do not."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        image = read(path, frame=0).image.astype(np.float32)
-    except ReadError as error:
-        raise error from cause
-    if image.size > MOST_PX:
-        raise too_large(str(path), image.shape[1], image.shape[0])
-    low, high = np.nanpercentile(image, (0.1, 99.9))
-    grey = np.nan_to_num(255 * (image - low) / max(high - low, 1e-12)).clip(0, 255)
-    return np.repeat(np.rint(grey).astype(np.uint8)[..., None], 3, axis=2)
+        with Image.open(path, formats=("TIFF",)) as picture:
+            if picture.mode != "CMYK":
+                return None
+            if picture.width * picture.height > MOST_PX:
+                raise too_large(str(path), picture.width, picture.height)
+            return np.asarray(picture.convert("RGB"))
+    except OSError:  # not a TIFF, or a damaged one, of which the reader of micrographs says what is wrong
+        return None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit

@@ -82,6 +82,10 @@ def understand(
     report(3, 4, "law of growth")
     times = np.arange(len(series), dtype=float) if series.times_s is None else series.times_s
     growth = growth_exponent(tracks, times, events, seed=seed)
+    # A figure without its interval is none.
+    growth.loc[~np.isfinite(growth["n_low"] + growth["n_high"]), ["n", "n_low", "n_high", "k", "k_low", "k_high"]] = (
+        np.nan
+    )
     growth["explains"] = (growth["n_high"] - growth["n_low"] <= _WIDEST) & ripening_prevails(particles)
     growth["k_unit"] = "px^n/frame" if series.times_s is None else "px^n/s"
     last = tracks[tracks["frame"].isin(sized_frames(tracks)) & ~tracks["touches_border"].astype(bool)]

@@ -63,10 +63,19 @@ def plot_growth_law(curves: pd.DataFrame, growth: pd.DataFrame, clock: Clock, nm
         figures = growth.set_index("method")[["n", "n_low", "n_high"]].reindex(list(_METHODS)).to_numpy(dtype=float)
         for place, (value, start, end) in enumerate(figures.tolist()):
             if math.isfinite(value):
-                ends = [[max(value - start, 0)], [max(end - value, 0)]] if math.isfinite(start + end) else None
+                ends = [[max(value - start, 0)], [max(end - value, 0)]]
                 exponent.errorbar(value, place, xerr=ends, fmt="o", color=ORANGE, capsize=4, markersize=5)
             else:
-                exponent.text(4.6, place, "not determined", va="center", ha="center", fontsize=8.5, color="#5f6f7c")
+                exponent.text(
+                    4.6,
+                    place,
+                    "not determined",
+                    va="center",
+                    ha="center",
+                    fontsize=8.5,
+                    color="#5f6f7c",
+                    backgroundcolor="white",
+                )
         exponent.set_xlim(1, 8.1)
         exponent.set_ylim(-0.5, 2.4)
         exponent.set_yticks(range(len(_METHODS)), list(_METHODS.values()))

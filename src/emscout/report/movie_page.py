@@ -202,7 +202,7 @@ def _event_rows(events: pd.DataFrame, clock: Clock, nm_per_px: float | None) -> 
             "time": short(float(clock.when[row["frame"]])),
             "kind": row["kind"],
             "particles": row["particles"],
-            "place": f"{row['row_px']:.0f}, {row['col_px']:.0f}",
+            "place": f"{round(row['row_px'])}, {round(row['col_px'])}",
             "before": short(row["area_before_px2"] * scale),
             "after": short(row["area_after_px2"] * scale),
             "conserved": _tell_balance(row),

@@ -77,17 +77,25 @@ def tell_story(
         ("The law", _tell_growth(tables["growth"])),
         ("The shape of the distribution", _tell_shapes(tables["shapes"], n_sized_frames)),
     ]
-    wrong = int((events["kind"] == "segmentation-error").sum())
+    wrong, told = _count_errors(events)
     if wrong:
-        told = int(events["kind"].isin(("coalescence", "split", "vanished", "appeared")).sum())
         text = (
-            f"{_count(wrong, 'event is', 'events are')} flagged as errors of the segmentation: mergers that conserve "
+            f"{_count(wrong, 'event is flagged as an error', 'events are flagged as errors')} of the segmentation: mergers that conserve "
             "neither area nor volume, those undone a few frames later, and particles seen for a frame or two."
         )
         if wrong > told:
             text += " That is more than there are real events: look at the clip before you believe the counts above."
         story.append(("Errors", text))
     return story
+
+
+def _count_errors(events: pd.DataFrame) -> tuple[int, int]:
+    """Events that are errors of the segmentation, and real ones inside the field."""
+    kinds = events["kind"]
+    return (
+        int((kinds == "segmentation-error").sum()),
+        int(kinds.isin(("coalescence", "split", "vanished", "appeared")).sum()),
+    )
 
 
 def short(value: float) -> str:
@@ -110,14 +118,15 @@ def _tell_drift(footage: Footage, clock: Clock) -> str:
     text = f"{_count(n, 'frame', 'frames')}{span}; {'all' if measured == n else measured} of them were measured."
     bad = footage.drift["status"] != "ok"
     if bad.any():
-        text += f" {_count(int(bad.sum()), 'frame has', 'frames have')} something wrong and were bridged."
+        has, was = ("frame has", "was") if bad.sum() == 1 else ("frames have", "were")
+        text += f" {bad.sum()} {has} something wrong and {was} bridged."
     return f"{text} The specimen moved over a range of {length}, which was taken out."
 
 
 def _tell_curves(curves: pd.DataFrame, nm_per_px: float | None) -> str:
     """What changed by more than the doubt about it, and what may not have."""
     unit, length = ("nm", nm_per_px) if nm_per_px else ("px", 1.0)
-    parts, unsure = [], []
+    parts, unsure, ends = [], [], 1
     for name, words, scale, suffix in (
         ("n", "the number of particles in view", 1.0, ""),
         ("mean_radius_px", "the mean radius", length, f" {unit}"),
@@ -142,7 +151,9 @@ def _tell_curves(curves: pd.DataFrame, nm_per_px: float | None) -> str:
             unsure.append(f"{words} ({short(before)} and {short(after)}{suffix})")
     if not parts and not unsure:
         return "There are too few measured frames to compare."
-    text = "Between the first frames and the last, "
+    text = (
+        f"Between the first {ends} frames and the last {ends} (medians), " if ends > 1 else "From first to last frame, "
+    )
     text += ", ".join(parts) + "." if parts else "no figure changed by more than the doubt about it."
     if unsure:
         text += f" Within its band, so perhaps unchanged: {', '.join(unsure)}."
@@ -151,7 +162,10 @@ def _tell_curves(curves: pd.DataFrame, nm_per_px: float | None) -> str:
 
 def _tell_mechanism(particles: pd.DataFrame, events: pd.DataFrame, losses: Losses) -> str:
     gone = losses.ripening + losses.coalescence + losses.unexplained
-    if gone < _FEW:
+    wrong, told = _count_errors(events)
+    if wrong > max(told, _FEW):
+        verdict = "Errors of the segmentation outnumber the events, so no mechanism is claimed."
+    elif gone < _FEW:
         verdict = "Too few particles were lost inside the field to say by which mechanism it coarsened."
     elif losses.unexplained > gone / 2:
         verdict = "Most losses are unexplained, so neither ripening nor coalescence is claimed."
@@ -170,11 +184,13 @@ def _tell_mechanism(particles: pd.DataFrame, events: pd.DataFrame, losses: Losse
         f"explained, and {losses.left} left the field."
     )
     there = particles[(particles["end"] == "") & (particles["frames"] > 2)]
+    rest = len(particles) - len(there) - gone - losses.left
+    others = f" The other {rest} were outlined wrongly or seen for a frame or two." if rest else ""
     steady = there["mechanism"].isin(("ripening", "both"))
     grew, shrank = ((steady & (sign * there["by_exchange_px2"] > 0)).sum() for sign in (1, -1))
     return (
         f"{text} Of the {len(there)} still there at the end, {grew} grew and {shrank} shrank steadily by more than the "
-        f"noise of their outlines; {len(there) - grew - shrank} did not."
+        f"noise of their outlines; {len(there) - grew - shrank} did not.{others}"
     )
 
 

@@ -1,0 +1,167 @@
+"""How well composite figures are cut into panels, lettered, and told apart, on figures whose layout is known.
+
+    python benchmarks/figure_panels.py
+    python benchmarks/figure_panels.py --emps DATA/emps --technique DATA/classes/technique
+
+A panel counts as found when its box overlaps that of the truth by an IoU of more than 0.75, one to one. Of the
+published micrographs in EMPS only those are looked at whose name has an odd hash: the rules were made on the others.
+Composites are pieces of them laid side by side and stored as JPEG.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from rich.console import Console
+from scipy.optimize import linear_sum_assignment
+
+from emscout.literature.boxes import Box
+from emscout.literature.kinds import kind_of_panel
+from emscout.literature.letters import letters_among, read_letters, read_text
+from emscout.literature.panels import cut_at_letters, find_panels
+from emscout.synthetic_figure import SyntheticFigure, make_figure
+
+IOU = 0.75
+MICROGRAPHS, MIXED = ("micrograph",), ("micrograph", "plot", "micrograph", "drawing", "micrograph", "photograph")
+LAYOUTS = {
+    "white, 12 px": {"gutter_px": 12, "kinds": MIXED},
+    "white, 24 px, letters above": {"gutter_px": 24, "margin_px": 22, "letters": "above", "kinds": MIXED},
+    "white, 3 px": {"gutter_px": 3, "kinds": MIXED},
+    "black, 6 px": {"gutter": "black", "gutter_px": 6, "kinds": MIXED},
+    "grey, 5 px": {"gutter": "grey", "gutter_px": 5, "margin_px": 4, "kinds": MIXED},
+    "white, 1 px": {"gutter_px": 1, "kinds": MICROGRAPHS},
+    "black, 1 px": {"gutter": "black", "gutter_px": 1, "kinds": MICROGRAPHS},
+    "touching": {"gutter_px": 0, "kinds": MICROGRAPHS},
+}
+ROWS, QUALITIES = [(2, 2), (1, 3), (3, 1, 2)], (None, 90, 75)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=7000)
+    parser.add_argument("--sets", type=int, default=2, help="sets of three figures a layout")
+    parser.add_argument("--letters", action="store_true", help="also read the letters, which takes longer")
+    parser.add_argument("--emps", type=Path)
+    parser.add_argument("--half", choices=["odd", "even"], default="odd")
+    parser.add_argument("--technique", type=Path)
+    options = parser.parse_args()
+    tables = {"synthetic figures": score_synthetic(options.seed, options.sets, options.letters)}
+    if options.emps:
+        tables |= score_emps(options.emps, options.half, options.seed)
+    if options.technique:
+        tables["published panels, as they are"] = score_technique(options.technique)
+    for title, table in tables.items():
+        Console(width=160).print(f"{title}\n{table.to_string(float_format='{:.3f}'.format)}\n")
+
+
+def score_synthetic(seed: int, sets: int, letters: bool) -> pd.DataFrame:
+    rows = []
+    for first, (name, layout) in zip(range(seed, seed + 800, 100), LAYOUTS.items(), strict=True):
+        for number in range(3 * sets):
+            figure = make_figure(
+                ROWS[number % 3], **layout, width_px=700, jpeg_quality=QUALITIES[number % 3], seed=first + number
+            )
+            truth, found = boxes_of(figure), find_panels(figure.image)
+            row = {"layout": name, **counts(truth, found)}
+            kinds = [kind_of_panel(figure.image[box.slices]) for box in truth]
+            row["kinds right"] = sum(
+                (one == "micrograph") == (other == "micrograph")
+                for one, other in zip(kinds, figure.panels["kind"], strict=True)
+            )
+            if letters:
+                lines = read_text(figure.image)
+                cut = cut_at_letters(figure.image, found, letters_among(lines))
+                row |= {f"{key}, letters": value for key, value in counts(truth, cut).items()}
+                read = read_letters(figure.image, truth, lines)
+                row["letters read"] = sum(
+                    one == other for one, other in zip(read, figure.panels["letter"], strict=True)
+                )
+            rows.append(row)
+    table = pd.DataFrame(rows).groupby("layout", sort=False).sum()
+    table.loc["all"] = table.sum()
+    table["F1"] = f1(table, "")
+    if letters:
+        table["F1, letters"] = f1(table, ", letters")
+    return table
+
+
+def score_emps(folder: Path, half: str, seed: int) -> dict[str, pd.DataFrame]:
+    files = sorted((folder / "images").iterdir())
+    files = [file for file in files if hashlib.md5(file.name.encode()).digest()[0] % 2 == (half == "odd")]
+    whole = [len(find_panels(read(file))) for file in files]
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number in range(60):
+        gutter_px = (0, 0, 1, 4, 12)[number % 5]
+        image, truth = compose(lambda: read(files[rng.integers(len(files))]), ROWS[number % 3], gutter_px, rng)
+        rows.append({"gutter_px": gutter_px, **counts(truth, find_panels(image))})
+    composites = pd.DataFrame(rows).groupby("gutter_px").sum()
+    composites.loc["all"] = composites.sum()
+    composites["F1"] = f1(composites, "")
+    return {
+        "composites of published micrographs": composites,
+        "single published micrographs, by number of panels found": pd.Series(whole).value_counts().to_frame("images"),
+    }
+
+
+def compose(
+    draw: Callable[[], np.ndarray], rows: Sequence[int], gutter_px: int, rng: np.random.Generator
+) -> tuple[np.ndarray, list[Box]]:
+    """Pieces of micrographs side by side, 700 px wide."""
+    width, truth, top = 700, [], 0
+    heights = rng.integers(170, 261, len(rows))
+    image = np.full((int(heights.sum()) + gutter_px * (len(rows) - 1), width, 3), 255, np.uint8)
+    for n_panels, height in zip(rows, heights, strict=True):
+        edges = np.rint(np.linspace(0, width + gutter_px, n_panels + 1)).astype(int)
+        for left, stop in zip(edges[:-1], edges[1:] - gutter_px, strict=True):
+            box = Box(top, int(left), top + int(height), int(stop))
+            picture = draw()
+            # As much of the picture as has this shape, shrunk or enlarged to it.
+            scale = min(picture.shape[0] / box.height, picture.shape[1] / box.width)
+            part = picture[: round(scale * box.height), : round(scale * box.width)]
+            small = Image.fromarray(part).resize((box.width, box.height), Image.Resampling.LANCZOS)
+            image[box.slices] = np.asarray(small)
+            truth.append(box)
+        top += int(height) + gutter_px
+    stored = io.BytesIO()
+    Image.fromarray(image).save(stored, "JPEG", quality=85)
+    return np.asarray(Image.open(stored)), truth
+
+
+def score_technique(folder: Path) -> pd.DataFrame:
+    """What single panels of papers are said to be, by the technique their captions name."""
+    files = pd.read_csv(folder / "sources.csv")
+    kinds = [kind_of_panel(read(folder / row.technique / row.file)) for row in files.itertuples()]
+    return pd.crosstab(files["technique"], pd.Series(kinds, name="kind"))
+
+
+def read(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def boxes_of(figure: SyntheticFigure) -> list[Box]:
+    return [
+        Box(row.top_px, row.left_px, row.top_px + row.height_px, row.left_px + row.width_px)
+        for row in figure.panels.itertuples()
+    ]
+
+
+def counts(truth: Sequence[Box], found: Sequence[Box]) -> dict[str, int]:
+    overlaps = np.array([[a.overlap(b) / (a.area + b.area - a.overlap(b)) for b in found] for a in truth])
+    matches = int((overlaps[linear_sum_assignment(-overlaps)] > IOU).sum()) if overlaps.size else 0
+    return {"matches": matches, "true": len(truth), "found": len(found)}
+
+
+def f1(table: pd.DataFrame, suffix: str) -> pd.Series:
+    return 2 * table[f"matches{suffix}"] / (table[f"true{suffix}"] + table[f"found{suffix}"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Framed pictures in a panel."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from emscout.literature.boxes import Box
+from emscout.literature.insets import find_insets
+from emscout.literature.mine import FigureOptions, mine
+from emscout.synthetic_figure import make_figure
+
+WHITE, RED = (255, 255, 255), (230, 20, 20)
+
+
+def panel(seed):
+    return make_figure((1,), width_px=420, row_px=(320, 320), letters="none", seed=seed).image.copy()
+
+
+def framed(image, place, colour, frame_px=2):
+    """A frame drawn around a part of the image."""
+    content = image[place.slices].copy()
+    outer = Box(place.top - frame_px, place.left - frame_px, place.bottom + frame_px, place.right + frame_px)
+    image[outer.slices] = colour
+    image[place.slices] = content
+    return image
+
+
+@pytest.fixture(scope="module")
+def with_inset():
+    """A micrograph of 0.5 nm a pixel with another one, shrunk, in its upper right corner."""
+    image, place = panel(3), Box(8, 270, 118, 412)
+    other = Image.fromarray(panel(12)).resize((place.width, place.height))
+    image[place.slices] = np.asarray(other)
+    return framed(image, place, WHITE), place
+
+
+def test_a_framed_picture_is_found(with_inset):
+    image, place = with_inset
+    (inset,) = find_insets(image)
+    assert np.abs(np.subtract(inset.picture, place)).max() <= 2
+    assert inset.framed.overlap(place) == place.area
+
+
+@pytest.mark.parametrize("colour", [WHITE, RED])
+def test_a_frame_that_marks_a_part_of_the_picture_is_none(colour):
+    assert find_insets(framed(panel(3), Box(60, 90, 180, 240), colour)) == []
+
+
+def test_a_plain_panel_has_none():
+    assert find_insets(panel(3)) == []
+
+
+def test_an_inset_is_a_panel_of_its_own_and_its_place_is_left_out(with_inset, tmp_path):
+    image, place = with_inset
+    plain = panel(3)
+    for name, pixels in (("inset", image), ("plain", plain)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    table = mine([tmp_path / "inset.png", tmp_path / "plain.png"], tmp_path / "out", FigureOptions("watershed")).tables[
+        "figures"
+    ]
+    assert list(table["panel"]) == ["", "inset", ""]
+    whole, inset, alone = table.to_dict("records")
+    assert inset["kind"] == "micrograph"
+    found = Box(inset["top_px"], inset["left_px"], 0, 0)._replace(
+        bottom=inset["top_px"] + inset["height_px"], right=inset["left_px"] + inset["width_px"]
+    )
+    assert np.abs(np.subtract(found, place)).max() <= 2
+    # The bar of the panel still counts for the panel.
+    assert whole["nm_per_px"] == pytest.approx(alone["nm_per_px"])
+    particles = pd.read_csv(tmp_path / "out" / "measured" / "inset" / "particles.csv")
+    own = particles[particles["image"] == whole["image"]]
+    hidden = own["row_px"].between(place.top, place.bottom) & own["col_px"].between(place.left, place.right)
+    assert len(own) and not hidden.any()
+    images = pd.read_csv(tmp_path / "out" / "measured" / "inset" / "images.csv").set_index("image")
+    before = pd.read_csv(tmp_path / "out" / "measured" / "plain" / "images.csv")["number_density_per_px2"][0]
+    assert images.loc[whole["image"], "number_density_per_px2"] == pytest.approx(before, rel=0.3)
