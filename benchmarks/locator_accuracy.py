@@ -18,7 +18,7 @@ import pandas as pd
 from rich.progress import track
 
 from emscout.crystals.cluster import cluster_tiles
-from emscout.crystals.decide import decide, trust_network
+from emscout.crystals.decide import HALF_SHARE, decide, trust
 from emscout.crystals.grid import cut_grid, window_sums
 from emscout.crystals.knowledge import fit_knowledge, least_sure, rank
 from emscout.crystals.network import particle_share
@@ -54,7 +54,8 @@ def survey(labelled: LabelledImage, n_tiles: int) -> Overview:
     grey = micrograph.image
     lattice = cut_grid(grey.shape, n_tiles, n_tiles)
     source = {"image": labelled.name, "path": labelled.path, "frame": None}
-    surveyed = survey_images([source], lambda _: micrograph, lambda _: lattice, PRESETS["default"].statistics)
+    names = dict.fromkeys((*PRESETS["default"].statistics, *SCORE_STATISTICS))
+    surveyed = survey_images([source], lambda _: micrograph, lambda _: lattice, tuple(names))
     particle = window_sums(labelled.draw(grey.shape) > 0, lattice) / lattice.areas
     raw = np.moveaxis(calculate_statistics(grey, lattice, PRESETS["janus2018"].statistics), -1, 0)
     return Overview(
@@ -63,7 +64,7 @@ def survey(labelled: LabelledImage, n_tiles: int) -> Overview:
         surveyed.tiles["black"].to_numpy(bool).reshape(lattice.shape),
         surveyed.looks.reshape(*lattice.shape, -1),
         dict(zip(PRESETS["janus2018"].statistics, raw, strict=True)),
-        {name: surveyed.tiles[name].to_numpy(float).reshape(lattice.shape) for name in PRESETS["default"].statistics},
+        {name: surveyed.tiles[name].to_numpy(float).reshape(lattice.shape) for name in names},
         particle_share(grey, lattice),
         surveyed.tiles,
     )
@@ -143,7 +144,7 @@ def score_image(overview: Overview) -> dict[str, float]:
         row["as emscout locate decides, nothing by hand"] = tile_f1(
             truth, decided["target"].to_numpy().reshape(truth.shape)
         )
-        asked = trust_network(overview.share, scores, 0) >= 0.5
+        asked = trust(overview.share, HALF_SHARE, scores, 0) >= 0.5
         row["with the network (--network), nothing by hand"] = tile_f1(truth, asked & seen)
         for n_clicks, after in enumerate(click(truth[seen], signs, CLICKS), start=1):
             found[seen] = after >= 0.5

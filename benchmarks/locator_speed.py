@@ -27,7 +27,14 @@ from emscout.crystals.grid import Lattice, cut_grid, cut_tiles
 from emscout.crystals.statistics import STATISTICS, calculate_statistics, choose_levels
 from emscout.synthetic import make_micrograph
 
-QUANTILES = {"quantile_05": 0.05, "quantile_25": 0.25, "median": 0.5, "quantile_75": 0.75, "quantile_95": 0.95}
+QUANTILES = {
+    "quantile_01": 0.01,
+    "quantile_05": 0.05,
+    "quantile_25": 0.25,
+    "median": 0.5,
+    "quantile_75": 0.75,
+    "quantile_95": 0.95,
+}
 N_SAMPLE = 2000  # windows
 NAMES = [name for name in STATISTICS if name != "mode_1024"]
 

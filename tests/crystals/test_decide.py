@@ -65,6 +65,24 @@ def test_a_cluster_that_lacks_anything_leaves_it_to_the_score(changed):
     assert np.flatnonzero(choose_target(tiles, proposal)).tolist() == [97, 98, 99]
 
 
+def test_the_rim_of_something_darker_does_not_stand_apart():
+    tiles, proposal = make_set()
+    clusters = proposal.scores.assign(cluster=[2, 1, 3])
+    swapped = tiles.assign(cluster=tiles["cluster"].map({1: 2, 2: 1, 3: 3}).astype("Int64"))
+    swapped.loc[swapped["cluster"] == 1, "mean"] = 0.3
+    assert not stands_apart(swapped, Proposal(2, 0.9, clusters))
+
+
+def test_images_of_unequal_noise_and_nothing_else_hold_no_target():
+    tiles, proposal = make_set()
+    rng = np.random.default_rng(1)
+    noise = rng.normal(1, np.where(np.arange(100) < 50, 0.02, 0.04)[:, None], (100, 400))
+    tiles["mean"], tiles["standard_deviation"] = noise.mean(axis=1), noise.std(axis=1)
+    assert choose_target(tiles, proposal).any()
+    tiles["image"] = np.where(np.arange(100) < 50, "a", "b")
+    assert not choose_target(tiles, proposal).any()
+
+
 def test_what_differs_by_no_more_than_noise_is_no_target():
     tiles, proposal = make_set()
     rng = np.random.default_rng(1)

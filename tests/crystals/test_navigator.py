@@ -72,8 +72,8 @@ def test_images_are_maps_to_be_registered_with_their_scale(items):
     assert (calibrated["MapScaleMat"], calibrated["MapWidthHeight"]) == ("50 0 0 50", "150 100")
     assert max(map(float, calibrated["PtsX"].split())) == pytest.approx(1.5)
     assert "unknown" in uncalibrated["Note"]
-    assert (uncalibrated["MapSection"], uncalibrated["ImageType"], calibrated["ImageType"]) == ("3", "0", "1")
-    assert calibrated["Imported"] == "1"
+    assert (uncalibrated["MapSection"], uncalibrated["ImageType"], calibrated["ImageType"]) == ("3", "0", "2")
+    assert {item["Imported"] for item in items.values()} == {"1"}
     assert {item["Regis"] for item in items.values()} == {"2"}
 
 
@@ -94,6 +94,21 @@ def test_a_known_stage_position_needs_no_map():
     assert items["crystal-1"]["StageXYZ"] == "-12.346 7.000 0"
     assert items["crystal-1"]["PtsX"] == "-12.346"
     assert items["crystal-1"]["Regis"] == "1"
+    assert not {"CoordsInMap", "DrawnID", "Imported"} & items["crystal-1"].keys()
+
+
+def test_what_is_written_of_a_point_serialem_can_place_on_the_map(items):
+    """From pixels through the map's matrix, about its middle, to the corners that are written of it."""
+    for label, corner in (("crystal-2", "image-2"), ("crystal-1", "image-1")):
+        point, image = items[label], items[corner]
+        width, height = map(int, image["MapWidthHeight"].split())
+        px_per_um = float(image["MapScaleMat"].split()[0])
+        x, y = (float(value) for value in point["CoordsInMap"].split()[:2])
+        stage = ((x - width / 2) / px_per_um, (y - height / 2) / px_per_um)
+        for value, axis in zip(stage, ("PtsX", "PtsY"), strict=True):
+            edges = [float(edge) for edge in image[axis].split()]
+            assert min(edges) <= value <= max(edges)
+        assert (point["PtsX"], point["PtsY"]) == tuple(point["CoordsInMap"].split()[:2])
 
 
 def test_no_targets_give_an_empty_navigator_file():

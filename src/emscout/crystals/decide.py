@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from emscout.crystals.cluster import cluster_tiles, reduce, standardise
+from emscout.crystals.film import DEEP, MOSTLY_FILM, is_noise, measure_depth, noise_and_more
 from emscout.crystals.knowledge import Knowledge, fit_knowledge, least_sure, rank, rank_similar
 from emscout.crystals.network import PARTICLE_SHARE
 from emscout.crystals.presets import Preset
@@ -17,6 +18,7 @@ from emscout.crystals.propose import Proposal, beside, propose_target, read_sign
 from emscout.errors import NothingToFindError, UsageError
 
 __all__ = [
+    "HALF_SHARE",
     "TARGET_SCORE",
     "Decision",
     "choose_target",
@@ -24,30 +26,20 @@ __all__ = [
     "decide",
     "find_tile",
     "stands_apart",
-    "trust_network",
+    "trust",
 ]
 
 TARGET_SCORE = 0.5
 """A tile that scores so much is a target."""
 
-# The dark end counts where so many tiles lie beside bars: elsewhere dark tiles are as often a part of the specimen.
-_DARK_END, _ON_A_GRID, _MORE_BESIDE_BARS = "quantile_05", 0.1, 1.5
-
 # Chosen on four sets of graphite and asbestos, by eye; of 70 labelled micrographs with large particles they let 4 be
-# decided by the cluster, which costs 0.009 of the mean tile F1 there.
-_RARE, _MOSTLY_FILM, _RICH, _DARKER, _BESIDE_BARS, _LIKELIER, _DEEP = 0.12, 0.6, 4.0, 0.015, 0.3, 1.5, 8.0
+# decided by the cluster, which costs 0.005 of the mean tile F1 there.
+_RARE, _RICH, _DARKER, _BESIDE_BARS, _MORE_BESIDE_BARS, _LIKELIER = 0.12, 4.0, 0.015, 0.3, 1.5, 1.5
 
-# A tile is positive where over a fifth of it is crystal; the network's word is worth so many answers.
-_HALF_SHARE, _NETWORK_ANSWERS = 0.2, 10
+HALF_SHARE = 0.2
+"""Part of a tile the network takes for particle that counts as a half: over a fifth makes a tile positive."""
 
-# In standard errors. Made film without anything on it stays below 7.5 and 13; crystals of 3 % contrast in 2 % noise
-# reach 30 in the mean of a tile.
-_LEAST_CONTRAST, _LEAST_STEP = 8.0, 15.0
-
-# In spreads of the film's own, where that is no more than so many times what the noise of its pixels makes of it.
-# On two sets of polymers the film's is 1 to 2 times that, on seven of graphite, asbestos and wires 4 and more.
-_ROUGH, _NOISE_ONLY = 4.0, 3.0
-_FAINT = 2.0  # times the noise; what is rougher stands out, and is judged by its looks
+_WORTH_ANSWERS = 10  # what the network or the depth says
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +59,8 @@ class Decision:
         What was learned, from examples or a file.
     question : int or None
         Row of the tile whose answer would tell most; ``None`` when there is none left to ask about.
+    by_depth : bool
+        Whether the score says how far tiles lie below the film, see `emscout.crystals.film.measure_depth`.
     """
 
     tiles: pd.DataFrame
@@ -74,6 +68,7 @@ class Decision:
     points: np.ndarray
     knowledge: Knowledge | None
     question: int | None
+    by_depth: bool
 
     @property
     def seen(self) -> np.ndarray:
@@ -125,17 +120,21 @@ def decide(
     if any(examples):
         knowledge = fit_knowledge(signs, examples[0], examples[1], before=knowledge)
     scores = rank(signs, knowledge)
+    n_answers = len(knowledge.examples) if knowledge else 0
+    depth = None if PARTICLE_SHARE in tiles else measure_depth(tiles)
     if PARTICLE_SHARE in tiles:
         # The network, made for particles that stand out, fills faint and noisy film with them.
-        share = np.where(_noise_and_more(tiles)[0], 0.0, tiles[PARTICLE_SHARE].to_numpy(float))
-        scores = trust_network(share[seen], scores, len(examples[0]) + len(examples[1]))
+        share = np.where(noise_and_more(tiles)[0], 0.0, tiles[PARTICLE_SHARE].to_numpy(float))
+        scores = trust(share[seen], HALF_SHARE, scores, n_answers)
+    elif depth is not None:
+        scores = trust(depth[seen], DEEP, scores, n_answers)
     # An answer holds for its tile, whatever is learned from the others.
     scores[examples[0]], scores[examples[1]] = 1.0, 0.0
     tiles["score"] = _at(seen, scores, len(tiles))
     if examples[0]:
         tiles["similarity"] = _at(seen, rank_similar(points, examples[0]), len(tiles))
     proposal = propose_target(tiles)
-    if target is None and knowledge is None and PARTICLE_SHARE not in tiles:
+    if target is None and knowledge is None and PARTICLE_SHARE not in tiles and depth is None:
         tiles["target"] = choose_target(tiles, proposal)
     elif target is None:
         tiles["target"] = (tiles["score"] >= TARGET_SCORE).to_numpy(bool)
@@ -147,22 +146,26 @@ def decide(
     question = None
     if len(seen) > len(set(asked)):
         question = int(seen[least_sure(scores, asked)])
-    return Decision(tiles, proposal, reduce(points, recipe.reduction, seed=seed), knowledge, question)
+    return Decision(
+        tiles, proposal, reduce(points, recipe.reduction, seed=seed), knowledge, question, depth is not None
+    )
 
 
-def trust_network(share: np.ndarray, scores: np.ndarray, n_answers: int) -> np.ndarray:
-    """Scores of tiles the network has looked at too: its word, and with every answer of the user's more of theirs.
+def trust(evidence: np.ndarray, half: float, scores: np.ndarray, n_answers: int) -> np.ndarray:
+    """Scores of tiles by other evidence: that alone at first, and with every answer of the user's more of theirs.
 
     Parameters
     ----------
-    share : ndarray, shape (n,)
-        Part of each tile the network takes for particle; a fifth counts as a half.
+    evidence : ndarray, shape (n,)
+        0 or more, such as the part of each tile the network takes for particle.
+    half : float
+        Evidence that counts as a half.
     scores : ndarray, shape (n,)
-        Without the network, 0..1.
+        Without it, 0..1.
     n_answers : int
     """
-    weight = n_answers / (n_answers + _NETWORK_ANSWERS)
-    return (1 - weight) * share / (share + _HALF_SHARE) + weight * scores
+    weight = n_answers / (n_answers + _WORTH_ANSWERS)
+    return (1 - weight) * evidence / (evidence + half) + weight * scores
 
 
 def cluster_set(tiles: pd.DataFrame, recipe: Preset, seed: int) -> pd.DataFrame:
@@ -209,41 +212,21 @@ def choose_target(tiles: pd.DataFrame, proposal: Proposal) -> np.ndarray:
     proposal : Proposal
         Of the same tiles.
     """
-    if _is_noise(tiles[tiles["cluster"].notna()]):
+    if all(is_noise(part) for _, part in tiles[tiles["cluster"].notna()].groupby("image")):
         return np.zeros(len(tiles), bool)
     if stands_apart(tiles, proposal):
         return (tiles["cluster"] == proposal.cluster).fillna(False).to_numpy(bool)
-    likely, (_, faint) = (tiles["score"] >= TARGET_SCORE).to_numpy(bool), _noise_and_more(tiles)
+    likely, (_, faint) = (tiles["score"] >= TARGET_SCORE).to_numpy(bool), noise_and_more(tiles)
     largest = (tiles["cluster"] == tiles["cluster"].mode().min()).fillna(False).to_numpy(bool)
-    if largest.sum() < _MOSTLY_FILM * tiles["cluster"].notna().sum():
+    if largest.sum() < MOSTLY_FILM * tiles["cluster"].notna().sum():
         return likely
     faint &= ~largest
     # Where most of the faint tiles are the rims of what looks like crystals, the score knows this kind of specimen.
     return likely | faint if (faint & ~beside(tiles, likely)).sum() > 0.5 * faint.sum() else likely
 
 
-def _noise_and_more(tiles: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Tiles that show nothing but noise, and those a little rougher, where most of a set is such film: bool (n,) each.
-
-    Nowhere where most tiles show more than noise.
-    """
-    nowhere, seen = np.zeros(len(tiles), bool), tiles["cluster"].notna().to_numpy(bool)
-    deviation, mean = tiles["standard_deviation"].to_numpy(float), tiles["mean"].to_numpy(float)
-    usual, grey = float(np.median(deviation[seen])), float(np.median(mean[seen]))
-    # By the smoother ones: what lies on film makes it rougher.
-    spread = usual - float(np.quantile(deviation[seen], 0.16))
-    of_noise = usual / np.sqrt(2 * float((tiles["height_px"] * tiles["width_px"]).median()))
-    if not 0 < spread <= _NOISE_ONLY * of_noise:
-        return nowhere, nowhere
-    rough = deviation >= usual + _ROUGH * spread
-    faint = seen & rough & (deviation <= _FAINT * usual)
-    of_mean = 1.4826 * float(np.median(np.abs(mean[seen] - grey)))
-    calm = seen & ~rough & (np.abs(mean - grey) <= _ROUGH * of_mean)
-    return (calm, faint) if calm.sum() >= _MOSTLY_FILM * seen.sum() else (nowhere, nowhere)
-
-
 def stands_apart(tiles: pd.DataFrame, proposal: Proposal) -> bool:
-    """Whether the proposed cluster is rare, darker than the film, rich in contrast or far darker, no bars' edge."""
+    """Whether the proposed cluster is rare, darker than any other, rich in contrast and no bars' edge."""
     scores = proposal.scores
     brightness = tiles["mean"].groupby(tiles["cluster"].astype("Int64")).mean().to_dict()
     clusters = {row["cluster"]: row for row in scores.to_dict("records")}
@@ -251,38 +234,15 @@ def stands_apart(tiles: pd.DataFrame, proposal: Proposal) -> bool:
     likely, beside = (
         float(np.average(scores[name], weights=scores["share"])) for name in ("crystal_score", "near_black")
     )
-    rich = best["contrast"] >= max(_RICH, scores["contrast"].max())
-    if beside >= _ON_A_GRID:
-        rich |= _is_deep(tiles, best["cluster"], film["cluster"])
     return bool(
         best["share"] <= _RARE
-        and film["share"] >= _MOSTLY_FILM
-        and rich
+        and film["share"] >= MOSTLY_FILM
+        and best["cluster"] == min(clusters)  # the rim of something darker is no crystal of its own
+        and best["contrast"] >= max(_RICH, scores["contrast"].max())
         and brightness[best["cluster"]] <= (1 - _DARKER) * brightness[film["cluster"]]
         and best["near_black"] <= max(_BESIDE_BARS, _MORE_BESIDE_BARS * beside)
         and best["crystal_score"] >= _LIKELIER * likely
     )
-
-
-def _is_deep(tiles: pd.DataFrame, best: int, film: int) -> bool:
-    """Whether the dark end of a cluster lies far below that of the film, which may be rich in contrast too."""
-    if _DARK_END not in tiles:
-        return False
-    dark, of_film = (tiles.loc[(tiles["cluster"] == cluster).fillna(False), _DARK_END] for cluster in (best, film))
-    spread = 1.4826 * float((of_film - of_film.median()).abs().median())
-    return bool(of_film.median() - dark.median() >= _DEEP * spread)
-
-
-def _is_noise(tiles: pd.DataFrame) -> bool:
-    """Whether tiles differ by no more than the noise of their pixels, so that the best of them is nothing."""
-    deviation, mean = tiles["standard_deviation"].to_numpy(float), tiles["mean"].to_numpy(float)
-    noise, n_px = float(np.median(deviation)), (tiles["height_px"] * tiles["width_px"]).to_numpy(float)
-    if noise == 0:
-        return not deviation.any() and float(np.ptp(mean)) == 0
-    # By the standard errors of a standard deviation and of a mean.
-    of_deviation = (deviation / noise - 1) * np.sqrt(2 * n_px)
-    of_mean = (mean - np.median(mean)) / noise * np.sqrt(n_px)
-    return bool(of_deviation.max() < _LEAST_CONTRAST and np.abs(of_mean).max() < _LEAST_STEP)
 
 
 def find_tile(address: str, tiles: pd.DataFrame) -> int:

@@ -141,7 +141,7 @@ def survey_set(images: ImageSet, options: LocateOptions, *, progress: Progress |
     """
     recipe = options.recipe
     asked = (PARTICLE_SHARE,) if options.network else ()
-    names = tuple(dict.fromkeys((*recipe.statistics, *SCORE_STATISTICS, "mean", *asked)))
+    names = tuple(dict.fromkeys((*recipe.statistics, *SCORE_STATISTICS, *asked)))
     survey = survey_images(
         images.sources,
         lambda source: _open(source, options),

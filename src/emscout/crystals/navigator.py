@@ -3,7 +3,7 @@
 The format is SerialEM's own (https://bio3d.colorado.edu/SerialEM/hlp/html/about_formats.htm): ``key = value`` lines in
 sections ``[Item = label]``. A target whose stage position is known is a point there. Any other is a point in pixels of
 its image (``CoordsInMap``), and the image is an imported map, to be registered as any imported map is: SerialEM makes
-stage positions of it.
+stage positions of it. Lengths are in µm; the stage's z is not known, and written as 0.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _POINT, _MAP = 0, 2
 _POINT_COLOUR, _MAP_COLOUR = 0, 2
 # Stage positions belong to registration 1; what still has to be registered must not be mixed with them.
 _ON_STAGE, _IMPORTED = 1, 2
-_MRC_SUFFIXES = (".mrc", ".mrcs", ".st")
+# SerialEM's numbers of the kinds of file; it takes any other for MRC.
+_IMAGE_TYPES = {".tif": 2, ".tiff": 2, ".jpg": 4, ".jpeg": 4, ".hdf": 5, ".h5": 5}
 
 
 def write_navigator(targets: pd.DataFrame, images: pd.DataFrame) -> str:
@@ -54,7 +55,7 @@ def write_navigator(targets: pd.DataFrame, images: pd.DataFrame) -> str:
         # SerialEM counts pixels from the lower left corner of the image.
         x = f"{target['col_px'] + 0.5:.1f}"
         y = f"{rows[name]['height_px'] - target['row_px'] - 0.5:.1f}"
-        place = {"CoordsInMap": f"{x} {y} 0", "DrawnID": str(map_ids[name])}
+        place = {"CoordsInMap": f"{x} {y} 0", "DrawnID": str(map_ids[name]), "Imported": "1"}
         items.append(_point(label, place, x, y, _IMPORTED, note))
     return "\n".join(items)
 
@@ -100,7 +101,7 @@ def _map(number: int, name: str, image: dict[Any, Any]) -> str:
             "MapCamera": 0,
             "MapScaleMat": f"{px_per_um:.6g} 0 0 {px_per_um:.6g}",
             "MapWidthHeight": f"{width} {height}",
-            "ImageType": 0 if Path(image["path"]).suffix.lower() in _MRC_SUFFIXES else 1,
+            "ImageType": _IMAGE_TYPES.get(Path(image["path"]).suffix.lower(), 0),
             "PtsX": " ".join(f"{sign * half_x:.3f}" for sign in xs),
             "PtsY": " ".join(f"{sign * half_y:.3f}" for sign in ys),
         },

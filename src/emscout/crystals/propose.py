@@ -34,8 +34,8 @@ __all__ = [
     "score_tiles",
 ]
 
-SCORE_STATISTICS = ("mean", "standard_deviation")
-"""What `propose_target` needs to be in the table of tiles."""
+SCORE_STATISTICS = ("mean", "standard_deviation", "quantile_01")
+"""What must be in the table of tiles to say what is crystal, whatever tiles are clustered by."""
 
 SHIPPED_MODEL = Path(__file__).with_name("tile_model.json")
 

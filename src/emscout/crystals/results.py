@@ -169,6 +169,8 @@ def summarize(survey: Survey, decision: Decision, targets: pd.DataFrame, options
             f"what {options.knowledge} knows"
         ] * bool(options.knowledge)
         how = f"Targets are the tiles that are like crystal by {' and '.join(learned)}."
+    elif decision.by_depth:
+        how = "Targets are the tiles that hold something far darker than the film, as crystals do where bars are seen."
     elif stands_apart(tiles, proposal):
         how = (
             f"Targets are the tiles of cluster {proposal.cluster}, which stands apart: rare, dark and rich in contrast."

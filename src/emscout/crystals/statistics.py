@@ -20,7 +20,7 @@ from emscout.errors import UsageError
 
 __all__ = ["STATISTICS", "Levels", "Windows", "calculate_statistics", "choose_levels"]
 
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95)
 # Of the squared distance of a window from the middle of its block: a smaller variance is lost in running sums.
 SMALLEST_VARIANCE = 1e-6
 
@@ -181,7 +181,7 @@ def mode_1024(windows: Windows) -> np.ndarray:
 
 def interquartile_range(windows: Windows) -> np.ndarray:
     """From the first to the third quartile."""
-    return windows.distribution.quantiles[3] - windows.distribution.quantiles[1]
+    return windows.distribution.quantiles[4] - windows.distribution.quantiles[2]
 
 
 STATISTICS: dict[str, Callable[[Windows], np.ndarray]] = {
@@ -193,11 +193,12 @@ STATISTICS: dict[str, Callable[[Windows], np.ndarray]] = {
     "range": lambda windows: windows.extremes[1] - windows.extremes[0],
     "mode": lambda windows: windows.distribution.mode,
     "mode_1024": mode_1024,
-    "median": lambda windows: windows.distribution.quantiles[2],
-    "quantile_05": lambda windows: windows.distribution.quantiles[0],
-    "quantile_25": lambda windows: windows.distribution.quantiles[1],
-    "quantile_75": lambda windows: windows.distribution.quantiles[3],
-    "quantile_95": lambda windows: windows.distribution.quantiles[4],
+    "median": lambda windows: windows.distribution.quantiles[3],
+    "quantile_01": lambda windows: windows.distribution.quantiles[0],
+    "quantile_05": lambda windows: windows.distribution.quantiles[1],
+    "quantile_25": lambda windows: windows.distribution.quantiles[2],
+    "quantile_75": lambda windows: windows.distribution.quantiles[4],
+    "quantile_95": lambda windows: windows.distribution.quantiles[5],
     "interquartile_range": interquartile_range,
     "entropy": lambda windows: windows.distribution.entropy,
     "gradient_energy": lambda windows: squared_gradient(windows.grey, windows.lattice, windows.finite),

@@ -80,8 +80,9 @@ def tell_story(
     wrong, told = _count_errors(events)
     if wrong:
         text = (
-            f"{_count(wrong, 'event is flagged as an error', 'events are flagged as errors')} of the segmentation: mergers that conserve "
-            "neither area nor volume, those undone a few frames later, and particles seen for a frame or two."
+            f"{_count(wrong, 'event is flagged as an error', 'events are flagged as errors')} of the segmentation: "
+            "mergers that conserve neither area nor volume, those undone a few frames later, and particles seen for a "
+            "frame or two."
         )
         if wrong > told:
             text += " That is more than there are real events: look at the clip before you believe the counts above."
