@@ -19,6 +19,10 @@ DEEP = 6.0
 # black it is 0.08 and more. What is darker by a few hundredths of smooth film is still film.
 _BARS_IN_VIEW, _EVEN, _LEAST_DEPTH = 0.1, 0.04, 0.05
 
+# What is dark fills 2 to 4 % of such a tile there, and 20 % where crystals are as large as tiles, of which looks tell
+# which are full of crystal and which are only touched.
+_THIN = 0.1
+
 # In standard errors. Made film without anything on it stays below 7.5 and 13; crystals of 3 % contrast in 2 % noise
 # reach 30 in the mean of a tile.
 _LEAST_CONTRAST, _LEAST_STEP = 8.0, 15.0
@@ -45,7 +49,7 @@ def measure_depth(tiles: pd.DataFrame) -> np.ndarray | None:
     -------
     ndarray of float, shape (n,), or None
         0 where not darker, NaN where black. ``None`` where it says nothing: no bars are in view, tiles differ too much
-        for film, film shows nothing but noise, or no tile is `DEEP`.
+        for film, film shows nothing but noise, no tile is `DEEP`, or those that are are filled rather than crossed.
     """
     seen, mean = tiles["cluster"].notna().to_numpy(bool), tiles["mean"].to_numpy(float)
     if tiles["black"].mean() < _BARS_IN_VIEW or _spread(mean[seen]) > _EVEN or noise_and_more(tiles)[0].any():
@@ -53,7 +57,11 @@ def measure_depth(tiles: pd.DataFrame) -> np.ndarray | None:
     dark = tiles["quantile_01"].to_numpy(float)
     spread = max(_spread(dark[seen]), _LEAST_DEPTH / DEEP)
     depth = np.where(seen, np.maximum(np.median(dark[seen]) - dark, 0) / spread, np.nan)
-    return depth if np.nanmax(depth) >= DEEP else None
+    if not np.nanmax(depth) >= DEEP:
+        return None
+    film, deep = float(np.median(mean[seen])), depth >= DEEP
+    share = (film - mean[deep]) / (film - dark[deep])
+    return depth if np.median(share) <= _THIN else None
 
 
 def noise_and_more(tiles: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
