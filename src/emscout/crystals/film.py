@@ -49,7 +49,7 @@ def measure_depth(tiles: pd.DataFrame) -> np.ndarray | None:
     -------
     ndarray of float, shape (n,), or None
         0 where not darker, NaN where black. ``None`` where it says nothing: no bars are in view, tiles differ too much
-        for film, film shows nothing but noise, no tile is `DEEP`, or those that are are filled rather than crossed.
+        for film, film shows nothing but noise, no tile is `DEEP`, or those that are so are filled rather than crossed.
     """
     seen, mean = tiles["cluster"].notna().to_numpy(bool), tiles["mean"].to_numpy(float)
     if tiles["black"].mean() < _BARS_IN_VIEW or _spread(mean[seen]) > _EVEN or noise_and_more(tiles)[0].any():
