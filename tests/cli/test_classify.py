@@ -44,7 +44,9 @@ def test_from_labelled_pictures_to_the_categories_of_new_ones(specimens, tmp_pat
 
     done = emscout("evaluate", "classes", specimens, "--model", model, "-o", tmp_path / "scores")
     assert done.returncode == 0, done.stderr
-    assert "Accuracy" in done.stdout and "macro-F1" in done.stdout
+    assert "Accuracy" in done.stdout and "Macro-F1" in done.stdout and "called none of these" in done.stdout
+    again = emscout("evaluate", "classes", tmp_path / "new", "--model", model, "-o", tmp_path / "scores")
+    assert again.returncode == 1 and "--overwrite" in again.stderr
     assert (tmp_path / "scores" / "confusion.png").stat().st_size > 0
 
     done = emscout("classify", tmp_path / "new", "-o", tmp_path / "out", "--model", model, "--min-probability", "0.99")
@@ -64,7 +66,7 @@ def test_a_linear_head_needs_no_torch(specimens, tmp_path):
         env=hidden,
         check=False,
     )
-    assert done.returncode == 1 and "pip install 'emscout[train]'" in done.stderr
+    assert done.returncode == 1 and "pip install -c constraints/runtime.txt -e '.[train]'" in done.stderr
 
 
 def test_find_similar_writes_what_it_found(specimens, tmp_path):
@@ -88,6 +90,9 @@ def test_find_similar_writes_what_it_found(specimens, tmp_path):
         (["find-similar", "DATA/pores/pores_01.png", "nowhere", "-o", "out"], 2, "no folder"),
         (["evaluate", "classes", "DATA"], 2, "fluorescence"),
         (["train", "classifier", "-o", "out"], 2, "--dataset nffa"),
+        (["train", "classifier", "-o", "out", "--resume"], 2, "needs the pictures too"),
+        (["find-similar", "DATA", "DATA", "-o", "out"], 2, "name one picture"),
+        (["classify", "DATA", "-o", "out"], 2, "subfolders"),
         (["train", "classifier", "nowhere", "-o", "out"], 2, "does not exist"),
         (["train", "classifier", "DATA", "-o", "out", "--resume"], 2, "holds no training run"),
     ],

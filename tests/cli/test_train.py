@@ -8,6 +8,7 @@ import time
 
 import pytest
 import tifffile
+import typer
 
 
 def command(*words):
@@ -24,7 +25,7 @@ def test_without_torch_it_says_how_to_get_it(labelled_folder, tmp_path):
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
     done = emscout(labelled_folder, "-o", tmp_path / "run", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
-    assert "pip install 'emscout[train]'" in done.stderr
+    assert "pip install -c constraints/runtime.txt -e '.[train]'" in done.stderr
     assert not (tmp_path / "run").exists()
 
 
@@ -53,6 +54,35 @@ def test_a_model_that_is_none_to_start_from_exits_1(labelled_folder, tmp_path):
     done = emscout(labelled_folder, "-o", tmp_path / "run", "--start-from", "nonsense")
     assert done.returncode == 1
     assert "nonsense" in done.stderr
+
+
+@pytest.mark.parametrize(("kept", "sentence"), [(None, "begins anew"), ("checkpoint-0000004.pt", "--resume")])
+def test_interrupted_it_says_how_to_go_on(kept, sentence, tmp_path, capsys):
+    from rich.console import Console
+
+    from emscout.cli.train.session import training_session
+    from emscout.training.options import TrainingOptions
+
+    if kept:
+        (tmp_path / kept).touch()
+    screen = Console(width=500)
+    with pytest.raises(typer.Exit), training_session(screen, tmp_path, TrainingOptions(steps=3)) as show:
+        show(0.5, "step 2 [loss]")
+        raise KeyboardInterrupt
+    said = capsys.readouterr().out
+    assert sentence in said
+    assert "--steps" in said and "{" not in said and "step 2 [loss]" in said
+
+
+def test_a_run_of_other_options_is_not_begun_anew_unasked(labelled_folder, tmp_path):
+    pytest.importorskip("torch")
+    from emscout.training.options import TrainingOptions, write_options
+
+    (tmp_path / "run").mkdir()
+    write_options(tmp_path / "run", TrainingOptions(steps=7))
+    done = emscout(labelled_folder, "-o", tmp_path / "run", "--steps", "5")
+    assert done.returncode == 1
+    assert "other options" in done.stderr and "--resume" in done.stderr
 
 
 def kill_when(path, *words):

@@ -10,6 +10,7 @@ from PIL import Image
 from emscout.errors import ModelError, NothingToFindError, UsageError
 from emscout.io.colour import read_colours
 from emscout.models import load_category_model
+from emscout.report.thumbnails import draw_thumbnail
 from emscout.specimens.classify import ClassifyOptions, classify, name_category
 from emscout.specimens.occlusion import map_evidence
 from emscout.synthetic import make_micrograph
@@ -92,6 +93,23 @@ def test_a_batch_goes_on_past_bad_files(pictures, tmp_path):
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "none of these" in page and "holiday" in page and "damaged.png" in page
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_subfolders_are_not_searched_and_results_never_lie_among_the_images(specimens, pictures, tmp_path):
+    with pytest.raises(UsageError, match=r"subfolders only.*/\*/\*"):
+        classify([specimens], tmp_path / "out")
+    with pytest.raises(UsageError, match="holds the images themselves"):
+        classify([pictures], pictures)
+    assert not (tmp_path / "out").exists() and not (pictures / "classes.csv").exists()
+    assert len(classify([f"{specimens}/*/*"], tmp_path / "out").tables["classes"]) == 36
+
+
+def test_a_dark_picture_is_seen_in_the_report_and_an_ordinary_one_is_left_alone():
+    dark = np.random.default_rng(0).integers(10, 28, (80, 80)).astype(np.uint8)
+    shown = draw_thumbnail(dark, 80)
+    assert shown.min() < 5 and shown.max() > 250
+    ordinary = make_specimen("pores", 80)
+    np.testing.assert_array_equal(draw_thumbnail(ordinary, 80)[..., 0], ordinary)
 
 
 def test_the_same_run_gives_the_same_bytes_and_finished_images_are_not_done_again(pictures, tmp_path, monkeypatch):

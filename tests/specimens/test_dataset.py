@@ -16,7 +16,7 @@ from emscout.specimens.dataset import (
     split_groups,
     split_naively,
 )
-from emscout.specimens.features import picture_hash
+from emscout.specimens.features import describe_files, picture_hash
 from emscout.specimens.views import view_picture
 from emscout.synthetic_specimens import KINDS, make_specimen
 
@@ -111,3 +111,11 @@ def test_the_naive_split_takes_its_shares_of_each_category():
     sides = split_naively(categories, seed=0)
     assert [(sides[:100] == side).sum() for side in SHARES] == [70, 20, 10]
     assert [(sides[100:] == side).sum() for side in SHARES] == [35, 10, 5]
+
+
+def test_a_file_that_is_missing_is_left_to_be_named(specimens, tmp_path):
+    (tmp_path / "labels.csv").write_text("path,category\ngone.png,a\nalso_gone.png,b\n")
+    kept, dropped, notes = drop_duplicates(find_pictures(tmp_path / "labels.csv"))
+    assert len(kept) == 2 and not dropped and not notes
+    failures = describe_files(list(kept["path"]), lambda views: views, side_px=32, mask_banner=False).failures
+    assert "also_gone.png' does not exist" in failures[1]

@@ -10,11 +10,11 @@ from emscout.specimens.heads import (
     cross_predict,
     fit_head,
     fit_temperature,
-    know_features,
-    know_foreign,
     probabilities,
     set_threshold,
+    split_folds,
 )
+from emscout.specimens.novelty import know_features, know_foreign
 
 
 def clouds(n=60, n_categories=3, dimensions=30, distance=4.0, seed=0):
@@ -107,3 +107,19 @@ def test_the_temperature_of_overconfident_logits_is_found():
     chance = probabilities(true, 1.0)
     truth = np.array([generator.choice(3, p=row) for row in chance])
     assert fit_temperature(5 * true, truth) == pytest.approx(5, rel=0.1)
+
+
+@pytest.mark.parametrize(("n", "most"), [(2, 0.8), (6, 0.9), (200, 0.999)])
+def test_few_pictures_that_are_all_right_make_nobody_sure(n, most):
+    truth = np.arange(n) % 2
+    logits = 3.0 * np.stack([1 - truth, truth], axis=1)
+    sure = probabilities(logits, fit_temperature(logits, truth)).max(axis=1)
+    np.testing.assert_allclose(sure, (n + 1) / (n + 2), atol=0.01)
+    assert sure.max() < most
+
+
+def test_more_folds_than_pictures_of_a_category_are_fewer():
+    _, names, _ = clouds(n=12)
+    parts = split_folds(names, np.arange(12).astype(str), 40, 0)
+    assert len(parts) == 4
+    assert sorted(row for _, held in parts for row in held) == list(range(12))

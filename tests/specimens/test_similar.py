@@ -77,13 +77,15 @@ def test_what_cannot_be_searched_is_a_sentence(specimens, asked, tmp_path):
     Image.fromarray(np.full((30, 30), 80, np.uint8)).save(flat)
     with pytest.raises(NothingToFindError, match=r"flat\.png.* single grey value"):
         find_similar(flat, specimens, tmp_path / "index.npz")
+    with pytest.raises(UsageError, match="is a folder: name one picture"):
+        find_similar(specimens, specimens, tmp_path / "index.npz")
     with pytest.raises(UsageError, match="no folder"):
         find_similar(asked, tmp_path / "nowhere", tmp_path / "index.npz")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no picture"):
         find_similar(asked, tmp_path / "empty", tmp_path / "index.npz")
     (tmp_path / "broken.npz").write_bytes(b"PK nonsense")
-    with pytest.raises(ReadError, match=r"broken\.npz.* delete it"):
+    with pytest.raises(ReadError, match=r"broken\.npz.* another place with --index"):
         find_similar(asked, specimens, tmp_path / "broken.npz")
 
 

@@ -160,6 +160,18 @@ def test_it_learns_to_leave_out_noise_and_finds_the_particles(tmp_path):
     assert dice(found > 0) > 0.9
 
 
+def test_a_network_that_learnt_nothing_is_not_handed_over_as_good(tmp_path, caplog):
+    noise = np.random.default_rng(0).integers(0, 255, (4, 64, 64)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "noise.tif", noise, photometric="minisblack")
+    options = replace(OPTIONS, epochs=1)
+    with caplog.at_level(logging.WARNING, logger="emscout.training"):
+        autoencoder.train(tmp_path / "noise.tif", tmp_path / "run", options)
+    card = (tmp_path / "run" / "model.md").read_text(encoding="utf-8")
+    assert "reproduces almost nothing" in caplog.text and "reproduces almost nothing" in card
+    assert "meant to be its noise" not in card
+    autoencoder.train(tmp_path / "noise.tif", tmp_path / "run", options, resume=True)  # nothing is left to do
+
+
 def test_sub_images_that_are_like_their_frames_pass(movie):
     fine = np.random.default_rng(0).normal(0, 1, (200, 200)).astype(np.float32)
     parts = np.stack([fine[i : i + 40, i : i + 40] for i in range(0, 160, 4)])

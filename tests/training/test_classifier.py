@@ -1,24 +1,28 @@
 """Training a classifier: what it learns, what it leaves behind, what an interruption changes, what it leaves out."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import skimage
 from PIL import Image
 
 pytest.importorskip("onnx")
 
 from emscout.errors import EmscoutError, ModelError, OutputError, UsageError
 from emscout.models import load_category_model
-from emscout.specimens.accuracy import evaluate_classes
+from emscout.specimens.accuracy import evaluate_classes, spell_accuracy
 from emscout.specimens.classify import name_category
 from emscout.synthetic_specimens import KINDS, make_specimen, write_specimens
 from emscout.training.classifier import train_classifier
 from emscout.training.classifier_export import body_of
 from emscout.training.classifier_options import ClassifierOptions
+from emscout.training.options import write_options
 
 
 @pytest.fixture(scope="module")
@@ -87,24 +91,91 @@ def test_the_same_seed_gives_the_same_model(specimens, frozen, tmp_path):
 
 def test_a_model_of_ones_own_is_a_start_too(specimens, frozen, tmp_path):
     options = ClassifierOptions(start_from=str(frozen / "model.onnx"), folds=3)
-    path = train_classifier(specimens, tmp_path / "again", options)
+    path = train_classifier(specimens, tmp_path / "again", options).model
     assert pd.read_csv(tmp_path / "again" / "scores.csv")["n"].iloc[0] == 48
     assert "3 folds" in path.with_suffix(".md").read_text(encoding="utf-8")
     assert len(body_of(path).graph.output) == 1
 
 
 def test_evaluation_of_a_folder(specimens, frozen, tmp_path):
-    tables, notes = evaluate_classes(specimens, str(frozen / "model.onnx"))
-    assert not notes and tables["scores"]["n"].iloc[0] == 48
+    tables, notes, failures = evaluate_classes(specimens, str(frozen / "model.onnx"))
+    assert not notes and not failures and tables["scores"]["n"].iloc[0] == 48
     assert tables["scores"]["accuracy"].iloc[0] > 0.9
     shutil.copytree(specimens, tmp_path / "more")
     shutil.copytree(specimens / "pores", tmp_path / "more" / "sponges", dirs_exist_ok=True)
     for path in (tmp_path / "more" / "sponges").iterdir():
         Image.open(path).rotate(90).save(path)
-    tables, notes = evaluate_classes(tmp_path / "more", str(frozen / "model.onnx"))
+    (tmp_path / "more" / "pores" / "torn.png").write_bytes(b"nothing")
+    tables, notes, failures = evaluate_classes(tmp_path / "more", str(frozen / "model.onnx"))
     assert tables["scores"]["n"].iloc[0] == 48 and "sponges" in notes[0]
+    assert len(failures) == 1 and "torn.png" in failures[0]
     with pytest.raises(UsageError, match="fluorescence"):
         evaluate_classes(specimens, "technique-v1")
+
+
+def test_what_is_none_of_these_is_not_named_and_not_counted_as_right(specimens, frozen, tmp_path):
+    """Photographs filed under a category: forced into one, some may be right; the command names none."""
+    folder = tmp_path / "data"
+    shutil.copytree(specimens, folder)
+    for name in ("astronaut", "coffee"):
+        shutil.copy(Path(skimage.__file__).parent / "data" / f"{name}.png", folder / "pores")
+    tables, _, _ = evaluate_classes(folder, str(frozen / "model.onnx"))
+    scores, predictions = tables["scores"].iloc[0], tables["predictions"]
+    assert (predictions["named"] == "").tolist() == (~predictions["known"]).tolist()
+    assert scores["unknown"] == pytest.approx((~predictions["known"]).mean()) and scores["unknown"] >= 2 / 50
+    right = predictions["named"] == predictions["category"]
+    assert scores["accuracy_as_named"] == pytest.approx(right.mean())
+    assert scores["accuracy_low"] < scores["accuracy"] < scores["accuracy_high"]
+    assert f"{round(50 * scores['unknown'])} of 50 called none of these" in spell_accuracy(scores)
+
+
+def test_a_split_of_few_pictures_says_so_and_never_is_sure(frozen):
+    page, card = ((frozen / name).read_text(encoding="utf-8") for name in ("report.html", "model.md"))
+    assert "--folds 5" in page and "--folds 5" in card
+    predictions = pd.read_csv(frozen / "predictions.csv")
+    assert predictions.filter(like="p_").max(axis=None) < 0.9999
+    assert predictions.loc[~predictions["known"], "named"].isna().all()
+
+
+@pytest.mark.parametrize("folds", [0, 5])
+@pytest.mark.parametrize("kinds", [2, 3])
+def test_three_sources_a_category_are_enough(kinds, folds, tmp_path):
+    write_specimens(tmp_path / "data", 6, side_px=64)
+    for kind in KINDS[kinds:]:
+        shutil.rmtree(tmp_path / "data" / kind)
+    trained = train_classifier(tmp_path / "data", tmp_path / "run", ClassifierOptions(folds=folds))
+    verdict = name_category(make_specimen("pores", 64, seed=40), trained.model)
+    assert len(verdict.probabilities) == kinds and verdict.probability < 0.99
+
+
+def test_more_folds_than_sources_are_as_many_as_there_are_sources(specimens, tmp_path):
+    trained = train_classifier(specimens, tmp_path / "run", ClassifierOptions(folds=40))
+    made = int(re.search(r"\((\d+) folds\)", trained.accuracy).group(1))
+    assert 1 < made <= 16
+    assert "--folds" not in trained.accuracy  # all of them count: there is nothing to advise
+
+
+def test_a_list_of_missing_files_names_one(tmp_path):
+    (tmp_path / "labels.csv").write_text("path,category\ngone.png,a\nalso_gone.png,b\n")
+    with pytest.raises(UsageError, match=r"no picture that can be used.*gone\.png' does not exist"):
+        train_classifier(tmp_path / "labels.csv", tmp_path / "run")
+
+
+def test_progress_moves_to_the_end_and_says_what_is_left(specimens, tmp_path):
+    seen = []
+    train_classifier(specimens, tmp_path / "run", progress=lambda done, what: seen.append((done, what)))
+    shares = [done for done, _ in seen]
+    assert shares == sorted(shares)
+    assert len({round(done, 3) for done in shares if 0.4 <= done <= 0.9}) >= 8
+    assert sum(what.endswith("s left") for _, what in seen) > 20
+
+
+def test_a_run_of_other_options_is_not_begun_anew_unasked(specimens, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    write_options(run, ClassifierOptions(seed=3))
+    with pytest.raises(OutputError, match=r"other options.*--resume"):
+        train_classifier(specimens, run)
 
 
 def test_pictures_that_cannot_be_used_are_named_and_the_rest_is_done(specimens, tmp_path):
@@ -118,14 +189,15 @@ def test_pictures_that_cannot_be_used_are_named_and_the_rest_is_done(specimens, 
     Image.merge("RGB", [Image.fromarray(make_specimen("fibres", 96, seed=61))] * 3).save(data / "fibres" / "colour.png")
     (data / "lonely").mkdir()
     Image.fromarray(make_specimen("pores", 96, seed=62)).save(data / "lonely" / "one.png")
-    train_classifier(data, tmp_path / "run")
+    trained = train_classifier(data, tmp_path / "run")
+    assert sorted(Path(one.split("'")[1]).name for one in trained.failures) == ["broken.png", "flat.png"]
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     for word in ("broken.png", "flat.png", "lonely"):
         assert word in page
     table = pd.read_csv(tmp_path / "run" / "pictures.csv")
     names = {path.rsplit("/", 1)[-1] for path in table["path"]}
     assert {"deep.png", "colour.png"} <= names and not {"broken.png", "flat.png", "one.png"} & names
-    assert "1 exact copies" in (tmp_path / "run" / "model.md").read_text(encoding="utf-8")
+    assert "1 exact copy was dropped" in (tmp_path / "run" / "model.md").read_text(encoding="utf-8")
 
 
 def test_a_run_is_not_overwritten_but_taken_up(specimens, frozen, tmp_path, monkeypatch):

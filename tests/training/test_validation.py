@@ -2,12 +2,19 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from emscout.particles.instances import FEATURES
-from emscout.training.validation import Validation, calibrate, choose_max_uncertainty
+from emscout.training.validation import (
+    Validation,
+    calibrate,
+    choose_max_uncertainty,
+    doubt_calibration,
+    save_pictures,
+)
 
 
 def validation(matched, n_true, **features):
@@ -56,3 +63,23 @@ def test_doubt_that_says_nothing_drops_nothing():
     matched = np.tile([True] * 8 + [False] * 2, 10)
     doubt = np.where(matched, 0.12, 0.05)
     assert choose_max_uncertainty(validation(matched, 8, mean_information_nats=doubt)) >= 0.12
+
+
+def test_a_probability_that_rests_on_too_little_says_so():
+    all_right = validation(np.full(40, True), 4)
+    assert "are all right" in doubt_calibration(all_right, *calibrate(all_right, range(10)))
+    assert "0.976" in doubt_calibration(all_right, *calibrate(all_right, range(10)))
+    generator = np.random.default_rng(0)
+    seed = generator.uniform(0.5, 1, 2000)
+    matched = generator.random(2000) < 2 * seed - 1
+    many = validation(matched, 200, mean_seed=seed)
+    assert doubt_calibration(many, *calibrate(many, range(10))) == ""
+    assert "10 validation images" in doubt_calibration(many, *calibrate(many, ["one paper"] * 10))
+
+
+def test_a_sheet_of_pictures_has_no_black_filler(tmp_path):
+    pictures = [Image.new("RGB", size, "blue") for size in ((300, 60), (100, 90), (240, 40))]
+    save_pictures(pictures, tmp_path / "sheet.png", columns=2)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert (sheet == 0).all(axis=2).sum() == 0
+    assert (sheet == (0, 0, 255)).all(axis=2).sum() == 300 * 60 + 100 * 90 + 240 * 40

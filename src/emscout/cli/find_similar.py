@@ -55,8 +55,10 @@ def find_similar(
     screen = Console(highlight=False)
     table = Table(Column("", justify="right"), Column("similarity", justify="right"), Column("image", overflow="fold"))
     for row in found.head(_MAX_ROWS_SHOWN).to_dict("records"):
-        table.add_row(str(row["rank"]), f"{row['similarity']:.2f}", escape(row["path"]))
+        table.add_row(str(row["rank"]), f"{row['similarity']:.4f}", escape(row["path"]))
     screen.print(table)
     for note in notes:
-        screen.print(f"[yellow]left out:[/] {escape(note)}", soft_wrap=True)
+        screen.print(f"[red]left out:[/] {escape(note)}", soft_wrap=True)
     screen.print(f"Report: [bold]{escape(str(out / 'report.html'))}[/]", soft_wrap=True)
+    if notes:
+        raise typer.Exit(1)

@@ -12,6 +12,7 @@ __all__ = ["find_cut"]
 
 _BLANK = 0.95  # share of a line that has one colour: arrows and frames cross gutters
 _CLEAN = 0.998  # the same of a line that nothing crosses
+_LEAST_CLEAN_PX = 3
 _PAPER = 240
 _STRIP_PX = 24  # what lies beside a gutter is judged by so many lines
 _RINGING_PX = 8  # that JPEG leaves beside an edge
@@ -65,10 +66,11 @@ def _gutters(image: np.ndarray, axis: int, least_px: int) -> list[Cut]:
             evidence = 0.0 if (is_white or not is_wide) and filled < 0.25 else evidence
         if evidence >= needed:
             strength = evidence * (stop - start)
-            # The low end of a curve or the last bars of a plot stand in lines that are nearly blank.
+            # The low end of a curve or the last bars of a plot stand in lines that are nearly blank; so do letters,
+            # but these belong to what follows.
             runs = _runs(clean[start:stop], colours[start:stop]) if is_white else []
-            first, last = max(runs, key=lambda run: run[1] - run[0], default=(0, stop - start))
-            found.append(Cut(axis, start + first, start + last, strength, colour))
+            first = next((run[0] for run in runs if run[1] - run[0] >= _LEAST_CLEAN_PX), 0)
+            found.append(Cut(axis, start + first, stop, strength, colour))
     return found
 
 

@@ -46,7 +46,7 @@ def write_similar_page(
         What could not be read.
     """
     rows = [
-        row | {"picture": "" if one is None else as_uri(one, "JPEG")}
+        row | {"name": _shorten(row["path"], folder), "picture": "" if one is None else as_uri(one, "JPEG")}
         for row, one in zip(found.to_dict("records"), pictures, strict=True)
     ]
     html = (
@@ -55,3 +55,9 @@ def write_similar_page(
         .render(image=image, picture=as_uri(picture, "JPEG"), folder=folder, rows=rows, notes=notes)
     )
     path.write_text(html, encoding="utf-8", newline="\n")
+
+
+def _shorten(path: str, folder: str) -> str:
+    """A path as it is counted from the folder searched."""
+    place, start = Path(path), Path(folder).resolve()
+    return place.relative_to(start).as_posix() if place.is_relative_to(start) else place.name

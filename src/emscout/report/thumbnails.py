@@ -12,6 +12,9 @@ __all__ = ["draw_evidence", "draw_thumbnail", "write_jpeg"]
 
 _GREATEST_ENLARGEMENT = 4
 _STRENGTH = 0.55
+_LEAST_RANGE = 96
+"""Grey values that a picture of 8 bits spans, or else it is stretched, so that a dark one is no black square."""
+
 _LEAST_LOG_ODDS = 0.5
 """Evidence weaker than this is drawn faintly, however it compares with the rest of the picture."""
 
@@ -22,7 +25,8 @@ def draw_thumbnail(pixels: np.ndarray, side_px: int) -> np.ndarray:
     Parameters
     ----------
     pixels : ndarray, shape (H, W) or (H, W, 3)
-        Grey values of any real dtype are stretched, those of 8 bits and colours are taken as they are.
+        Grey values of any real dtype are stretched; those of 8 bits and colours only where they span few values, and
+        all colours alike.
     side_px : int
         Small pictures are enlarged fourfold at most.
     """
@@ -33,6 +37,10 @@ def draw_thumbnail(pixels: np.ndarray, side_px: int) -> np.ndarray:
         grey = np.asarray(small)
         low, high = np.percentile(grey, (0.5, 99.5))
         pixels = np.clip((grey - low) * (255 / max(high - low, 1e-12)), 0, 255).astype(np.uint8)
+    else:
+        low, high = np.percentile(pixels, (0.5, 99.5))
+        if low < high < low + _LEAST_RANGE:
+            pixels = np.clip((pixels - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
     picture = Image.fromarray(pixels).convert("RGB")
     return np.asarray(picture.resize(size, Image.Resampling.LANCZOS))
 

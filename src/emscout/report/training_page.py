@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ def write_training_page(
     tables: Mapping[str, pd.DataFrame],
     description: Mapping[str, Any],
     notes: Sequence[str] = (),
+    doubt: str = "",
 ) -> None:
     """Write the page: one file that needs no other and no network.
 
@@ -43,23 +45,29 @@ def write_training_page(
         Of the model.
     notes : sequence of str
         What was left out.
+    doubt : str
+        A sentence where the pictures are too few to say much.
     """
     figures = {
         label: "data:image/png;base64," + base64.b64encode((folder / f"{name}.png").read_bytes()).decode("ascii")
         for name, label in _FIGURES.items()
         if (folder / f"{name}.png").exists()
     }
+    scores = tables["scores"].iloc[0].to_dict()
     html = (
         page_environment()
         .get_template("training.html")
         .render(
             model=description,
-            scores=tables["scores"].iloc[0].to_dict(),
+            scores=scores,
+            right=0 if math.isnan(scores["accuracy"]) else round(scores["accuracy"] * scores["n"]),
+            unknown=0 if math.isnan(scores["unknown"]) else round(scores["unknown"] * scores["n"]),
             categories=tables["categories"].to_dict("records"),
             confused=tables["confused"].to_dict("records"),
             splits=tables["splits"].to_dict("records"),
             figures=figures,
             notes=notes,
+            doubt=doubt,
         )
     )
     path.write_text(html, encoding="utf-8", newline="\n")

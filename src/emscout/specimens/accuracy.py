@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from emscout.compute import Progress
-from emscout.errors import EmscoutError, OutputError, UsageError
+from emscout.errors import EmscoutError, UsageError
 from emscout.evaluate.classification import (
     calibration_bins,
     commonly_confused,
@@ -20,15 +20,20 @@ from emscout.evaluate.classification import (
 )
 from emscout.io.colour import read_colours
 from emscout.io.files import write_atomic
+from emscout.io.run_folder import claim_folder, describe_run
 from emscout.models import load_category_model
 from emscout.report.classes_plots import plot_calibration, plot_confusion, plot_coverage, plot_learning_curve
 from emscout.specimens.classify import name_category
 from emscout.specimens.dataset import drop_duplicates, find_pictures
 
-__all__ = ["evaluate_classes", "save_evaluation", "tabulate"]
+__all__ = ["claim_evaluation", "evaluate_classes", "save_evaluation", "spell_accuracy", "tabulate"]
+
+_TABLES = ("scores", "categories", "confusion", "confused", "calibration", "coverage", "predictions")
 
 
-def tabulate(truth: Sequence[str], probability: np.ndarray, categories: Sequence[str]) -> dict[str, pd.DataFrame]:
+def tabulate(
+    truth: Sequence[str], probability: np.ndarray, categories: Sequence[str], known: np.ndarray
+) -> dict[str, pd.DataFrame]:
     """Everything that is said of an evaluation.
 
     Parameters
@@ -36,17 +41,21 @@ def tabulate(truth: Sequence[str], probability: np.ndarray, categories: Sequence
     truth : sequence of n str
     probability : ndarray, shape (n, K)
     categories : sequence of K str
+    known : ndarray of bool, shape (n,)
+        Whether a picture is named, or else called none of these.
 
     Returns
     -------
     dict of str to DataFrame
-        ``scores`` (one row), ``categories``, ``confusion``, ``confused``, ``calibration``, ``coverage``.
+        ``scores`` (one row), ``categories``, ``confusion``, ``confused``, ``calibration``, ``coverage``. In all of them
+        each picture has its most probable category, but for ``unknown`` (the share called none of these) and
+        ``accuracy_as_named`` (where these count as not right) in ``scores``.
     """
     named = np.asarray(categories)[probability.argmax(axis=1)] if len(truth) else np.empty(0, str)
     right, confidence = named == np.asarray(truth), probability.max(axis=1) if len(truth) else np.empty(0)
     matrix = confusion_matrix(truth, probability, categories)
     return {
-        "scores": pd.DataFrame([score_categories(truth, probability, categories)]),
+        "scores": pd.DataFrame([score_categories(truth, probability, categories) | _count_named(right, known)]),
         "categories": score_each_category(truth, probability, categories),
         "confusion": matrix.rename_axis("category").reset_index(),
         "confused": commonly_confused(matrix),
@@ -55,9 +64,42 @@ def tabulate(truth: Sequence[str], probability: np.ndarray, categories: Sequence
     }
 
 
+def _count_named(right: np.ndarray, known: np.ndarray) -> dict[str, float]:
+    from scipy.stats import binomtest  # half a second, for those who score only
+
+    if not len(right):
+        return dict.fromkeys(("accuracy_low", "accuracy_high", "unknown", "accuracy_as_named"), float("nan"))
+    low, high = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+    return {
+        "accuracy_low": float(low),
+        "accuracy_high": float(high),
+        "unknown": float(1 - np.mean(known)),
+        "accuracy_as_named": float(np.mean(right & known)),
+    }
+
+
+def spell_accuracy(scores: pd.Series) -> str:
+    """How many are right, with and without those called none of these, as one line to read.
+
+    Parameters
+    ----------
+    scores : Series
+        The row of ``scores`` of `tabulate`.
+    """
+    n = int(scores["n"])
+    if not n:
+        return "no picture is left to score by"
+    right, unknown, named = (round(scores[name] * n) for name in ("accuracy", "unknown", "accuracy_as_named"))
+    return (
+        f"accuracy {scores['accuracy']:.3f} where each picture must have a category ({right} of {n}; 95 % interval "
+        f"{scores['accuracy_low']:.2f} to {scores['accuracy_high']:.2f}); {unknown} of {n} called none of these; "
+        f"accuracy where those count as not right, {scores['accuracy_as_named']:.3f} ({named} of {n})"
+    )
+
+
 def evaluate_classes(
     data: Path, model: str, *, progress: Progress | None = None
-) -> tuple[dict[str, pd.DataFrame], list[str]]:
+) -> tuple[dict[str, pd.DataFrame], list[str], list[str]]:
     """Name the categories of labelled pictures and score them.
 
     Parameters
@@ -71,10 +113,11 @@ def evaluate_classes(
     Returns
     -------
     tables : dict of str to DataFrame
-        Of `tabulate`, and ``predictions``. All pictures count, also those that the model would call "none of these";
-        their share is ``unknown`` in ``scores``.
+        Of `tabulate`, and ``predictions``, whose ``named`` is empty where the model says "none of these".
     notes : list of str
-        What was left out, and why.
+        What was left out on purpose, and why.
+    failures : list of str
+        A sentence for each picture that cannot be used.
 
     Raises
     ------
@@ -86,6 +129,7 @@ def evaluate_classes(
     report = progress or (lambda done, total, what: None)
     loaded = load_category_model(model)
     table, dropped, notes = drop_duplicates(find_pictures(data))
+    failures = []
     categories = loaded.description["categories"]
     foreign = sorted(set(table["category"]) - set(categories))
     if set(foreign) == set(table["category"]):
@@ -94,10 +138,10 @@ def evaluate_classes(
             "give the model that was trained for these."
         )
     if foreign:
-        notes.append(f"The model does not know {', '.join(foreign)}: left out.")
+        notes.append(f"The model does not know {', '.join(foreign)}.")
         table = table[~table["category"].isin(foreign)].reset_index(drop=True)
     if dropped:
-        notes.append(f"{dropped} exact copies are left out.")
+        notes.append("One exact copy." if dropped == 1 else f"{dropped} exact copies.")
     rows = []
     for number, (path, category, source) in enumerate(
         table[["path", "category", "source"]].itertuples(index=False, name=None)
@@ -106,35 +150,51 @@ def evaluate_classes(
         try:
             verdict = name_category(read_colours(path), loaded)
         except EmscoutError as error:
-            notes.append(str(error) if str(path) in str(error) else f"'{path}': {error}")
+            failures.append(str(error) if str(path) in str(error) else f"'{path}': {error}")
             continue
         columns = {f"p_{name}": value for name, value in verdict.probabilities.items()}
         known = {"known": verdict.known, "novelty": verdict.novelty}
         rows.append({"path": str(path), "category": category, "source": source} | columns | known)
     report(len(table), len(table), "")
     if not rows:
-        raise UsageError(f"'{data}' holds no picture that can be scored: {notes[-1] if notes else 'it is empty'}")
+        why = [*failures, *notes, "it is empty"][0]
+        raise UsageError(f"'{data}' holds no picture that can be scored: {why}")
     predictions = pd.DataFrame(rows)
     probability = predictions[[f"p_{name}" for name in categories]].to_numpy()
-    tables = tabulate(predictions["category"].tolist(), probability, categories)
-    tables["scores"]["unknown"] = 1 - predictions["known"].mean()
+    told = predictions["known"].to_numpy(bool)
+    tables = tabulate(predictions["category"].tolist(), probability, categories, told)
     named = np.asarray(categories)[probability.argmax(axis=1)]
-    predictions.insert(2, "named", named)
-    return tables | {"predictions": predictions}, notes
+    predictions.insert(2, "named", np.where(told, named, ""))
+    return tables | {"predictions": predictions}, notes, failures
 
 
-def save_evaluation(tables: dict[str, pd.DataFrame], out: Path) -> None:
-    """Write tables as CSV and the pictures of them as PNG.
+def claim_evaluation(out: Path, data: Path, model: str, *, overwrite: bool, only_look: bool = False) -> None:
+    """Make sure that no other evaluation in ``out`` is lost unasked.
 
     Raises
     ------
     OutputError
-        When ``out`` cannot be written.
+        When ``out`` cannot be written, or holds other results and ``overwrite`` is not set.
+    ModelError
+        As `load_category_model`.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be made a folder ({error.strerror}): choose another with -o.") from error
+    place = data.resolve()
+    source = {"image": place.name, "path": str(place), "frame": None}
+    sha256 = load_category_model(model).sha256
+    run = describe_run("evaluate classes", [source], {"model": model}, model_sha256=sha256)
+    claim_folder(
+        out, run, [f"{name}.csv" for name in _TABLES], (), grows=False, overwrite=overwrite, only_look=only_look
+    )
+
+
+def save_evaluation(tables: dict[str, pd.DataFrame], out: Path) -> None:
+    """Write tables as CSV and the pictures of them as PNG into a folder that is there.
+
+    Raises
+    ------
+    OutputError
+        When a file cannot be written.
+    """
     for name, table in tables.items():
         with write_atomic(out / f"{name}.csv") as path:
             table.to_csv(path, index=False, float_format="%.7g", lineterminator="\n")

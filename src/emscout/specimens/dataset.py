@@ -136,24 +136,25 @@ def drop_duplicates(table: pd.DataFrame) -> tuple[pd.DataFrame, int, list[str]]:
         With the column ``sha256``.
     dropped : int
     notes : list of str
-        A sentence for each file that cannot be read, and for copies under different categories, of which none is kept.
+        A sentence for copies under different categories, of which none is kept.
     """
-    sha256, notes = [], []
-    for path in table["path"]:
-        try:
-            sha256.append(sha256_of(path))
-        except OSError as error:
-            notes.append(f"'{path}' cannot be read ({error.strerror}): left out.")
-            sha256.append("")
-    readable = table.assign(sha256=sha256)
-    readable = readable[readable["sha256"] != ""]
-    labels = readable.groupby("sha256")["category"].nunique()
-    contrary = readable["sha256"].isin(labels[labels > 1].index)
-    for _, copies in readable[contrary].groupby("sha256", sort=False):
+    table = table.assign(sha256=[_sha256_or_path(path) for path in table["path"]])
+    labels = table.groupby("sha256")["category"].nunique()
+    contrary = table["sha256"].isin(labels[labels > 1].index)
+    notes = []
+    for _, copies in table[contrary].groupby("sha256", sort=False):
         names = " and ".join(f"'{path}'" for path in copies["path"])
-        notes.append(f"{names} are the same file under different categories: left out.")
-    kept = readable[~contrary].drop_duplicates("sha256").reset_index(drop=True)
-    return kept, len(readable) - len(kept), notes
+        notes.append(f"{names} are the same file under different categories.")
+    kept = table[~contrary].drop_duplicates("sha256").reset_index(drop=True)
+    return kept, len(table) - len(kept), notes
+
+
+def _sha256_or_path(path: Path) -> str:
+    """What tells a file from others; one that cannot be read stays, for whoever looks at it to say why."""
+    try:
+        return sha256_of(path)
+    except OSError:
+        return str(path)
 
 
 def near_twins(features: np.ndarray, hashes: np.ndarray) -> np.ndarray:

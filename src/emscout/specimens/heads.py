@@ -1,16 +1,19 @@
-"""From features to categories: a linear head, how sure it is, and what is unlike anything it was fitted to."""
+"""From features to categories: a linear head, with what settings, and how sure it is."""
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, softmax
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 __all__ = [
+    "CHOOSING_FOLDS",
     "CLIP",
     "Head",
     "HeadSettings",
@@ -18,10 +21,11 @@ __all__ = [
     "cross_predict",
     "fit_head",
     "fit_temperature",
-    "know_features",
-    "know_foreign",
+    "n_directions",
+    "principal_directions",
     "probabilities",
     "set_threshold",
+    "split_folds",
 ]
 
 Labels = Sequence[str] | np.ndarray
@@ -38,7 +42,14 @@ EMBEDDING = 256
 KNOWN_SHARE = 0.95
 """Share of pictures of sources not trained on that must count as known."""
 
-_FOREIGN_INVERSE_PENALTY = 0.001
+CHOOSING_FOLDS = 4
+"""Of the cross-validation by which settings are chosen."""
+
+_FIT_TOLERANCE = 1e-6
+"""Of a regression; at the library's own, 1e-4, it ends so early that rounding errors tell pictures apart."""
+
+_LEAST_VARIANCE = 1e-10
+"""Directions in which pictures vary less, in units of the first, are rounding errors."""
 
 SOURCE_POWER = 0.5
 """A picture counts as one over so great a power of its source's number of pictures: near-twins teach little."""
@@ -127,106 +138,76 @@ def fit_head(
         The last so many features are multiplied by the settings' emphasis.
     settings : HeadSettings, optional
     """
+    return _fit_heads(features, categories, sources, n_statistics, (settings or HeadSettings(),))[0]
+
+
+# The matrices are small: on a busy computer threads wait for one another ten times longer than they calculate. And one
+# thread adds in one order, so that the same pictures give the same bytes.
+@threadpool_limits.wrap(limits=1)
+def _fit_heads(
+    features: np.ndarray, categories: Labels, sources: Labels, n_statistics: int, choices: Sequence[HeadSettings]
+) -> list[Head]:
+    """A head for each of some settings; what they share is calculated once."""
     from sklearn.linear_model import LogisticRegression  # half a second, for those who train only
 
-    settings = settings or HeadSettings()
     names = np.asarray(categories)
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
-    emphasis = np.ones(features.shape[1])
-    if n_statistics:
-        emphasis[-n_statistics:] = settings.emphasis
-    seen = emphasis * np.clip((features - mean) / scale, -CLIP, CLIP)
+    standard = np.clip((features - mean) / scale, -CLIP, CLIP)
+    counts = _weigh(names, sources)
+    prepared = {}
+    for weight in {settings.emphasis for settings in choices}:
+        emphasis = np.ones(features.shape[1])
+        if n_statistics:
+            emphasis[-n_statistics:] = weight
+        seen = emphasis * standard
+        # Weights lie in the space of the pictures: in its coordinates the same regression has fewer numbers to find.
+        basis = principal_directions(seen)
+        prepared[weight] = emphasis, basis, seen @ basis
+    heads = []
+    for settings in choices:
+        emphasis, basis, places = prepared[settings.emphasis]
+        regression = LogisticRegression(C=settings.inverse_penalty, tol=_FIT_TOLERANCE, max_iter=3000)
+        regression.fit(places, names, counts)
+        weights, intercept = basis @ regression.coef_.T, regression.intercept_
+        if len(regression.classes_) == 2:  # one column says both
+            weights, intercept = np.hstack([-weights / 2, weights / 2]), np.hstack([-intercept / 2, intercept / 2])
+        heads.append(
+            Head(
+                tuple(map(str, regression.classes_)),
+                mean,
+                scale,
+                emphasis,
+                weights,
+                intercept,
+                basis[:, : n_directions(*features.shape)],
+                np.eye(len(mean), 1),
+                settings=settings,
+            )
+        )
+    return heads
+
+
+def _weigh(names: np.ndarray, sources: Labels) -> np.ndarray:
+    """How much each picture counts; 1 in the mean."""
     of_source = Counter(sources)
     counts = np.array([of_source[source] ** -SOURCE_POWER for source in sources])
     for name in set(names):  # each category the same, whatever its sources
         counts[names == name] /= counts[names == name].sum()
-    counts *= len(names) / counts.sum()
-    # Weights lie in the space of the pictures: in its coordinates the same regression has fewer numbers to find.
-    basis = _basis(seen)
-    regression = LogisticRegression(C=settings.inverse_penalty, max_iter=3000).fit(seen @ basis, names, counts)
-    weights, intercept = basis @ regression.coef_.T, regression.intercept_
-    if len(regression.classes_) == 2:  # one column says both
-        weights, intercept = np.hstack([-weights / 2, weights / 2]), np.hstack([-intercept / 2, intercept / 2])
-    return Head(
-        tuple(map(str, regression.classes_)),
-        mean,
-        scale,
-        emphasis,
-        weights,
-        intercept,
-        basis[:, : _n_directions(*seen.shape)],
-        np.eye(len(mean), 1),
-        settings=settings,
-    )
+    return counts * len(names) / counts.sum()
 
 
-def know_features(head: Head, features: np.ndarray) -> Head:
-    """Tell a head what the features (n, F) it was trained on are like: what is novel, and what pictures are alike."""
-    standard = np.clip((features - head.mean) / head.scale, -CLIP, CLIP)
-    return replace(
-        head,
-        directions=_basis(head.emphasis * standard)[:, : _n_directions(*features.shape)],
-        embedding=_basis(standard)[:, :EMBEDDING],
-    )
-
-
-def know_foreign(
-    head: Head, features: np.ndarray, sources: Labels, foreign: np.ndarray, *, seed: int = 0
-) -> tuple[Head, np.ndarray]:
-    """Tell a head what pictures that are no micrographs look like.
-
-    Where more of the training pictures than `KNOWN_SHARE` allows would be taken for such, by regressions that have not
-    seen their source, the categories themselves are of that kind, and the head stays as it is.
-
-    Parameters
-    ----------
-    head : Head
-    features : ndarray, shape (n, F)
-        Of the training pictures.
-    sources : sequence of n str
-    foreign : ndarray, shape (m, F)
-        Features of pictures that are none.
-    seed : int
-
-    Returns
-    -------
-    head : Head
-    held : ndarray of bool, shape (n,)
-        Which training pictures would be taken for no micrograph by a regression that has not seen their source.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GroupKFold
-
-    everything = np.concatenate([features, foreign])
-    seen = head.emphasis * np.clip((everything - head.mean) / head.scale, -CLIP, CLIP)
-    basis = _basis(seen)
-    places, is_foreign = seen @ basis, np.arange(len(everything)) >= len(features)
-    groups = np.unique(np.append(np.asarray(sources, str), [f"foreign {i}" for i in range(len(foreign))]), False, True)[
-        1
-    ]
-
-    def fit(rows: np.ndarray) -> LogisticRegression:
-        regression = LogisticRegression(C=_FOREIGN_INVERSE_PENALTY, max_iter=3000, class_weight="balanced")
-        return regression.fit(places[rows], is_foreign[rows])
-
-    held = np.zeros(len(everything), bool)
-    for known, rest in GroupKFold(5, shuffle=True, random_state=seed).split(places, is_foreign, groups):
-        held[rest] = fit(known).predict(places[rest])
-    held = held[: len(features)]
-    if held.mean() > 1 - KNOWN_SHARE:
-        return head, np.zeros(len(features), bool)
-    regression = fit(np.arange(len(everything)))
-    return replace(head, foreign=basis @ regression.coef_[0], foreign_offset=float(regression.intercept_[0])), held
-
-
-def _basis(seen: np.ndarray) -> np.ndarray:
-    """Principal directions (F, min(n, F)) of features (n, F), the strongest first."""
+def principal_directions(seen: np.ndarray) -> np.ndarray:
+    """Principal directions (F, at most min(n, F)) of features (n, F), the strongest first."""
     if len(seen) > seen.shape[1]:
         return np.linalg.eigh(seen.T @ seen)[1][:, ::-1]
-    return np.linalg.svd(seen, full_matrices=False)[2].T
+    # By the products of pictures with one another: a tenth of the time of a singular value decomposition.
+    variance, combinations = np.linalg.eigh(seen @ seen.T)
+    kept = np.flatnonzero(variance > _LEAST_VARIANCE * variance[-1])[::-1]
+    return seen.T @ (combinations[:, kept] / np.sqrt(variance[kept]))
 
 
-def _n_directions(n: int, n_features: int) -> int:
+def n_directions(n: int, n_features: int) -> int:
+    """How many principal directions n pictures can tell of."""
     return max(1, min(DIRECTIONS, n // 4, n_features // 2))
 
 
@@ -239,8 +220,11 @@ def cross_predict(
     settings: HeadSettings | None = None,
     folds: int = 5,
     seed: int = 0,
+    tick: Callable[[], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits (n, K) and novelty (n,) of each picture by a head that was fitted to none of its source.
+
+    Where what is left holds fewer than two categories, all are as likely, and the novelty is infinite.
 
     Parameters
     ----------
@@ -249,13 +233,15 @@ def cross_predict(
     settings : HeadSettings or None
         ``None`` chooses them anew for each fold, within what that fold is fitted to.
     folds, seed : int
+    tick : callable or None
+        As in `choose_settings`.
     """
     names, groups = np.asarray(categories), np.asarray(sources)
     order = np.unique(names)
-    logits, novelty = np.full((len(names), len(order)), -1e3), np.empty(len(names))
-    for seen, held in _folds(names, groups, folds, seed):
-        chosen = settings or choose_settings(features[seen], names[seen], groups[seen], n_statistics, seed=seed)
-        head = fit_head(features[seen], names[seen], groups[seen], n_statistics, chosen)
+    logits, novelty = np.full((len(names), len(order)), -1e3), np.full(len(names), np.inf)
+    for seen, held in split_folds(names, groups, folds, seed):
+        part = features[seen], names[seen], groups[seen], n_statistics
+        head = fit_head(*part, settings or choose_settings(*part, seed=seed, tick=tick))
         found, novelty[held] = head.predict(features[held])
         # A category may be of one source only: then nothing is left to learn it from.
         logits[np.ix_(held, np.searchsorted(order, head.categories))] = found
@@ -268,33 +254,66 @@ def choose_settings(
     sources: Labels,
     n_statistics: int,
     *,
-    folds: int = 4,
     seed: int = 0,
+    tick: Callable[[], None] | None = None,
 ) -> HeadSettings:
-    """The first settings of `CHOICES` whose macro-F1 by cross-validation over sources is as good as the best."""
+    """The first settings of `CHOICES` whose macro-F1 by cross-validation over sources is as good as the best.
+
+    With too few sources to part, the first, whose penalty is the strongest.
+
+    Parameters
+    ----------
+    features, categories, sources, n_statistics
+        As in `fit_head`.
+    seed : int
+    tick : callable or None
+        Called after each of the `CHOOSING_FOLDS` folds, so that one sees that it works.
+    """
     from sklearn.metrics import f1_score
 
-    names = np.asarray(categories)
+    names, groups = np.asarray(categories), np.asarray(sources)
     order = np.unique(names)
-    scores = []
-    for settings in CHOICES:
-        logits, _ = cross_predict(features, names, sources, n_statistics, settings=settings, folds=folds, seed=seed)
-        scores.append(f1_score(names, order[logits.argmax(axis=1)], average="macro"))
+    named = np.full((len(CHOICES), len(names)), -1)
+    for seen, held in split_folds(names, groups, CHOOSING_FOLDS, seed):
+        heads = _fit_heads(features[seen], names[seen], groups[seen], n_statistics, CHOICES)
+        for row, head in enumerate(heads):
+            best = head.predict(features[held])[0].argmax(axis=1)
+            named[row, held] = np.searchsorted(order, head.categories)[best]
+        if tick:
+            tick()
+    judged = named[0] >= 0
+    if not judged.any():
+        return CHOICES[0]
+    scores = [f1_score(names[judged], order[row[judged]], average="macro") for row in named]
     return CHOICES[int(np.argmax(np.array(scores) >= max(scores) - TOLERANCE))]
 
 
-def _folds(names: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Row numbers to fit and to predict, by whole sources; folds without two categories to fit are left out."""
+def split_folds(names: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Row numbers to fit and to predict, by whole sources; folds without two categories to fit to are left out.
+
+    Parameters
+    ----------
+    names, groups : ndarray of str, shape (n,)
+        Category and source of each picture.
+    folds : int
+        At most; there are never more than sources, or than pictures of the largest category.
+    seed : int
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    n = min(folds, len(np.unique(groups)))
     codes = np.unique(names, return_inverse=True)[1]
-    parts = StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(codes, codes, groups)
-    return [(seen, held) for seen, held in parts if len(held)]
+    n = min(folds, len(np.unique(groups)), int(np.bincount(codes).max()))
+    with warnings.catch_warnings():  # of a category with fewer pictures than folds: `cross_predict` can do without
+        warnings.simplefilter("ignore", UserWarning)
+        parts = list(StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(codes, codes, groups))
+    return [(seen, held) for seen, held in parts if len(held) and len(np.unique(codes[seen])) > 1]
 
 
 def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     """The temperature at which the probabilities of held-out pictures fit best (Guo et al. 2017, arXiv:1706.04599).
+
+    Where all of n pictures are right, nothing but their number says how sure one may be: so the right category counts
+    as (n + 1) / (n + 2) and the others share the rest, the rule of succession (Platt 1999).
 
     Parameters
     ----------
@@ -302,17 +321,20 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     truth : ndarray of int, shape (n,)
         Number of the right category.
     """
+    n, k = logits.shape
+    target = np.full((n, k), 1 / (n + 2) / max(k - 1, 1))
+    target[np.arange(n), truth] = (n + 1) / (n + 2)
 
     def loss(log_temperature: float) -> float:
-        probability = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return -float(probability[np.arange(len(truth)), truth].mean())
+        return -float((target * log_softmax(logits / np.exp(log_temperature), axis=1)).sum(axis=1).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-3.0, 4.0), method="bounded").x))
 
 
 def set_threshold(head: Head, held_novelty: np.ndarray, logits: np.ndarray, truth: np.ndarray) -> Head:
     """Give a head its temperature and its threshold, from pictures of sources that were not fitted to."""
-    threshold = float(np.quantile(held_novelty, KNOWN_SHARE)) if len(held_novelty) else 1.0
+    finite = held_novelty[np.isfinite(held_novelty)]
+    threshold = float(np.quantile(finite, KNOWN_SHARE)) if len(finite) else 1.0
     return replace(head, threshold=threshold, temperature=fit_temperature(logits, truth))
 
 

@@ -113,12 +113,14 @@ def find_similar(
     Raises
     ------
     UsageError
-        When there is no such folder, or it holds no other picture.
+        When there is no such folder, it holds no other picture, or the image is a folder.
     ReadError, NothingToFindError, ModelError, OutputError
         When the image, the model or the index cannot be used.
     """
     options = options or SimilarOptions()
     folder, image, place = Path(folder), Path(image), Path(index)
+    if image.is_dir():
+        raise UsageError(f"'{image}' is a folder: name one picture.")
     model = load_category_model(options.model)
     try:
         pixels = read_colours(image)
@@ -256,6 +258,6 @@ def load_index(path: Path, model_sha256: str) -> SimilarityIndex | None:
         return None
     except Exception as error:  # numpy and zipfile raise whatever a damaged file leads to
         raise ReadError(
-            f"'{path}' is no index of pictures, or it is damaged: delete it, and it is made anew."
+            f"'{path}' is no index of pictures, or it is damaged: choose another place with --index."
         ) from error
     return index if index.model_sha256 == model_sha256 else None

@@ -26,7 +26,7 @@ from emscout.training.autoencoder_network import REACH_PX, Autoencoder, describe
 from emscout.training.autoencoder_options import STRIDE_PX, AutoencoderOptions
 from emscout.training.checkpoints import State, load_checkpoint, newest_checkpoint, save_checkpoint
 from emscout.training.export import write_card
-from emscout.training.options import write_options
+from emscout.training.options import open_run
 from emscout.training.schedule import choose_device, rate_factor, update_average
 from emscout.training.sub_images import SubImages, cut_sub_images
 
@@ -39,7 +39,14 @@ REPORT_STEPS = 20
 PICTURE_PX = 512
 """Side of what is shown of the held-out frame, at most."""
 
+ALMOST_NOTHING = 0.05
+"""Share of the held-out frame's variance: a network that reproduces less has not learnt the movie."""
+
 _SHOWN_PERCENT = (0.5, 99.5)
+_NOT_LEARNT = (
+    "reproduces almost nothing of the movie: train longer (--epochs, with --resume), or on a movie whose particles "
+    "stand out more; this one finds no particles to rely on."
+)
 
 Progress = Callable[[float, str], None]
 
@@ -86,8 +93,6 @@ def train(
     options = options or AutoencoderOptions()
     report = progress or (lambda fraction, message: None)
     device = choose_device(options.device)
-    if not resume and newest_checkpoint(run):
-        raise OutputError(f"'{run}' holds a training run: go on with it by --resume, or choose another folder.")
     report(0.0, "cutting sub-images")
     sub_images = cut_sub_images(open_movie(movie, resample=True), options.sub_images, options.side_px, options.seed)
     _open_run(run, movie, sub_images, options, resume)
@@ -98,12 +103,14 @@ def train(
         load_checkpoint(newest, state)
         _LOG.info("resumed %s", newest.name)
     stack = torch.from_numpy(sub_images.stack)[:, None].to(device)
-    steps = -(-len(stack) // options.batch)
+    steps, explained = -(-len(stack) // options.batch), float("nan")
     with SummaryWriter(run / "tensorboard", purge_step=state.step + 1) as writer:
         for epoch in range(state.step // steps + 1, options.epochs + 1):
             _run_epoch(state, stack, epoch, steps, options, writer, report)
-            _look(run, movie, state, sub_images, epoch, options, writer)
+            explained = _look(run, movie, state, sub_images, epoch, options, writer)
             save_checkpoint(run, state)
+    if explained < ALMOST_NOTHING:
+        _LOG.warning("The network %s", _NOT_LEARNT)
     return run / "model.onnx"
 
 
@@ -121,10 +128,10 @@ def _open_run(run: Path, movie: Path, sub_images: SubImages, options: Autoencode
                 f"'{run}' is trained on other sub-images than '{movie}' gives with these options: give the same movie, "
                 "--sub-images, --side-px and --seed, or begin another run."
             )
+        open_run(run, options, resume=resume, begun=newest_checkpoint(run) is not None)
         for folder in ("epochs", "reconstructions"):
-            (run / folder).mkdir(parents=True, exist_ok=True)
+            (run / folder).mkdir(exist_ok=True)
         path.write_text(json.dumps(frames, indent=1) + "\n", encoding="utf-8")
-        write_options(run, options)
     except (OSError, ValueError) as error:
         raise OutputError(f"'{run}' cannot be written ({error}): choose another folder.") from error
 
@@ -197,8 +204,8 @@ def _look(
     epoch: int,
     options: AutoencoderOptions,
     writer: SummaryWriter,
-) -> None:
-    """Reproduce the held-out frame, show it, and leave the network as it is to be chosen."""
+) -> float:
+    """Reproduce the held-out frame, show it, leave the network as it is to be chosen; share of the variance."""
     grey = sub_images.held_out_grey
     reproduced = _reproduce(state.average, grey)
     explained = 1 - float(np.mean((reproduced - grey) ** 2) / grey.var())
@@ -215,6 +222,7 @@ def _look(
     with write_atomic(run / "model.onnx") as temporary:
         shutil.copyfile(kept, temporary)
     write_card(run / "model.md", description, (run / "model.onnx").stat().st_size, sha256)
+    return explained
 
 
 @torch.no_grad()
@@ -257,8 +265,9 @@ def _card(
         + (f" {sub_images.warning}" if sub_images.warning else ""),
         "Split": f"Frame {sub_images.held_out} (counted from 0) was held out. Seed of the training: {options.seed}.",
         "Command": f"`{shlex.join(words)}`",
-        "Validation": f"The network reproduces {explained:.1%} of the held-out frame's variance; the rest is meant to "
-        "be its noise. The pictures in reconstructions/ show the frame beside its reconstruction, one for each epoch.",
+        "Validation": f"The network reproduces {explained:.1%} of the held-out frame's variance"
+        + (f": it {_NOT_LEARNT}" if explained < ALMOST_NOTHING else "; the rest is meant to be its noise.")
+        + " The pictures in reconstructions/ show the frame beside its reconstruction, one for each epoch.",
         "Use": "For the movie it was trained on, or one taken and magnified alike. Its reconstruction, smoothed and "
         "thresholded, gives the particles: no uncertainty and no probability.",
     }

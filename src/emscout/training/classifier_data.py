@@ -46,7 +46,9 @@ class Pictures:
     twins : ndarray of int, shape (m, 2)
         Pairs of near-twins.
     notes : tuple of str
-        What was left out, and why.
+        What was left out on purpose, and why.
+    failures : tuple of str
+        A sentence for each picture that cannot be used.
     n_duplicates : int
         Exact copies that were dropped.
     """
@@ -55,6 +57,7 @@ class Pictures:
     features: np.ndarray
     twins: np.ndarray
     notes: tuple[str, ...]
+    failures: tuple[str, ...]
     n_duplicates: int
 
     @property
@@ -100,7 +103,7 @@ def prepare_pictures(
     Raises
     ------
     UsageError
-        When fewer than two categories have enough pictures.
+        When no picture can be used, or fewer than two categories have enough of them.
     ReadError
         When a CSV is damaged.
     """
@@ -111,16 +114,17 @@ def prepare_pictures(
             if str(kept["key"]) != key:
                 raise KeyError("key")
             features, hashes, rows = kept["features"], kept["hashes"], kept["rows"]
-            notes += [str(note) for note in kept["failures"]]
+            failures = [str(failure) for failure in kept["failures"]]
     except (OSError, KeyError, ValueError):
         described = describe_files(
             list(table["path"]), encode, side_px=side_px, mask_banner=mask_banner, progress=progress
         )
         features, hashes, rows = described.features, described.hashes, described.rows
         failures = list(described.failures.values())
-        notes += failures
         with write_atomic(run / "features.npz") as path:
             np.savez(path, key=key, features=features, hashes=hashes, rows=rows, failures=np.array(failures, str))
+    if not len(rows):
+        raise UsageError(f"'{data}' holds no picture that can be used. {failures[0]}")
     table = table.iloc[rows].reset_index(drop=True)
     spread = features.std(axis=0) + 1e-6
     twins = near_twins(np.clip((features - features.mean(axis=0)) / spread, -CLIP, CLIP), hashes)
@@ -130,15 +134,14 @@ def prepare_pictures(
     for name in few:
         n = int((table["category"] == name).sum())
         notes.append(
-            f"The category '{name}' is left out: it takes pictures of at least {FEWEST} sources, or {FEWEST} that are "
+            f"The category '{name}': it takes pictures of at least {FEWEST} sources, or {FEWEST} that are "
             f"not near-twins, and has {n} picture{'s' * (n != 1)} of {groups[name]}."
         )
     kept_rows = np.flatnonzero(~table["category"].isin(few))
     table = table.iloc[kept_rows].reset_index(drop=True)
     if table["category"].nunique() < 2:
-        raise UsageError(
-            f"'{data}' leaves fewer than two categories to tell apart. {notes[-1] if notes else ''}".strip()
-        )
+        why = [*notes[::-1], *failures, ""][0]
+        raise UsageError(f"'{data}' leaves fewer than two categories to tell apart. {why}".strip())
     place = np.full(len(rows), -1)
     place[kept_rows] = np.arange(len(kept_rows))
     twins = place[twins] if len(twins) else twins
@@ -147,12 +150,12 @@ def prepare_pictures(
     table["side"] = split_groups(table["category"].tolist(), table["group"].tolist(), names, seed)
     table["naive_side"] = split_naively(table["category"].tolist(), seed)
     if n_duplicates:
-        _LOG.info("%d exact copies are left out", n_duplicates)
+        _LOG.info("left out: %s", "one exact copy" if n_duplicates == 1 else f"{n_duplicates} exact copies")
     for note in notes:
-        _LOG.info(note)
+        _LOG.info("left out: %s", note)
     with write_atomic(run / "pictures.csv") as path:
         table.to_csv(path, index=False, lineterminator="\n")
-    return Pictures(table, features[kept_rows], twins, tuple(notes), n_duplicates)
+    return Pictures(table, features[kept_rows], twins, tuple(notes), tuple(failures), n_duplicates)
 
 
 def twin_share(pictures: Pictures, column: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +16,29 @@ from emscout.specimens.heads import (
     cross_predict,
     fit_head,
     fit_temperature,
-    know_features,
-    know_foreign,
     probabilities,
     set_threshold,
+    split_folds,
 )
+from emscout.specimens.novelty import know_features, know_foreign
 from emscout.training.classifier_data import Pictures, twin_share
 
-__all__ = ["Judged", "compare_splits", "fit_on_folds", "fit_on_split", "learning_curve", "tabulate_predictions"]
+__all__ = [
+    "Judged",
+    "compare_splits",
+    "doubt_few",
+    "fit_on_folds",
+    "fit_on_split",
+    "learning_curve",
+    "tabulate_predictions",
+]
 
 LEARNING_SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
+
+FEW = 30
+"""Held-out pictures, and fewer, say little."""
+
+Tick = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -38,25 +52,48 @@ class Judged:
         Of `emscout.specimens.accuracy.tabulate`, on pictures of sources that were not trained on; ``predictions``.
     how : str
         On which pictures, in words.
+    doubt : str
+        A sentence where they are too few to say much; empty where not.
     """
 
     head: Head
     tables: dict[str, pd.DataFrame]
     how: str
+    doubt: str = ""
+
+
+def doubt_few(n_validation: int, n_test: int) -> str:
+    """A sentence where a split keeps too few pictures back to be calibrated and judged by."""
+    if min(n_validation, n_test) > FEW:
+        return ""
+    return (
+        f"Only {_count(n_validation)} to calibrate the probabilities, and {_count(n_test)} to judge by: both say "
+        "little. With --folds 5 (--network frozen) every picture counts for both."
+    )
+
+
+def _count(n: int) -> str:
+    return f"{n} picture{'s' * (n != 1)}"
 
 
 def fit_on_split(
-    pictures: Pictures, n_statistics: int, *, seed: int, column: str = "side", foreign: np.ndarray | None = None
+    pictures: Pictures,
+    n_statistics: int,
+    *,
+    seed: int,
+    column: str = "side",
+    foreign: np.ndarray | None = None,
+    tick: Tick | None = None,
 ) -> Judged:
     """Fit to the training pictures, calibrate on those for validation, and judge by those for testing.
 
     The settings are chosen by cross-validation over sources within the training pictures. With the features of
-    ``foreign`` pictures (m, F), those that are no micrographs are told, too.
+    ``foreign`` pictures (m, F), those that are no micrographs are told, too. ``tick`` is that of `choose_settings`.
     """
     train, validation, test = (pictures.of_side(side, column) for side in ("train", "validation", "test"))
     names, sources = _labels(pictures)
     features = pictures.features
-    settings = choose_settings(features[train], names[train], sources[train], n_statistics, seed=seed)
+    settings = choose_settings(features[train], names[train], sources[train], n_statistics, seed=seed, tick=tick)
     head = know_features(
         fit_head(features[train], names[train], sources[train], n_statistics, settings), features[train]
     )
@@ -68,46 +105,53 @@ def fit_on_split(
         head, _ = know_foreign(head, features[train], sources[train], foreign, seed=seed)
     logits, novelty = head.predict(features[test])
     probability = probabilities(logits, head.temperature)
-    how = f"the {len(test)} test pictures, none of whose sources or near-twins was trained on"
-    return Judged(head, tabulate_predictions(pictures, test, probability, novelty, list(order)), how)
+    how = f"the {_count(len(test))} for testing, none of whose sources or near-twins was trained on"
+    tables = tabulate_predictions(pictures, test, probability, novelty, list(order))
+    return Judged(head, tables, how, doubt_few(len(validation), len(test)))
 
 
-def fit_on_folds(pictures: Pictures, n_statistics: int, *, folds: int, seed: int, foreign: np.ndarray) -> Judged:
+def fit_on_folds(
+    pictures: Pictures,
+    n_statistics: int,
+    *,
+    folds: int,
+    seed: int,
+    foreign: np.ndarray,
+    tick: Tick | None = None,
+) -> Judged:
     """Judge every picture by a head that has not seen its source, then fit to all.
 
     Within each fold the settings are chosen anew, and the temperature that calibrates a picture is that of the other
-    folds, so that no score knows the picture it is of.
+    folds, so that no score knows the picture it is of. Of few pictures there may be fewer folds (`split_folds`).
     """
     names, sources = _labels(pictures)
     order = np.array(pictures.categories)
     truth = np.searchsorted(order, names)
-    logits, novelty = cross_predict(pictures.features, names, sources, n_statistics, folds=folds, seed=seed)
+    logits, novelty = cross_predict(pictures.features, names, sources, n_statistics, folds=folds, seed=seed, tick=tick)
     probability = _calibrate_crosswise(logits, truth, sources, folds, seed)
-    settings = choose_settings(pictures.features, names, sources, n_statistics, seed=seed)
+    settings = choose_settings(pictures.features, names, sources, n_statistics, seed=seed, tick=tick)
     head = know_features(fit_head(pictures.features, names, sources, n_statistics, settings), pictures.features)
     # A head that saw more is surer of pictures like these, never of others: held-out ones set its threshold.
     head = set_threshold(head, novelty, logits, truth)
     head, taken_for_foreign = know_foreign(head, pictures.features, sources, foreign, seed=seed)
     novelty = np.where(taken_for_foreign, np.inf, novelty / head.threshold)
     rows = np.arange(len(names))
-    how = f"all {len(names)} pictures, each by a head that was trained on none of its source ({folds} folds)"
+    made = len(split_folds(names, sources, folds, seed))
+    how = f"all {len(names)} pictures, each by a head that was trained on none of its source ({made} folds)"
     return Judged(head, tabulate_predictions(pictures, rows, probability, novelty, list(order)), how)
 
 
 def _calibrate_crosswise(
     logits: np.ndarray, truth: np.ndarray, sources: np.ndarray, folds: int, seed: int
 ) -> np.ndarray:
-    from sklearn.model_selection import StratifiedGroupKFold
-
     probability = np.empty(logits.shape)
-    n = min(folds, len(np.unique(sources)))
-    for seen, held in StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(truth, truth, sources):
+    for seen, held in split_folds(truth, sources, folds, seed):
         probability[held] = probabilities(logits[held], fit_temperature(logits[seen], truth[seen]))
     return probability
 
 
 def compare_splits(
-    pictures: Pictures, n_statistics: int, *, seed: int, by_source: Judged | None = None
+    pictures: Pictures, n_statistics: int, *, seed: int, by_source: Judged | None = None, tick: Tick | None = None
 ) -> pd.DataFrame:
     """Scores of a frozen head on the split by source and on the naive random one, side by side.
 
@@ -116,7 +160,7 @@ def compare_splits(
     rows = []
     for column, name in (("side", "by source"), ("naive_side", "random, as most papers quote")):
         known = by_source if column == "side" else None
-        judged = known or fit_on_split(pictures, n_statistics, seed=seed, column=column)
+        judged = known or fit_on_split(pictures, n_statistics, seed=seed, column=column, tick=tick)
         scores = judged.tables["scores"].iloc[0].to_dict()
         rows.append({"split": name} | scores | {"twins_in_training": twin_share(pictures, column)})
     return pd.DataFrame(rows)
@@ -164,16 +208,18 @@ def tabulate_predictions(
     categories : list of K str
     """
     part = pictures.table.iloc[rows]
+    known = novelty <= 1
+    named = np.where(known, np.array(categories)[probability.argmax(axis=1)], "")
     columns = pd.DataFrame(probability, columns=[f"p_{name}" for name in categories])
     predictions = pd.concat(
         [
             part[["path", "category", "source", "group"]].reset_index(drop=True),
-            pd.Series(np.array(categories)[probability.argmax(axis=1)], name="named"),
+            pd.Series(named, name="named"),
             columns,
+            pd.Series(known, name="known"),
             pd.Series(novelty, name="novelty"),
         ],
         axis=1,
     )
-    tables = tabulate(part["category"].tolist(), probability, categories)
-    tables["scores"]["unknown"] = float((novelty > 1).mean())
+    tables = tabulate(part["category"].tolist(), probability, categories, known)
     return tables | {"predictions": predictions}

@@ -19,10 +19,11 @@ from torch.utils.tensorboard import SummaryWriter
 from emscout.errors import ReadError
 from emscout.evaluate.classification import score_categories
 from emscout.io.files import write_atomic
-from emscout.specimens.heads import CLIP, Head, fit_head, know_features, probabilities, set_threshold
+from emscout.specimens.heads import CLIP, Head, fit_head, probabilities, set_threshold
+from emscout.specimens.novelty import know_features
 from emscout.specimens.views import SIDE_PX
 from emscout.training.classifier_data import Pictures
-from emscout.training.classifier_frozen import Judged, tabulate_predictions
+from emscout.training.classifier_frozen import Judged, doubt_few, tabulate_predictions
 from emscout.training.classifier_network import make_body
 from emscout.training.classifier_options import ClassifierOptions
 from emscout.training.classifier_views import augment, keep_views, to_tensor
@@ -250,8 +251,9 @@ def _judge(
     head = set_threshold(head, novelty, logits, truth[sides["validation"]])
     logits, novelty = head.predict(_features(state, views, sides["test"], device))
     probability = probabilities(logits, head.temperature)
-    how = f"the {len(sides['test'])} test pictures, none of whose sources or near-twins was trained on"
-    return Judged(head, tabulate_predictions(pictures, sides["test"], probability, novelty, list(order)), how)
+    how = f"the {len(sides['test'])} pictures for testing, none of whose sources or near-twins was trained on"
+    tables = tabulate_predictions(pictures, sides["test"], probability, novelty, list(order))
+    return Judged(head, tables, how, doubt_few(len(sides["validation"]), len(sides["test"])))
 
 
 def _save(path: Path, state: _State) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from emscout.errors import UsageError
+from emscout.training.options import Device
 
-__all__ = ["ClassifierOptions", "read_options", "write_options"]
+__all__ = ["ClassifierOptions"]
 
 Network = Literal["frozen", "fine-tuned", "simple"]
-Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True)
@@ -28,15 +26,16 @@ class ClassifierOptions:
     network: Network = field(
         default="frozen",
         metadata={
-            "help": "frozen: a linear head on features of a network that stays as it is (seconds, needs no torch); "
-            "fine-tuned: that network trained further; simple: two convolutions from nothing, the usual baseline."
+            "help": "frozen: a linear head on features of a network that stays as it is (a minute for a thousand "
+            "pictures, needs no torch); fine-tuned: that network trained further; simple: two convolutions from "
+            "nothing, the usual baseline."
         },
     )
     start_from: str = field(
         default="technique-v1",
         metadata={
             "help": "Whose features to start from: a shipped model, an .onnx file that this command wrote, "
-            "efficientnet-lite0 (the ImageNet weights of emscout[train]), or timm:NAME where timm is installed.",
+            "efficientnet-lite0 (ImageNet weights, with the training extra), or timm:NAME where timm is installed.",
             "metavar": "NAME|PATH",
         },
     )
@@ -72,24 +71,3 @@ class ClassifierOptions:
             )
         if self.folds and (self.folds < 2 or self.network != "frozen"):
             raise UsageError("--folds is 2 or more, and belongs to --network frozen.")
-
-
-def read_options(run: Path) -> dict[str, Any]:
-    """Values of the options a run was begun with.
-
-    Raises
-    ------
-    UsageError
-        When ``run`` holds no training run.
-    """
-    try:
-        values = json.loads((run / "options.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"'{run}' holds no training run to take up: leave out --resume to begin one.") from error
-    known = {f.name for f in fields(ClassifierOptions)}
-    return {name: value for name, value in values.items() if name in known}
-
-
-def write_options(run: Path, options: ClassifierOptions) -> None:
-    """Save the options of a run in its folder."""
-    (run / "options.json").write_text(json.dumps(asdict(options), indent=1) + "\n", encoding="utf-8")

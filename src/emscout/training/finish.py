@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from emscout.errors import ModelError
 from emscout.evaluate.split import SPLIT_SEED, read_sources
 from emscout.io.labels import LabelledImage
+from emscout.models import model_path
 from emscout.particles.instances import Settings
 from emscout.training.checkpoints import State
 from emscout.training.data import draw_examples
@@ -19,6 +21,7 @@ from emscout.training.options import TrainingOptions
 from emscout.training.validation import (
     calibrate,
     choose_max_uncertainty,
+    doubt_calibration,
     export_draft,
     save_pictures,
     spell_scores,
@@ -50,27 +53,49 @@ def finish(
     names = [image.name for image in held]
     sources = [source for _, source in read_sources(folder, names) or zip(names, names, strict=True)]
     calibration, error = calibrate(found, sources)
+    doubt = doubt_calibration(found, calibration, error)
     settings = Settings(max_uncertainty=choose_max_uncertainty(found))
     _LOG.info("validation: %s", spell_scores(found.scores))
+    before = _score_before(held, options)
+    if doubt:
+        _LOG.warning(doubt)
     by_source = "by source" if (folder / "sources.csv").is_file() else "image by image"
     card = {
-        "Training data": f"{len(training)} labelled images of the folder {folder.resolve().name}; "
-        f"{state.step} steps in {state.trained_s / 60:.0f} minutes on a {state.generator.device.type.upper()}.",
+        "Training data": f"{_count(len(training), 'labelled image')} of the folder {folder.resolve().name}; "
+        f"{_count(state.step, 'step')} in {_count(math.ceil(state.trained_s / 60), 'minute')} on a "
+        f"{state.generator.device.type.upper()}.",
         "Start": "VGG16 trained on ImageNet." if options.imagenet_weights else f"The model {options.start_from}.",
-        "Split": f"{len(held)} images kept for validation, {by_source}, seed {SPLIT_SEED}; the names are in "
+        "Split": f"{_count(len(held), 'image')} kept for validation, {by_source}, seed {SPLIT_SEED}; the names are in "
         f"validation.txt of the run. Seed of the training: {options.seed}.",
         "Command": f"`{_command(folder, run, options)}`",
-        "Validation": f"Means over the {len(held)} validation images, 30 samples, nothing filtered: "
+        "Validation": f"Means over {_count(len(held), 'validation image')}, 30 samples, nothing filtered: "
         f"{spell_scores(found.scores)}. "
+        + (f"Before, by {options.start_from}, on the same: {before}. " if before else "")
         + ("" if math.isnan(error) else f"Expected calibration error of the probability: {error:.3f}. ")
         + f"Particles of a mean mutual information above {settings.max_uncertainty:g} nats are better dropped.",
-    }
+    } | ({"Probability": doubt} if doubt else {})
     description = describe(run.resolve().name, settings, calibration, card)
     path = run / "model.onnx"
     sha256 = export_network(state.average, path, description, examples)
     write_card(path.with_suffix(".md"), description, path.stat().st_size, sha256)
     draft.unlink()
     return path
+
+
+def _score_before(held: Sequence[LabelledImage], options: TrainingOptions) -> str:
+    """Scores of the model that was trained further, on the same images; empty where there is none."""
+    if options.imagenet_weights is not None:
+        return ""
+    try:
+        before = spell_scores(validate(model_path(options.start_from), held, samples=30).scores)
+    except ModelError:  # it has gone since the run began: what was trained is not lost for that
+        return ""
+    _LOG.info("before, by %s: %s", options.start_from, before)
+    return before
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def _command(folder: Path, run: Path, options: TrainingOptions) -> str:

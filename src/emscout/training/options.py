@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from emscout.errors import UsageError
+from emscout.errors import OutputError, UsageError
 from emscout.evaluate.split import VALIDATION_SHARE
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["Device", "TrainingOptions", "read_options", "write_options"]
+__all__ = ["Device", "TrainingOptions", "open_run", "read_options", "write_options"]
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -69,6 +69,42 @@ class TrainingOptions:
             raise UsageError("--minutes, --save-every and --validate-every are minutes, more than 0.")
 
 
+def open_run(run: Path, options: DataclassInstance, *, resume: bool, begun: bool) -> None:
+    """Make the folder of a run and note its options; a run that is there goes on by ``resume`` alone.
+
+    Parameters
+    ----------
+    run : Path
+    options : dataclass
+    resume : bool
+    begun : bool
+        Whether ``run`` holds something that took time.
+
+    Raises
+    ------
+    OutputError
+        When ``run`` cannot be written; or when ``resume`` is not set and it holds a run that is begun, or one of other
+        options.
+    """
+    if not resume:
+        if begun:
+            raise OutputError(f"'{run}' holds a training run: go on with it by --resume, or choose another folder.")
+        if (run / "options.json").exists() and read_options(run, type(options)) != json.loads(_spell(options)):
+            raise OutputError(
+                f"'{run}' holds a training run of other options: go on with it by --resume, to which options can be "
+                "given too, or choose another folder."
+            )
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        write_options(run, options)
+    except OSError as error:
+        raise OutputError(f"'{run}' cannot be written ({error.strerror}): choose another folder.") from error
+
+
+def _spell(options: DataclassInstance) -> str:
+    return json.dumps(asdict(options), indent=1) + "\n"
+
+
 def read_options(run: Path, kind: type[DataclassInstance] = TrainingOptions) -> dict[str, Any]:
     """Values of the options, of this kind, that a run was begun with.
 
@@ -87,4 +123,4 @@ def read_options(run: Path, kind: type[DataclassInstance] = TrainingOptions) -> 
 
 def write_options(run: Path, options: DataclassInstance) -> None:
     """Save the options of a run in its folder."""
-    (run / "options.json").write_text(json.dumps(asdict(options), indent=1) + "\n", encoding="utf-8")
+    (run / "options.json").write_text(_spell(options), encoding="utf-8")

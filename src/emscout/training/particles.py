@@ -21,7 +21,7 @@ from emscout.training.data import Labelled, load_labelled
 from emscout.training.finish import finish
 from emscout.training.losses import particle_loss
 from emscout.training.network import ParticleNetwork, draw_masks
-from emscout.training.options import TrainingOptions, write_options
+from emscout.training.options import TrainingOptions, open_run
 from emscout.training.schedule import choose_device, rate_factor, update_average
 from emscout.training.validation import export_draft, save_pictures, spell_scores, validate
 from emscout.training.weights import load_imagenet_weights, load_model_weights
@@ -94,7 +94,7 @@ def train(
     device = choose_device(options.device)
     labelled = find_labelled(folder)
     training, held = _open_run(run, folder, labelled, options, resume)
-    _LOG.info("%d images to train on, %d for validation, on %s", len(training), len(held), device)
+    _LOG.info("images: %d to train on, %d for validation, on %s", len(training), len(held), device)
     newest = newest_checkpoint(run)
     state = begin(options, device, fresh=newest is None)
     if newest is not None:
@@ -123,18 +123,15 @@ def _open_run(
                 f"'{folder}' has no labelled image '{min(missing)}', which '{run}' is trained on: give the same folder."
             )
     else:
-        if newest_checkpoint(run):
-            raise OutputError(f"'{run}' holds a training run: go on with it by --resume, or choose another folder.")
         if not (folder / "sources.csv").is_file():
             _LOG.info("there is no sources.csv: images are split one by one, as if each were of its own specimen")
         split = list(split_images(folder, sorted(by_name), options.validation_share, SPLIT_SEED))
-        try:
-            run.mkdir(parents=True, exist_ok=True)
-            for path, names in zip(lists, split, strict=True):
-                path.write_text("\n".join(names) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"'{run}' cannot be written ({error.strerror}): choose another folder.") from error
-    write_options(run, options)
+    open_run(run, options, resume=resume, begun=(run / "model.onnx").exists() or newest_checkpoint(run) is not None)
+    try:
+        for path, names in zip(lists, split, strict=True):
+            path.write_text("\n".join(names) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"'{run}' cannot be written ({error.strerror}): choose another folder.") from error
     training, held = ([by_name[name] for name in names] for names in split)
     return training, held
 

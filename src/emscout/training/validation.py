@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from emscout.evaluate.calibration import cross_validate_calibration, expected_calibration_error, fit_calibration
 from emscout.evaluate.particles import find_matched, iou_pairs, score_matched, score_paper
@@ -25,6 +25,7 @@ __all__ = [
     "Validation",
     "calibrate",
     "choose_max_uncertainty",
+    "doubt_calibration",
     "export_draft",
     "save_pictures",
     "spell_scores",
@@ -33,12 +34,15 @@ __all__ = [
 
 _MATCHED = ("f1_50", "precision_50", "recall_50")
 _FOLDS = 5
+_FEWEST_PARTICLES = 100
 _CALIBRATING = {"mean_seed": 1, "mean_gaussian": 1, "mean_information_nats": -1}
 """Of `FEATURES`, few enough to hold for other laboratories' images too, and the sign their weight must have to make
 sense: a doubtful particle is never the more probable for it."""
 
 PICTURE_PX = (256, 768)
 """Height and width a picture of a validation image has at most."""
+
+_LABEL_PX, _GAP_PX, _LEAST_WIDTH_PX = 16, 8, 240
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def validate(model_path: Path, images: Sequence[LabelledImage], samples: int) ->
         labels, uncertainty, found = find_particles(grey, model, samples=samples)
         one_to_one = score_matched(truth, labels)
         rows.append(score_paper(truth, labels) | {name: one_to_one[name] for name in _MATCHED})
-        pictures.append(_picture(grey, labels, truth))
+        pictures.append(_picture(grey, labels, truth, image.name))
         pairs = iou_pairs(truth, labels)
         features.append(found)
         doubts.append(mean_uncertainty(Segmentation(labels, uncertainty)))
@@ -126,6 +130,32 @@ def calibrate(validation: Validation, sources: Sequence[str]) -> tuple[dict[str,
     return calibration, expected_calibration_error(probability, matched)
 
 
+def doubt_calibration(validation: Validation, calibration: dict[str, Any], error: float) -> str:
+    """A sentence where the probability rests on too little; empty where not.
+
+    Parameters
+    ----------
+    validation : Validation
+    calibration, error
+        Of `calibrate`.
+    """
+    found, images = len(validation.matched), len(validation.n_true)
+    of = f"{found} particle{'s' * (found != 1)} of {images} validation image{'s' * (images != 1)}"
+    if not calibration["weights"]:
+        which = "are all right" if validation.matched.any() else "are all wrong" if found else "say nothing"
+        probability = 1 / (1 + np.exp(-calibration["intercept"]))
+        return (
+            f"The {of} {which}, so that they cannot tell probable particles from others: each gets the probability "
+            f"{probability:.3f}. Keep more images for validation (--validation-share), or outline more."
+        )
+    if np.isnan(error) or found < _FEWEST_PARTICLES:
+        return (
+            f"The probability of a particle was fitted to {of}, too few to rely on it. Keep more images for validation "
+            "(--validation-share), or outline more."
+        )
+    return ""
+
+
 def choose_max_uncertainty(validation: Validation) -> float:
     """The mean mutual information, in nats, above which dropping particles pays most.
 
@@ -145,16 +175,23 @@ def _mean_f1(validation: Validation, keep: np.ndarray) -> float:
 
 
 def save_pictures(pictures: Sequence[Image.Image], path: Path, columns: int = 4) -> None:
-    """Save pictures of at most `PICTURE_PX` side by side as one PNG."""
-    height, width = (side + 4 for side in PICTURE_PX)
-    sheet = Image.new("RGB", (width * min(columns, len(pictures)), height * -(-len(pictures) // columns)))
-    for index, picture in enumerate(pictures):
-        sheet.paste(picture, (index % columns * width, index // columns * height))
+    """Save pictures of at most `PICTURE_PX` as one PNG, in rows as high as their highest."""
+    rows = [pictures[first : first + columns] for first in range(0, len(pictures), columns)]
+    heights = [max(picture.height for picture in row) + _GAP_PX for row in rows]
+    width = max((sum(picture.width + _GAP_PX for picture in row) for row in rows), default=1)
+    sheet = Image.new("RGB", (width, max(1, sum(heights))), "white")
+    top = 0
+    for row, height in zip(rows, heights, strict=True):
+        left = 0
+        for picture in row:
+            sheet.paste(picture, (left, top))
+            left += picture.width + _GAP_PX
+        top += height
     sheet.save(path)
 
 
-def _picture(grey: np.ndarray, labels: np.ndarray, truth: np.ndarray) -> Image.Image:
-    """The image with the outlines found (yellow) beside the image with those of the truth (blue), shrunk."""
+def _picture(grey: np.ndarray, labels: np.ndarray, truth: np.ndarray, name: str) -> Image.Image:
+    """The image with the outlines found (yellow) beside the image with those of the truth (blue), shrunk; its name."""
     panels = []
     for regions, colour in ((labels, (255, 220, 0)), (truth, (60, 160, 255))):
         panel = np.repeat(np.rint(grey * 255).astype(np.uint8)[..., None], 3, 2)
@@ -163,6 +200,11 @@ def _picture(grey: np.ndarray, labels: np.ndarray, truth: np.ndarray) -> Image.I
         edge[:, 1:] |= regions[:, 1:] != regions[:, :-1]
         panel[edge] = colour
         panels.append(panel)
-    picture = Image.fromarray(np.concatenate(panels, 1))
-    picture.thumbnail(PICTURE_PX[::-1])
+    shown = Image.fromarray(np.concatenate(panels, 1))
+    shown.thumbnail((PICTURE_PX[1], PICTURE_PX[0] - _LABEL_PX))
+    picture = Image.new("RGB", (max(shown.width, _LEAST_WIDTH_PX), shown.height + _LABEL_PX), "white")
+    picture.paste(shown, (0, _LABEL_PX))
+    words = ImageDraw.Draw(picture)
+    words.text((2, 3), f"{name}: found", fill="black")
+    words.text((max(shown.width, _LEAST_WIDTH_PX) // 2 + 2, 3), "drawn by hand", fill="black")
     return picture

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.progress import progress_bar
-from emscout.specimens.accuracy import evaluate_classes, save_evaluation
+from emscout.specimens.accuracy import claim_evaluation, evaluate_classes, save_evaluation, spell_accuracy
 from emscout.specimens.features import BACKBONE
 
 __all__ = ["classes"]
@@ -23,39 +23,49 @@ def classes(
         str, typer.Option(metavar="MODEL", help="A shipped model, or the path of an .onnx file.")
     ] = BACKBONE,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for tables and plots.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
 ) -> None:
     """Name the categories of labelled pictures and score them.
 
-    The pictures should be of sources the model was not trained on: its own training pictures flatter it. Every picture
-    counts, also those that are called "none of these".
+    The pictures should be of sources the model was not trained on: its own training pictures flatter it. Those that are
+    called "none of these" count twice: by the category they are most like, and as not right.
 
     Writes to OUT: [bold]scores.csv[/], [bold]categories.csv[/], [bold]confusion.csv[/], [bold]confused.csv[/],
     [bold]predictions.csv[/], and plots of confusions, calibration and abstaining.
 
     Example: [bold]emscout evaluate classes labelled/ --model run/model.onnx -o scores[/]
     """
+    if out is not None:
+        claim_evaluation(out, data, model, overwrite=overwrite, only_look=True)
     with progress_bar() as show:
-        tables, notes = evaluate_classes(data, model, progress=show)
+        tables, notes, failures = evaluate_classes(data, model, progress=show)
     screen = Console(highlight=False)
     scores = tables["scores"].iloc[0]
     table = Table(
         Column("category"),
         *(Column(name, justify="right") for name in ("pictures", "precision", "recall", "F1")),
-        title=f"{escape(model)} on {int(scores['n'])} pictures",
+        title=f"{escape(model)} on {int(scores['n'])} picture{'s' * int(scores['n'] != 1)}",
     )
     for row in tables["categories"].to_dict("records"):
         cells = ("" if row[name] != row[name] else f"{row[name]:.3f}" for name in ("precision", "recall", "f1"))
         table.add_row(escape(row["category"]), str(row["n"]), *cells)
     screen.print(table)
+    accuracy = spell_accuracy(scores)
     screen.print(
-        f"Accuracy {scores['accuracy']:.3f}, macro-F1 {scores['macro_f1']:.3f}, expected calibration error (15 bins) "
-        f"{scores['ece']:.3f}; {scores['unknown']:.1%} called none of these.",
+        f"{accuracy[:1].upper()}{accuracy[1:]}. Macro-F1 {scores['macro_f1']:.3f}, expected calibration error "
+        f"(15 bins) {scores['ece']:.3f}.",
         soft_wrap=True,
     )
     for row in tables["confused"].head(5).to_dict("records"):
-        screen.print(f"{row['category']} taken for {row['confused_for']}: {row['count']} ({row['percent']:.1f} %)")
+        confused = f"{row['category']} taken for {row['confused_for']}: {row['count']} ({row['percent']:.1f} %)"
+        screen.print(escape(confused))
     for note in notes:
         screen.print(f"[yellow]left out:[/] {escape(note)}", soft_wrap=True)
+    for failure in failures:
+        screen.print(f"[red]failed:[/] {escape(failure)}", soft_wrap=True)
     if out is not None:
+        claim_evaluation(out, data, model, overwrite=overwrite)
         save_evaluation(tables, out)
         screen.print(f"Tables: [bold]{escape(str(out))}[/]", soft_wrap=True)
+    if failures:
+        raise typer.Exit(1)

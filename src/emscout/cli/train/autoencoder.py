@@ -46,7 +46,7 @@ def autoencoder(
     if resume:
         options = replace(options, **read_options(out, AutoencoderOptions) | options_given(context, options))
     screen = Console(highlight=False)
-    with training_session(screen, options) as show:
+    with training_session(screen, out, options) as show:
         path = train(movie, out, options, resume=resume, progress=show)
     screen.print(
         f"Model: [bold]{escape(str(path))}[/], its card beside it; of every epoch a picture in "

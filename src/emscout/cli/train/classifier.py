@@ -13,8 +13,9 @@ from rich.markup import escape
 from emscout.cli.options import takes_options
 from emscout.cli.train.session import needs_torch, options_given, training_session
 from emscout.errors import UsageError
-from emscout.training.classifier_options import ClassifierOptions, read_options
+from emscout.training.classifier_options import ClassifierOptions
 from emscout.training.nffa import download_nffa
+from emscout.training.options import read_options
 
 __all__ = ["classifier"]
 
@@ -52,18 +53,26 @@ def classifier(
     with needs_torch():
         from emscout.training.classifier import train_classifier
 
+    if data is None and dataset is None and resume:
+        raise UsageError("--resume needs the pictures too: give DATA as before, or --dataset nffa.")
     if data is None and dataset is None:
         raise UsageError("What to train on is missing: give a folder with one folder a category, or --dataset nffa.")
     if resume and (dataset is None or (out / "options.json").exists()):
-        options = replace(options, **read_options(out) | options_given(context, options))
+        options = replace(options, **read_options(out, ClassifierOptions) | options_given(context, options))
     screen = Console(highlight=False)
-    with training_session(screen, options) as show, needs_torch():
+    with training_session(screen, out, options) as show, needs_torch():
         if dataset is not None:
             data = download_nffa(data or out / "nffa", progress=lambda done, what: show(done, f"fetching {what}"))
         assert data is not None
-        path = train_classifier(data, out, options, resume=resume, progress=show)
+        trained = train_classifier(data, out, options, resume=resume, progress=show)
+    screen.print(trained.accuracy, soft_wrap=True, markup=False)
+    for failure in trained.failures:
+        screen.print(f"[red]left out:[/] {escape(failure)}", soft_wrap=True)
     screen.print(f"Report: [bold]{escape(str(out / 'report.html'))}[/]", soft_wrap=True)
     screen.print(
-        f"Model: [bold]{escape(str(path))}[/], its card beside it. Use it with --model {escape(str(path))}",
+        f"Model: [bold]{escape(str(trained.model))}[/], its card beside it. "
+        f"Use it with --model {escape(str(trained.model))}",
         soft_wrap=True,
     )
+    if trained.failures:
+        raise typer.Exit(1)

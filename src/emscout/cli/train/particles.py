@@ -43,7 +43,7 @@ def particles(
     if resume:
         options = replace(options, **read_options(out) | options_given(context, options))
     screen = Console(highlight=False)
-    with training_session(screen, options) as show:
+    with training_session(screen, out, options) as show:
         path = train(data, out, options, resume=resume, progress=show)
     screen.print(
         f"Model: [bold]{escape(str(path))}[/], its card beside it. Use it with --model {escape(str(path))}",

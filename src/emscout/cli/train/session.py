@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
 
 from emscout.errors import EmscoutError
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 __all__ = ["needs_torch", "options_given", "training_session"]
+
+_KEPT = ("checkpoint*.pt", "pictures.csv", "model.onnx", "nffa/*")
+"""Files of a run that a command with --resume goes on from."""
 
 
 @contextmanager
@@ -31,7 +37,8 @@ def needs_torch() -> Iterator[None]:
         if (error.name or "").partition(".")[0] == "emscout":
             raise
         raise EmscoutError(
-            f"Training needs {error.name}, which is not installed: pip install 'emscout[train]'."
+            f"Training needs {error.name}, which is not installed. In the folder that emscout was installed from: "
+            f"{sys.executable} -m pip install -c constraints/runtime.txt -e '.[train]'"
         ) from error
 
 
@@ -43,8 +50,15 @@ def options_given(context: typer.Context, options: DataclassInstance) -> dict[st
 
 
 @contextmanager
-def training_session(screen: Console, options: DataclassInstance) -> Iterator[Callable[[float, str], None]]:
+def training_session(screen: Console, run: Path, options: DataclassInstance) -> Iterator[Callable[[float, str], None]]:
     """Print the options, show log lines above a progress bar, and say how to go on after an interruption.
+
+    Parameters
+    ----------
+    screen : Console
+    run : Path
+        The folder of the run.
+    options : dataclass
 
     Yields
     ------
@@ -56,7 +70,8 @@ def training_session(screen: Console, options: DataclassInstance) -> Iterator[Ca
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logger.addHandler(RichHandler(console=screen, show_path=False, show_level=False))
-    screen.print_json(json.dumps(asdict(options)))
+    screen.print(_list(options))
+    shown = -1
     try:
         with Progress(
             BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), console=screen, transient=True
@@ -64,11 +79,26 @@ def training_session(screen: Console, options: DataclassInstance) -> Iterator[Ca
             task = bar.add_task("", total=1.0)
 
             def show(fraction: float, message: str) -> None:
-                bar.update(task, completed=fraction, description=message)
-                if not screen.is_terminal:
-                    screen.print(f"{fraction:4.0%} {message}")
+                nonlocal shown
+                bar.update(task, completed=fraction, description=escape(message))
+                # A log has a line a percent, and no bar.
+                if not screen.is_terminal and int(100 * fraction) != shown:
+                    shown = int(100 * fraction)
+                    screen.print(f"{fraction:4.0%} {message}", markup=False)
 
             yield show
     except KeyboardInterrupt:
-        screen.print("Interrupted. The same command with --resume goes on from the last checkpoint.", soft_wrap=True)
+        if any(next(run.glob(pattern), None) for pattern in _KEPT):
+            how = "The same command with --resume goes on from what is kept in it"
+        else:
+            how = "Nothing was worth keeping yet: the same command begins anew"
+        screen.print(f"Interrupted. {how}: {escape(str(run))}", soft_wrap=True)
         raise typer.Exit(130) from None
+
+
+def _list(options: DataclassInstance) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in asdict(options).items():
+        words = "none" if value is None else "yes" if value is True else "no" if value is False else str(value)
+        table.add_row(f"--{name.replace('_', '-')}", escape(words))
+    return table
