@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from skimage.measure import regionprops
 
 from emscout.particles.outlines import HALF_HEIGHT, refine_outlines
 from emscout.synthetic import make_micrograph
@@ -62,3 +63,16 @@ def test_at_half_height_the_area_of_a_blurred_disc_is_right(radius_px):
     area = np.pi * radius_px**2
     assert wide.sum() > 1.15 * area
     assert refine_outlines(wide, grey, HALF_HEIGHT).sum() == pytest.approx(area, rel=0.08)
+
+
+def test_outlines_in_coarse_noise_are_neither_frayed_nor_too_wide():
+    rng = np.random.default_rng(3)
+    row, col = np.mgrid[:160, :160]
+    disc = np.hypot(row - 80, col - 80) < 40
+    noise = ndimage.gaussian_filter(rng.normal(size=disc.shape), 1.2)
+    grey = (0.7 - 0.3 * ndimage.gaussian_filter(disc.astype(float), 1) + 0.08 * noise / noise.std()).astype(np.float32)
+    wide = ndimage.binary_dilation(disc, iterations=4).astype(np.int32)
+    (found,) = regionprops(refine_outlines(wide, grey))
+    assert 4 * np.pi * found.area / found.perimeter_crofton**2 > 0.85
+    assert found.area == pytest.approx(disc.sum(), rel=0.05)
+    assert wide.sum() > 1.15 * disc.sum()

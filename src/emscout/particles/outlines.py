@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
-
 import numpy as np
 from scipy import ndimage
+from skimage.measure import perimeter_crofton
 
 __all__ = ["HALF_HEIGHT", "refine_outlines"]
 
@@ -24,6 +23,9 @@ _WIDEST_BLUR = 0.08
 
 _SMOOTH = 12.0
 """Where inside and outside differ by so many standard deviations of the noise, it does not fray the outline."""
+
+_FRAYED = 1.2
+"""Where an outline becomes longer than the network's by this, for its area, noise frays it yet."""
 
 _ROUND = 1.5
 """Radius to which an outline is smoothed, over that to which the noise was."""
@@ -56,7 +58,6 @@ def refine_outlines(labels: np.ndarray, grey: np.ndarray, level: float = _LEVEL)
     ndarray of int32, shape (H, W)
         The same particles, each in one piece; those of little contrast, or too small to tell, as they were.
     """
-    blurred = cache(partial(ndimage.gaussian_filter, grey))
     refined = np.zeros_like(labels)
     for index, box in enumerate(ndimage.find_objects(labels)):
         diameter_px = np.sqrt(4 / np.pi * np.count_nonzero(labels[box] == index + 1))
@@ -67,21 +68,30 @@ def refine_outlines(labels: np.ndarray, grey: np.ndarray, level: float = _LEVEL)
         free = (particle | (labels[near] == 0)) & (refined[near] == 0)
         depth = ndimage.distance_transform_edt(particle) - ndimage.distance_transform_edt(~particle)
         redrawn = particle & free
+        rough = _roughness(redrawn)
         for blur_px in _BLURS_PX:
             if blur_px > max(_BLURS_PX[0], _WIDEST_BLUR * diameter_px):
                 break
             # As many pixels outside the half height, however much is blurred.
             at = 0.5 + (level - 0.5) * _BLURS_PX[0] / blur_px
-            smooth = blurred(blur_px)[near]
-            noise = smooth - blurred(2 * blur_px)[near]
+            smooth = _blur(grey, near, blur_px)
+            noise = smooth - _blur(grey, near, 2 * blur_px)
             contrast, drawn = _redraw(depth, free, smooth, noise, band_px, at)
             round_px = min(_ROUND * blur_px, _WIDEST_BLUR * diameter_px)
             if drawn is not None:
                 redrawn = _one_piece(free & (ndimage.gaussian_filter(drawn.astype(np.float32), round_px) > 0.5))
-            if contrast > _SMOOTH:
+            if contrast > _SMOOTH and _roughness(redrawn) <= _FRAYED * rough:
                 break
         refined[near][redrawn if (redrawn & particle).any() else particle & free] = index + 1
     return refined
+
+
+def _blur(grey: np.ndarray, near: tuple[slice, ...], blur_px: float) -> np.ndarray:
+    """A part of the blurred image; as a whole at every radius that would fill the memory."""
+    reach = int(4 * blur_px + 0.5)
+    around = tuple(slice(max(0, side.start - reach), side.stop + reach) for side in near)
+    inner = tuple(slice(n.start - a.start, n.stop - a.start) for n, a in zip(near, around, strict=True))
+    return ndimage.gaussian_filter(grey[around], blur_px)[inner]
 
 
 def _redraw(
@@ -101,6 +111,11 @@ def _redraw(
     like_inside = (grey - inside - level * (outside - inside)) * (inside - outside) > 0
     redrawn = free & ((depth > band_px) | (like_inside & (depth > -band_px)))
     return contrast, ndimage.binary_fill_holes(redrawn) & free
+
+
+def _roughness(mask: np.ndarray) -> float:
+    """Perimeter over the square root of the area."""
+    return float(perimeter_crofton(np.pad(mask, 1)) / np.sqrt(max(mask.sum(), 1)))
 
 
 def _one_piece(mask: np.ndarray) -> np.ndarray:
