@@ -250,6 +250,23 @@ def test_the_shipped_features_are_those_of_the_network():
     assert np.corrcoef(found, expected)[0, 1] > 0.9999
 
 
+def test_a_network_of_timm_that_widens_its_features_is_read_right():
+    torch = pytest.importorskip("torch")
+    import sys
+    from types import SimpleNamespace
+    from unittest import mock
+
+    from emscout.training.classifier_network import make_body
+
+    pooled = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 6))
+    pooled.num_features, pooled.head_hidden_size = 3, 6
+    pooled.pretrained_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2)}
+    timm = SimpleNamespace(create_model=lambda name, pretrained, num_classes: pooled)
+    with mock.patch.dict(sys.modules, {"timm": timm}):
+        body = make_body("timm:some_net")
+    assert body(torch.zeros(2, 3, 64, 64)).shape == (2, body.n_features)
+
+
 def test_a_network_of_timm_without_timm_is_a_sentence(specimens, tmp_path):
     pytest.importorskip("torch")
     import sys

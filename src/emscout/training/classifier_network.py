@@ -182,7 +182,9 @@ class NamedBody(nn.Module):
             values = 255 * torch.tensor(settings[key]).reshape(1, 3, 1, 1)
             self.register_buffer(key, values, persistent=False)
         self.statistics = PictureStatistics()
-        self.n_features = self.network.num_features + self.n_statistics
+        # Some widen their features once more behind the last convolution.
+        widened = getattr(self.network, "head_hidden_size", self.network.num_features)
+        self.n_features = widened + self.n_statistics
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Features (N, F) of pictures (N, 3, H, W) in 0..255."""
