@@ -6,7 +6,8 @@ import webbrowser
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from emscout.cli.screen import make_screen
 
 __all__ = ["app"]
 
@@ -27,7 +28,7 @@ def app(
     # Imported here, because it takes as long as all other commands together.
     from emscout.app.server import serve
 
-    screen = Console(highlight=False)
+    screen = make_screen()
 
     def show(address: str) -> None:
         screen.print(f"emscout is at [bold]{address}[/]", soft_wrap=True)

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
+from emscout.cli.screen import make_screen, make_table
 from emscout.specimens.classify import ClassifyOptions
 from emscout.specimens.classify import classify as classify_images
 
@@ -44,7 +44,7 @@ def classify(
 
     Example: [bold]emscout classify figures/ -o sorted[/]
     """
-    screen = Console(highlight=False)
+    screen = make_screen()
     with kept_when_interrupted(screen, out), progress_bar() as show:
         report = classify_images(paths, out, options, overwrite=overwrite, workers=workers, progress=show)
     classes = report.tables["classes"]
@@ -60,7 +60,7 @@ def classify(
 
 
 def _table(classes: pd.DataFrame) -> Table:
-    table = Table(
+    table = make_table(
         Column("image", overflow="fold", min_width=16),
         Column("category"),
         Column("probability", justify="right"),

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
+from emscout.cli.screen import make_screen, make_table
 from emscout.literature.mine import FigureOptions, mine
 from emscout.units import spell_length
 
@@ -47,7 +47,7 @@ def figures(
 
     Example: [bold]emscout figures papers/ -o mined[/]
     """
-    screen = Console(highlight=False)
+    screen = make_screen()
     with kept_when_interrupted(screen, out), progress_bar() as show:
         report = mine(paths, out, options, overwrite=overwrite, workers=workers, progress=show)
     table = report.tables["figures"]
@@ -72,7 +72,7 @@ def figures(
 
 
 def _table(measured: pd.DataFrame) -> Table:
-    table = Table(
+    table = make_table(
         Column("panel", overflow="fold", min_width=16),
         Column("technique"),
         Column("scale bar", no_wrap=True),

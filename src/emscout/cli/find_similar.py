@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Column
 
 from emscout.cli.options import takes_options
 from emscout.cli.progress import progress_bar
+from emscout.cli.screen import make_screen, make_table
 from emscout.io.run_folder import claim_folder, describe_run
 from emscout.specimens.similar import SimilarOptions, save_found
 from emscout.specimens.similar import find_similar as find_similar_images
@@ -52,8 +52,10 @@ def find_similar(
         found, notes = find_similar_images(image, folder, index or out / "index.npz", options, progress=show)
     claim_folder(out, run, ("similar.csv", "report.html"), (), grows=False, overwrite=overwrite)
     save_found(out, image, folder, found, notes)
-    screen = Console(highlight=False)
-    table = Table(Column("", justify="right"), Column("similarity", justify="right"), Column("image", overflow="fold"))
+    screen = make_screen()
+    table = make_table(
+        Column("", justify="right"), Column("similarity", justify="right"), Column("image", overflow="fold")
+    )
     for row in found.head(_MAX_ROWS_SHOWN).to_dict("records"):
         table.add_row(str(row["rank"]), f"{row['similarity']:.4f}", escape(row["path"]))
     screen.print(table)

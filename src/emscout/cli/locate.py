@@ -7,12 +7,12 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
 from emscout.cli.progress import progress_bar
+from emscout.cli.screen import make_screen, make_table
 from emscout.crystals.locate import LocateOptions
 from emscout.crystals.locate import locate as locate_crystals
 
@@ -42,7 +42,7 @@ def locate(
     Then, with tiles picked in the report: [bold]emscout locate overview/ -o found2 --like scan_1:4,7 --unlike
     scan_1:9,2[/]
     """
-    screen = Console(highlight=False)
+    screen = make_screen()
     with progress_bar() as show:
         report = locate_crystals(
             paths,
@@ -76,7 +76,7 @@ def locate(
 
 
 def _table(targets: pd.DataFrame) -> Table:
-    table = Table(
+    table = make_table(
         Column("target", justify="right"),
         Column("image", overflow="fold", min_width=16),
         Column("centre:\nrow, col (px)", no_wrap=True),

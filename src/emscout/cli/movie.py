@@ -7,12 +7,12 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
+from emscout.cli.screen import make_screen, make_table
 from emscout.micrograph import Report
 from emscout.movies.follow import MovieOptions, follow
 
@@ -43,7 +43,7 @@ def movie(
 
     Example: [bold]emscout movie heating.tif -o followed --frame-time 0.5s --pixel-size 0.2nm[/]
     """
-    screen = Console(highlight=False)
+    screen = make_screen()
     with kept_when_interrupted(screen, out), progress_bar("looking at the movie") as show:
         report = follow(path, out, options, overwrite=overwrite, workers=workers, progress=show)
     found = report.provenance["found"]
@@ -64,7 +64,7 @@ def _table(report: Report) -> Table:
     """How it began and how it ended."""
     curves, found = report.tables["curves"], report.provenance["found"]
     unit = "nm" if "mean_radius_nm" in curves else "px"
-    table = Table(
+    table = make_table(
         Column("", no_wrap=True),
         Column("first good frame", justify="right"),
         Column("last good frame", justify="right"),

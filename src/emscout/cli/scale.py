@@ -7,11 +7,11 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.progress import progress_bar
+from emscout.cli.screen import make_screen, make_table
 from emscout.scale.read_scales import read_scales
 from emscout.units import spell_length
 
@@ -38,7 +38,7 @@ def scale(
 
     Example: [bold]emscout scale figures/ -o scales[/]
     """
-    screen = Console(highlight=False)
+    screen = make_screen()
     with progress_bar() as show:
         report = read_scales(paths, out, overwrite=overwrite, workers=workers, progress=show)
     scales = report.tables["scales"]
@@ -55,7 +55,7 @@ def scale(
 
 
 def _table(scales: pd.DataFrame) -> Table:
-    table = Table(
+    table = make_table(
         Column("image", overflow="fold", min_width=16),
         Column("bar", justify="right", no_wrap=True),
         Column("length", justify="right", no_wrap=True),

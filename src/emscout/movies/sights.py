@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 __all__ = ["HALF_CUT", "Sights", "Track", "lay_out", "outline_noise_px"]
 
@@ -131,6 +130,8 @@ def _on_line(time: np.ndarray, values: np.ndarray, at: float) -> float:
     """Value at a moment by the line through the median slope; of one or two values the nearest, of none NaN."""
     if len(time) < 3:
         return float(values[np.abs(time - at).argmin()]) if len(time) else float("nan")
+    from scipy import stats  # half a second, which no other command should wait for
+
     slope, start, *_ = stats.theilslopes(values, time)
     return float(start + slope * at)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage, optimize, stats
+from scipy import ndimage, optimize
 
 __all__ = ["compare_shapes", "lsw_density"]
 
@@ -75,6 +75,8 @@ def compare_shapes(radii: np.ndarray, error: float = 0.0) -> pd.DataFrame:
     step = tried[1] - tried[0]
     fit = optimize.minimize_scalar(unlikely, bounds=(best - step, best + step), method="bounded")
     cumulative = np.cumsum(blurred(float(values.mean())))
+    from scipy import stats  # half a second, which no other command should wait for
+
     lsw = stats.kstest(values / values.mean(), lambda u: np.interp(u, grid, cumulative / cumulative[-1])).statistic
     logs = np.log(values)
     spread, median = float(logs.std()), float(np.exp(logs.mean()))

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.progress import progress_bar
+from emscout.cli.screen import make_screen
 from emscout.specimens.accuracy import claim_evaluation, evaluate_classes, save_evaluation, spell_accuracy
 from emscout.specimens.features import BACKBONE
 
@@ -39,7 +39,7 @@ def classes(
         claim_evaluation(out, data, model, overwrite=overwrite, only_look=True)
     with progress_bar() as show:
         tables, notes, failures = evaluate_classes(data, model, progress=show)
-    screen = Console(highlight=False)
+    screen = make_screen()
     scores = tables["scores"].iloc[0]
     table = Table(
         Column("category"),

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from emscout.cli.screen import make_screen
 from emscout.crystals.accuracy import evaluate_locator, save_scores
 from emscout.evaluate.locator import FIRST
 
@@ -57,7 +57,7 @@ def locate(
     Example: [bold]emscout evaluate locate found/ labels.csv --positive C[/]
     """
     tables = evaluate_locator(folder, truth, positive or ())
-    screen = Console(highlight=False)
+    screen = make_screen()
     pooled, mean = tables["scores"].to_dict("records")
     table = Table(
         Column("", no_wrap=True),

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from emscout.cli.screen import make_screen
 from emscout.movies.accuracy import evaluate_movie, save_scores
 
 __all__ = ["movie"]
@@ -53,7 +53,7 @@ def movie(
     Example: [bold]emscout evaluate movie followed/ masks/[/]
     """
     tables = evaluate_movie(folder, truth)
-    screen = Console(highlight=False)
+    screen = make_screen()
     table = Table(Column("", no_wrap=True), Column("", justify="right"), title=escape(str(folder)))
     for what, score, value in tables["scores"].itertuples(index=False):
         if (what, score) in _LABELS:

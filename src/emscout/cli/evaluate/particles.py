@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.progress import progress_bar
+from emscout.cli.screen import make_screen
 from emscout.evaluate.split import SPLIT_SEED, VALIDATION_SHARE, split_images
 from emscout.io.labels import find_labelled
 from emscout.particles.accuracy import evaluate_particles, save_evaluation
@@ -75,7 +75,7 @@ def particles(
         training, validation = split_images(data, [image.name for image in images], VALIDATION_SHARE, SPLIT_SEED)
         chosen = set(validation if split == "val" else training)
         images = [image for image in images if image.name in chosen]
-    screen = Console(highlight=False)
+    screen = make_screen()
     with progress_bar() as show:
         tables = evaluate_particles(
             images,

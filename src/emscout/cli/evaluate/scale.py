@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.progress import progress_bar
+from emscout.cli.screen import make_screen
 from emscout.scale.accuracy import evaluate_scales, save_scores
 
 __all__ = ["scale"]
@@ -50,7 +50,7 @@ def scale(
 
     Example: [bold]emscout evaluate scale figures/ --truth scales.csv -o scores[/]
     """
-    screen = Console(highlight=False)
+    screen = make_screen()
     with progress_bar() as show:
         tables = evaluate_scales(data, truth=truth, half=None if split == "all" else split, progress=show)
     scores = tables["scores"].iloc[0]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from emscout.cli.options import takes_options
+from emscout.cli.screen import make_screen
 from emscout.cli.train.session import needs_torch, options_given, training_session
 from emscout.errors import UsageError
 from emscout.training.classifier_options import ClassifierOptions
@@ -59,7 +59,7 @@ def classifier(
         raise UsageError("What to train on is missing: give a folder with one folder a category, or --dataset nffa.")
     if resume and (dataset is None or (out / "options.json").exists()):
         options = replace(options, **read_options(out, ClassifierOptions) | options_given(context, options))
-    screen = Console(highlight=False)
+    screen = make_screen()
     with training_session(screen, out, options) as show, needs_torch():
         if dataset is not None:
             data = download_nffa(data or out / "nffa", progress=lambda done, what: show(done, f"fetching {what}"))

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from emscout.cli.options import takes_options
+from emscout.cli.screen import make_screen
 from emscout.cli.train.session import needs_torch, options_given, training_session
 from emscout.training.options import TrainingOptions, read_options
 
@@ -42,7 +42,7 @@ def particles(
 
     if resume:
         options = replace(options, **read_options(out) | options_given(context, options))
-    screen = Console(highlight=False)
+    screen = make_screen()
     with training_session(screen, out, options) as show:
         path = train(data, out, options, resume=resume, progress=show)
     screen.print(
