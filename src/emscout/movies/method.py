@@ -14,7 +14,13 @@ from scipy import ndimage
 from emscout.errors import ModelError, NothingToFindError, UsageError
 from emscout.micrograph import Micrograph, Segmentation
 from emscout.models import load_autoencoder_model, load_model
-from emscout.movies.autoencoder import SMOOTH_PX, area_bands, find_polarity, reconstruct, segment_autoencoder
+from emscout.movies.autoencoder import (
+    area_bands,
+    find_polarity,
+    reconstruct,
+    segment_autoencoder,
+    smooth_reproduced,
+)
 from emscout.movies.options import MovieOptions
 from emscout.particles.bayesian import default_max_uncertainty, filter_particles, normalise_grey, select_particles
 from emscout.particles.outlines import HALF_HEIGHT, refine_outlines
@@ -125,7 +131,7 @@ class Method:
         if self.kind == "watershed":
             return segment_watershed(image, split=False)[1]
         reproduced = reconstruct(image, load_autoencoder_model(self.options.model))
-        return find_polarity(ndimage.gaussian_filter(reproduced, SMOOTH_PX))
+        return find_polarity(smooth_reproduced(reproduced))
 
 
 def choose_method(options: MovieOptions) -> tuple[Method, str | None]:

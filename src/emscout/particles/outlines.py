@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import ndimage
 from skimage.measure import perimeter_crofton
@@ -18,6 +20,9 @@ _BAND = 0.12
 """How far an outline may move, over the particle's diameter; a pixel at least."""
 
 _BLURS_PX = (0.7, 1.4, 2.8, 5.6, 11.2)
+_FINEST_PX = 0.5
+"""Instead of the first of these, so little and a median of 3 x 3 pixels: as smooth, and edges stay where they are."""
+
 _WIDEST_BLUR = 0.08
 """Over the particle's diameter: more would move the outline."""
 
@@ -34,6 +39,10 @@ _CLEAR = 2.8
 """Only where inside and outside differ by so many standard deviations of either."""
 
 _FEWEST_PX = 8
+"""Of its inside, and of its surroundings, for a particle whose greys must be told from itself alone."""
+
+_FEWEST_PARTICLES = 10
+"""So many say what is usual among them."""
 
 # From a median of absolute values to a standard deviation.
 _MAD = 1.4826
@@ -57,59 +66,145 @@ def refine_outlines(labels: np.ndarray, grey: np.ndarray, level: float = _LEVEL)
     -------
     ndarray of int32, shape (H, W)
         The same particles, each in one piece; those of little contrast, or too small to tell, as they were.
+
+    Notes
+    -----
+    A few noisy pixels tell the greys of a small particle badly, and a wrong grey moves its outline. So they are drawn
+    towards what is usual in the image, the more so the less its particles differ by more than their noise (empirical
+    Bayes: Efron & Morris, doi:10.1080/01621459.1975.10479864).
     """
     refined = np.zeros_like(labels)
-    for index, box in enumerate(ndimage.find_objects(labels)):
-        diameter_px = np.sqrt(4 / np.pi * np.count_nonzero(labels[box] == index + 1))
-        band_px = max(1.0, _BAND * diameter_px)
-        margin = int(np.ceil(2.5 * band_px)) + 1
-        near = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
-        particle = labels[near] == index + 1
-        free = (particle | (labels[near] == 0)) & (refined[near] == 0)
-        depth = ndimage.distance_transform_edt(particle) - ndimage.distance_transform_edt(~particle)
+    places = [_look_around(labels, number, box) for number, box in enumerate(ndimage.find_objects(labels), 1)]
+    inside, outside = _usual_greys(places, grey)
+    for number, place in enumerate(places, 1):
+        near, particle = place.near, place.particle
+        free = place.free & (refined[near] == 0)
         redrawn = particle & free
         rough = _roughness(redrawn)
         for blur_px in _BLURS_PX:
-            if blur_px > max(_BLURS_PX[0], _WIDEST_BLUR * diameter_px):
+            if blur_px > max(_BLURS_PX[0], _WIDEST_BLUR * place.diameter_px):
                 break
             # As many pixels outside the half height, however much is blurred.
             at = 0.5 + (level - 0.5) * _BLURS_PX[0] / blur_px
-            smooth = _blur(grey, near, blur_px)
-            noise = smooth - _blur(grey, near, 2 * blur_px)
-            contrast, drawn = _redraw(depth, free, smooth, noise, band_px, at)
-            round_px = min(_ROUND * blur_px, _WIDEST_BLUR * diameter_px)
+            contrast, drawn = _redraw(place, free, grey, blur_px, at, inside, outside)
+            round_px = min(_ROUND * blur_px, _WIDEST_BLUR * place.diameter_px)
             if drawn is not None:
                 redrawn = _one_piece(free & (ndimage.gaussian_filter(drawn.astype(np.float32), round_px) > 0.5))
             if contrast > _SMOOTH and _roughness(redrawn) <= _FRAYED * rough:
                 break
-        refined[near][redrawn if (redrawn & particle).any() else particle & free] = index + 1
+        refined[near][redrawn if (redrawn & particle).any() else particle & free] = number
     return refined
 
 
-def _blur(grey: np.ndarray, near: tuple[slice, ...], blur_px: float) -> np.ndarray:
-    """A part of the blurred image; as a whole at every radius that would fill the memory."""
-    reach = int(4 * blur_px + 0.5)
+class _Place(NamedTuple):
+    """A particle as it was outlined, and what is around it."""
+
+    near: tuple[slice, ...]
+    particle: np.ndarray
+    free: np.ndarray  # the particle's, or nobody's
+    depth: np.ndarray  # px inside the outline; less than 0 outside
+    diameter_px: float
+    band_px: float
+
+    def zones(self) -> tuple[np.ndarray, np.ndarray]:
+        """The pixels that are surely inside, and those surely outside."""
+        # Of a small particle only the middle is not edge.
+        core_px = max(self.band_px, min(0.5 * self.depth.max(), 2.0))
+        inner = (self.depth > core_px) & (self.depth <= 3 * self.band_px + 1)
+        return inner, self.free & (self.depth < -self.band_px) & (self.depth >= -2.5 * self.band_px)
+
+
+class _Usual(NamedTuple):
+    """What is usual of a grey among the particles of an image."""
+
+    grey: float
+    variance: float  # of the particles' own, without what noise adds; inf where too few say what is usual
+
+    def draw(self, own: float, error: float) -> float:
+        """A particle's own grey, known to a standard error, drawn towards the usual one."""
+        if not np.isfinite(self.variance):
+            return own
+        return self.grey + (own - self.grey) * self.variance / (self.variance + error**2)
+
+
+def _look_around(labels: np.ndarray, number: int, box: tuple[slice, ...]) -> _Place:
+    diameter_px = float(np.sqrt(4 / np.pi * np.count_nonzero(labels[box] == number)))
+    band_px = max(1.0, _BAND * diameter_px)
+    margin = int(np.ceil(2.5 * band_px)) + 1
+    near = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
+    particle = labels[near] == number
+    depth = ndimage.distance_transform_edt(particle) - ndimage.distance_transform_edt(~particle)
+    return _Place(near, particle, particle | (labels[near] == 0), depth, diameter_px, band_px)
+
+
+def _usual_greys(places: list[_Place], grey: np.ndarray) -> tuple[_Usual, _Usual]:
+    """The usual greys inside and outside of the particles."""
+    known = []
+    for place in places:
+        inner, outer = place.zones()
+        if inner.any() and outer.any():
+            smooth, noise = _smooth(grey, place.near, _BLURS_PX[0])
+            deviation = _deviation(noise[inner | outer])
+            known.append([(np.median(smooth[zone]), _error(zone, deviation)) for zone in (inner, outer)])
+    if len(known) < _FEWEST_PARTICLES:
+        return _Usual(0.0, np.inf), _Usual(0.0, np.inf)
+    values, errors = np.moveaxis(np.array(known), 2, 0)
+    usual = np.median(values, axis=0)
+    spread = _MAD * np.median(np.abs(values - usual), axis=0)
+    own = np.maximum(spread**2 - np.median(errors**2, axis=0), 1e-6)
+    return _Usual(usual[0], own[0]), _Usual(usual[1], own[1])
+
+
+def _smooth(grey: np.ndarray, near: tuple[slice, ...], blur_px: float) -> tuple[np.ndarray, np.ndarray]:
+    """A part of the image blurred, and what noise is left in it: all of it at every radius would fill the memory."""
+    import cv2
+
+    reach = int(8 * blur_px + 0.5)
     around = tuple(slice(max(0, side.start - reach), side.stop + reach) for side in near)
     inner = tuple(slice(n.start - a.start, n.stop - a.start) for n, a in zip(near, around, strict=True))
-    return ndimage.gaussian_filter(grey[around], blur_px)[inner]
+    if blur_px > _BLURS_PX[0]:
+        smooth = ndimage.gaussian_filter(grey[around], blur_px)
+    else:
+        # Forty times as fast as SciPy's.
+        smooth = cv2.medianBlur(ndimage.gaussian_filter(grey[around], _FINEST_PX), 3)
+    return smooth[inner], (smooth - ndimage.gaussian_filter(grey[around], 2 * blur_px))[inner]
+
+
+def _deviation(noise: np.ndarray) -> float:
+    return max(_MAD * float(np.median(np.abs(noise))), 1e-6)
+
+
+def _error(zone: np.ndarray, deviation: float) -> float:
+    """Standard error of the median of a zone's pixels; those within the finest blur are one."""
+    return 1.25 * deviation * min(1.0, float(np.sqrt(4 * np.pi * _BLURS_PX[0] ** 2 / zone.sum())))
 
 
 def _redraw(
-    depth: np.ndarray, free: np.ndarray, grey: np.ndarray, noise: np.ndarray, band_px: float, level: float
+    place: _Place,
+    free: np.ndarray,
+    grey: np.ndarray,
+    blur_px: float,
+    level: float,
+    usual_inside: _Usual,
+    usual_outside: _Usual,
 ) -> tuple[float, np.ndarray | None]:
-    """Contrast over noise, and one particle's pixels where it is clear which; ``depth`` is that in its old outline."""
-    # Of a small particle only the middle is not edge.
-    core_px = max(band_px, min(0.5 * depth.max(), 2.0))
-    inner, outer = (depth > core_px) & (depth <= 3 * band_px + 1), free & (depth < -band_px) & (depth >= -2.5 * band_px)
-    if min(inner.sum(), outer.sum()) < _FEWEST_PX:
+    """Contrast over noise, and one particle's pixels where it is clear which."""
+    smooth, noise = _smooth(grey, place.near, blur_px)
+    inner, outer = place.zones()
+    outer = outer & free
+    fewest = _FEWEST_PX if np.isinf(usual_inside.variance) else 1
+    if min(inner.sum(), outer.sum()) < fewest:
         return 0.0, None
-    inside, outside = np.median(grey[inner]), np.median(grey[outer])
-    contrast = abs(inside - outside) / (_MAD * max(np.median(np.abs(noise[inner | outer])), 1e-6))
-    spread = _MAD * max(np.median(np.abs(grey[inner] - inside)), np.median(np.abs(grey[outer] - outside)), 0.01)
+    inside, outside = np.median(smooth[inner]), np.median(smooth[outer])
+    spread = max(_deviation(smooth[inner] - inside), _deviation(smooth[outer] - outside), _MAD * 0.01)
+    deviation = _deviation(noise[inner | outer])
+    inside = usual_inside.draw(inside, _error(inner, deviation))
+    outside = usual_outside.draw(outside, _error(outer, deviation))
+    contrast = abs(inside - outside) / deviation
     if abs(inside - outside) <= _CLEAR * spread:
         return contrast, None
-    like_inside = (grey - inside - level * (outside - inside)) * (inside - outside) > 0
-    redrawn = free & ((depth > band_px) | (like_inside & (depth > -band_px)))
+    like_inside = (smooth - inside - level * (outside - inside)) * (inside - outside) > 0
+    redrawn = free & ((place.depth > place.band_px) | (like_inside & (place.depth > -place.band_px)))
     return contrast, ndimage.binary_fill_holes(redrawn) & free
 
 
