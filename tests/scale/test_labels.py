@@ -17,6 +17,7 @@ from emscout.scale.labels import find_labels
         ("Scale bar: 50 nm", 50),
         ("-100 nm-", 100),
         ("|100 nm|", 100),
+        ("<- 100 nm ->", 100),
     ],
 )
 def test_lengths_as_they_are_printed(text, nm):
@@ -36,6 +37,7 @@ def test_lengths_as_they_are_printed(text, nm):
         ("2 pm", 2000),
         ("1 lm", 1000),
         ("S0 nm", 50),
+        ("20 am", 20),
     ],
 )
 def test_slips_of_the_reader_are_understood_and_counted(text, nm):
@@ -61,6 +63,14 @@ def test_slips_of_the_reader_are_understood_and_counted(text, nm):
         "SU8010 5.0kV 9.2mm x220 LM(L)",
         "15.0kV",
         "24 MAR 105",
+        "1.2 ± 0.4 nm",
+        "3.1 + 1.2 nm",
+        "8.2 +/- 3.3nm",
+        "d200 ~ 2.08 Å",
+        "5-10 nm",
+        "10 to 20 nm",
+        "50 nm ± 2",
+        "11/24/2021 10:50 AM",
         "X25,000",
         "05 µm",
         "0 nm",

@@ -8,8 +8,9 @@ import numpy as np
 from scipy import ndimage
 
 from emscout.scale.caps import find_caps
+from emscout.scale.tips import find_tips
 
-__all__ = ["Bar", "find_bars", "join_bars"]
+__all__ = ["Bar", "find_bars"]
 
 _STEPS = (0.45, 0.22, 0.1, 0.05)  # of the range of grey, by which a bar may stand out
 _MIN_STEP = 7.0  # grey levels of 255
@@ -17,6 +18,7 @@ _PURE = 0.2  # of the range of grey: a bar is pure white or black, and its ends 
 _STRETCH_PX = 9
 _MOST = 150  # runs looked at closely: the longest
 _MAX_SOFTNESS_PX = 5.0  # of an end
+_TIP_ERROR_PX = 0.6  # the tip of an arrow is finer than a pixel
 _MAX_CAPPED = 0.12  # of its length: no thicker a bar has caps
 
 
@@ -28,11 +30,11 @@ class Bar:
     ----------
     x0, x1 : float
         Its ends, in pixels (the centre of the first column is 0, its left edge -0.5); between the middles of the caps
-        where it has caps.
+        where it has caps, and at the tips of an arrow.
     top, bottom : float
         Its edges, rows.
-    style : {'line', 'box', 'caps', 'ticks', 'split'}
-        ``split``: parted in the middle by its text.
+    style : {'line', 'box', 'caps', 'arrow', 'ticks', 'split', 'checkered'}
+        ``split``: parted in the middle by its text; ``checkered``: black and white by turns.
     end_error_px : float
         Standard deviation of the place of an end.
     contrast : float
@@ -155,43 +157,6 @@ def _distinct(bars: list[Bar]) -> list[Bar]:
     return sorted(kept, key=lambda bar: -bar.quality)
 
 
-def join_bars(grey: np.ndarray, bars: list[Bar], left: float, right: float, top: float, bottom: float) -> list[Bar]:
-    """Pairs of bars that a text in the box given parts: one bar with its text in the middle."""
-    height, joined = bottom - top, []
-    for a in bars:
-        for b in bars:
-            level = abs(a.row_px - b.row_px) <= 1.5 and abs((a.bottom - a.top) - (b.bottom - b.top)) <= 2
-            between = a.x1 <= (left + right) / 2 <= b.x0 and a.bright == b.bright
-            near = left - a.x1 <= 3.5 * height and b.x0 - right <= 3.5 * height
-            alike = 0.4 <= a.length_px / max(1.0, b.length_px) <= 2.5
-            if level and between and near and alike and top - 0.3 * height <= a.row_px <= bottom + 0.3 * height:
-                x0, x1, cap_width_px = _outer_ends(grey, a, b)
-                joined.append(
-                    replace(
-                        a,
-                        x0=x0,
-                        x1=x1,
-                        top=min(a.top, b.top),
-                        bottom=max(a.bottom, b.bottom),
-                        style="split",
-                        quality=min(a.quality, b.quality),
-                        end_error_px=max(a.end_error_px, b.end_error_px),
-                        cut=a.cut or b.cut,
-                        cap_width_px=cap_width_px,
-                    )
-                )
-    return joined
-
-
-def _outer_ends(grey: np.ndarray, a: Bar, b: Bar) -> tuple[float, float, float]:
-    """Ends of a bar of two parts and the width of its caps: each part has one at its outer end only."""
-    signed = (1 if a.bright else -1) * grey.astype(np.float32)
-    core = np.arange(round(a.top + 0.5), round(a.bottom + 0.5))
-    inside = float(np.median(signed[core[0] : core[-1] + 1, round(a.x0) + 2 : round(a.x1) - 1]))
-    caps = find_caps(signed, core, a.x0, b.x1, inside, a.contrast)
-    return (a.x0, b.x1, 0.0) if caps is None else (caps[0], caps[1], caps[3])
-
-
 def _level_runs(raised: np.ndarray, min_length_px: int) -> list[tuple[slice, slice]]:
     """Boxes around pixels that lie in level runs of the length asked for, longest first."""
     import cv2
@@ -253,7 +218,11 @@ def _measure(signed: np.ndarray, raised: np.ndarray, rows: slice, cols: slice, b
     style = "line" if bottom - top <= max(4.0, 0.05 * (x1 - x0)) else "box"
     inside = float(np.median(drawn))
     caps = None
-    if style == "line":
+    tips = find_tips(signed, core, x0, x1, inside, contrast)
+    if tips is not None:
+        x0, x1 = tips
+        style = "arrow"
+    elif style == "line":
         caps = find_caps(signed, core, x0, x1, inside, contrast)
     elif bottom - top <= _MAX_CAPPED * (x1 - x0):  # its caps are too thick to be pale
         caps = find_caps(signed, core, x0, x1, inside, contrast, least=0.6)
@@ -263,6 +232,7 @@ def _measure(signed: np.ndarray, raised: np.ndarray, rows: slice, cols: slice, b
         style = "caps"
     noise = float(np.std(np.diff(profile))) / contrast if len(profile) > 2 else 0.0
     error = float(np.hypot(0.25, softness * (0.1 + noise)))
+    error = max(error, _TIP_ERROR_PX) if style == "arrow" else error
     cut = left[2] or right[2]
     return Bar(x0, x1, top, bottom, style, error, contrast, quality, bright, cut, cap_px, cap_width_px)
 

@@ -6,11 +6,19 @@ import numpy as np
 
 __all__ = ["find_caps"]
 
+_WIDEST_KNOB_PX = 3.2  # from the end of a bar to the middle of a low cap
 _REACH = 0.06  # of its length, within which the end of a bar holds its cap
 
 
 def find_caps(
-    signed: np.ndarray, core: np.ndarray, x0: float, x1: float, inside: float, contrast: float, least: float = 0.25
+    signed: np.ndarray,
+    core: np.ndarray,
+    x0: float,
+    x1: float,
+    inside: float,
+    contrast: float,
+    least: float = 0.25,
+    low: bool = False,
 ) -> tuple[float, float, float, float] | None:
     """Middles of the strokes that stand upright on both ends of a bar, their reach and width, if there are any.
 
@@ -26,22 +34,25 @@ def find_caps(
         Its grey, and by how much it differs from what is around it.
     least : float
         Share of the contrast that a stroke must have.
+    low : bool
+        Whether a knob a pixel higher than the bar will do.
     """
     height, width = signed.shape
     reach = max(4.0, _REACH * (x1 - x0))
-    for sides in ((-1, 1), (-1,), (1,)):  # upwards and downwards, or either
-        upright = [
-            (core[0] if side < 0 else core[-1]) + side * k
-            for side in sides
-            for k in range(2, 3 + max(2, len(core) // 2))
-        ]
+    body = slice(int(x0 + reach) + 1, max(int(x0 + reach) + 2, int(x1 - reach)))
+    high, either = range(2, 3 + max(2, len(core) // 2)), (-1, 1)  # rows beyond the bar; upwards and downwards
+    looks = [(either, high), ((-1,), high), ((1,), high), (either, range(1, 3))]
+    for sides, rows in looks + ([(either, range(1, 2))] if low else []):
+        upright = [(core[0] if side < 0 else core[-1]) + side * row for side in sides for row in rows]
         if min(upright) < 0 or max(upright) >= height:
             continue
+        # Right beside the bar its own soft edge is seen.
+        edge = max(0.0, float(np.median(signed[upright, body].min(axis=0))) - (inside - contrast)) if 1 in rows else 0.0
         strokes = []
         for end, step in ((x0, 1.0), (x1, -1.0)):
             first, last = sorted((end - 2.5 * step, end + reach * step))
             columns = np.arange(max(0, int(np.ceil(first))), min(width, int(last) + 1))
-            level = signed[np.ix_(upright, columns)].min(axis=0) - (inside - contrast)
+            level = signed[np.ix_(upright, columns)].min(axis=0) - (inside - contrast) - edge
             weights = np.clip(level - 0.4 * level.max(initial=0.0), 0, None)
             filled = np.flatnonzero(weights)
             if (
@@ -50,7 +61,9 @@ def find_caps(
                 and np.ptp(filled) + 1 <= max(4, 0.7 * len(columns))
             ):
                 middle, wide = (weights * columns).sum() / weights.sum(), np.sum(level >= 0.5 * level.max())
-                strokes.append((float(middle), float(level.max()), float(wide)))
+                # What widens that slowly is the head of an arrow.
+                if 1 not in rows or abs(middle - end) <= _WIDEST_KNOB_PX:
+                    strokes.append((float(middle), float(level.max()), float(wide)))
         if len(strokes) == 2 and min(strokes[0][1], strokes[1][1]) > 0.3 * max(strokes[0][1], strokes[1][1]):
             (left, _, left_width), (right, _, right_width) = strokes
             reaches = [

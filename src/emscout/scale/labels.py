@@ -12,7 +12,7 @@ __all__ = ["Label", "find_labels"]
 
 # How each unit is written, and misread. A slip is taken for the unit, but counts as one.
 _UNITS = {
-    "nm": (("nm",), ("nrn", "nn", "mn", "nrm", "rm", "rn", "nin", "ntn", "nim", "rim", "nrr", "nmn")),
+    "nm": (("nm",), ("nrn", "nn", "mn", "nrm", "rm", "rn", "nin", "ntn", "nim", "rim", "nrr", "nmn", "am")),
     "um": (
         ("um", "μm", "micron", "microns"),
         # A bar of picometres would be finer than any lens: what reads so is a µ whose tail was lost (see _PICOMETRES).
@@ -24,7 +24,6 @@ _UNITS = {
             "pum",
             "μum",
             "uum",
-            "hm",
             "lm",
             "ps",
             "pn",
@@ -52,6 +51,9 @@ _LENGTH = re.compile(
 )
 # What else has a length printed beside it: working distance, width of the field, size of a pixel, of an aperture.
 _NOT_A_SCALE = re.compile(r"[=:]\s*$|\b(wd|w\.d\.?|wo|hfw|fov|vfw|field|width|view|pixel|size|d|aperture|depth|z)\s*$")
+# A spread, a bound, a spacing or the end of a range: what was measured, not the length of a bar.
+_MEASURED = re.compile(r"([±士~∼≈≃≤≥ø]|\+/-|\d\s*\+|\d\s*t|\d[-–]|\d\s*to)\s*$")
+_SPREAD = re.compile(r"^\s*(±|士|\+/-|\+\s?\d)")
 _SCALE = re.compile(r"^\W*(scale(\s*bar)?|bar|scalebar)?\W*$")
 
 
@@ -103,6 +105,8 @@ def find_labels(text: str) -> list[Label]:
         is_scale = _SCALE.match(before) is not None
         if not is_scale and _NOT_A_SCALE.search(before):
             continue
+        if _MEASURED.search(before) or _SPREAD.match(behind):
+            continue
         # A lone stroke behind it is the cap of the bar.
         label = _label(match, line, is_scale and not re.search(r"\w", re.sub(r"^\W*[1il]\W*$", "", behind)))
         if label is not None:
@@ -125,6 +129,8 @@ def _label(match: re.Match[str], line: str, alone: bool) -> Label | None:
     if value <= 0 or re.match(r"0\d", number) or (unit in ("A", "mm") and not alone):
         return None
     if match["unit"] == "pm" and value >= _PICOMETRES:
+        return None
+    if match["unit"] == "am" and not alone:  # a time of day
         return None
     length = max(1, len(line))
     return Label(value, unit, alone, slips + slip, match.start() / length, match.end() / length)

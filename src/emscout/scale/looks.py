@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from emscout.scale.bars import Bar, find_bars
+from emscout.scale.labels import find_labels
+from emscout.scale.letters import MIN_INK, bar_ink, lines_beside, read_closely
 from emscout.scale.pairs import printed_labels, surrounds
 from emscout.scale.text import TextLine, read_lines
 
-__all__ = ["likely_bars", "look_at_bars", "look_below", "look_from_afar"]
+__all__ = ["likely_bars", "look_at_bars", "look_below", "look_closely", "look_from_afar"]
 
 _PIXELS_FROM_AFAR = 250_000
 _PIXELS_BELOW = 300_000
 _PIXELS_OF_A_PART = 150_000
-_MIN_INK = 20.0  # grey levels of 255 that a letter differs by from what is behind it
+_BARS_LOOKED_AT = 3
+_BESIDE = 0.8  # of a line's height: as wide as a digit with what is around it
+_SURE = 0.8  # of a line that is read at one look only
 
 
 def look_from_afar(grey: np.ndarray) -> list[TextLine]:
@@ -47,7 +53,7 @@ def look_at_bars(grey: np.ndarray, bars: list[Bar]) -> list[TextLine]:
         enlarged = cv2.resize(part, None, fx=scale, fy=scale, interpolation=way)
         evened = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(2, 4)).apply(enlarged)
         # Letters are of the same ink as their bar: what differs from it is taken away where nothing could be read.
-        away = np.abs(enlarged - _ink(grey, bar)) * (255 / max(bar.contrast, _MIN_INK))
+        away = np.abs(enlarged - bar_ink(grey, bar)) * (255 / max(bar.contrast, MIN_INK))
         inked = np.clip(away, 0, 255).astype(np.uint8)
         for look in (evened, enlarged, inked):
             if look is inked and printed_labels(lines):
@@ -58,10 +64,29 @@ def look_at_bars(grey: np.ndarray, bars: list[Bar]) -> list[TextLine]:
     return lines
 
 
-def _ink(grey: np.ndarray, bar: Bar) -> float:
-    """The grey a bar is drawn in."""
-    rows = slice(max(0, round(bar.top + 0.5)), max(1, round(bar.bottom + 0.5)))
-    return float(np.median(grey[rows, round(bar.x0) + 2 : round(bar.x1) - 1]))
+def look_closely(grey: np.ndarray, bars: list[Bar]) -> list[TextLine]:
+    """Lines beside what looks like a bar, cut out and read one by one: for letters too small or blurred to be found.
+
+    Only lines that say one length, at whichever look they say any.
+    """
+    found: list[TextLine] = []
+    for bar in bars[:_BARS_LOOKED_AT]:
+        for line in lines_beside(grey, bar):
+            readings = _with_lengths(read_closely(grey, line, bar))
+            if not readings:
+                continue
+            # A digit may have been left out: of "250 nm" the first.
+            aside = _BESIDE * line.height_px
+            wider = replace(line, left=line.left - aside, right=line.right + aside)
+            again = readings + _with_lengths(read_closely(grey, wider, bar))
+            lengths = {find_labels(read.text)[0].length_nm for read in again}
+            if len(lengths) == 1 and (len(again) > 1 or readings[0].score > _SURE):
+                found.append(max(readings, key=lambda read: read.score))
+    return found
+
+
+def _with_lengths(lines: list[TextLine]) -> list[TextLine]:
+    return [line for line in lines if find_labels(line.text)]
 
 
 def likely_bars(grey: np.ndarray) -> list[Bar]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emscout.scale.bars import Bar, find_bars, join_bars
+from emscout.scale.bars import Bar, find_bars
 from emscout.scale.labels import Label, find_labels
+from emscout.scale.parts import join_bars, join_fields
 from emscout.scale.text import TextLine
 from emscout.scale.ticks import find_ticks
 
@@ -20,10 +21,13 @@ _MAX_GAP_BESIDE = 3.0
 _MAX_THICKNESS = 1.6
 _THIN = 0.45
 _MAX_CAP = 1.2
+_MAX_BESIDE_TEXT = 0.7
 _WINDOW_ROWS = 4.0
 _WINDOW_COLS = 30.0
 _MIN_LENGTH = 0.5
 _MIN_LENGTH_PX = 12
+_SHORT = 0.5  # of the text's width
+_DRAWN_WELL = (0.6, 0.9)  # in the letters' ink, in another
 _LONGEST_STROKE = 2.5  # of a letter, in widths of one
 
 
@@ -70,13 +74,20 @@ def bars_beside(grey: np.ndarray, printed: PrintedLabel) -> list[tuple[float, Ba
     min_length = max(_MIN_LENGTH_PX, round(_MIN_LENGTH * size))
     thickness = tuple(max(3, round(part * size)) for part in (_THIN, _MAX_THICKNESS))
     bars = [bar.moved(top, left) for bar in find_bars(window, min_length, thickness)]
-    joined = join_bars(grey, bars, line.left, line.right, line.top, line.bottom)
-    bars = joined + [bar for bar in bars if not any(one.x0 <= bar.x0 and bar.x1 <= one.x1 for one in joined)]
+    bars = _with(join_fields(bars), bars)
+    bars = _with(join_bars(grey, bars, line.left, line.right, line.top, line.bottom), bars)
     bars += [bar.moved(top, left) for bar in find_ticks(window, 3 * min_length)]
     # What the window cuts is not cut by the image's border, but too far away.
     bars = [bar for bar in bars if not bar.cut or bar.x0 <= 0 or bar.x1 >= width - 1]
     edges = [bar for bar in bars if _is_frame(bar, bars) or _is_edge_of_plate(bar, bars, line)]
     bars = [bar for bar in bars if bar not in edges and not _is_half(grey, bar, line)]
+    # A short one may be an edge: it must be drawn well, the more so in another ink than the letters.
+    ink = _is_ink_bright(grey, line)
+    bars = [
+        bar
+        for bar in bars
+        if bar.length_px >= _SHORT * line.width_px or bar.quality >= _DRAWN_WELL[0 if bar.bright == ink else 1]
+    ]
     letter_px = line.width_px / max(1.0, len(line.text) * (printed.label.stop - printed.label.start))
     fitting = sorted(((fit(bar, line, letter_px, width), bar) for bar in bars), key=lambda one: -one[0])
     kept: list[tuple[float, Bar]] = []
@@ -84,6 +95,17 @@ def bars_beside(grey: np.ndarray, printed: PrintedLabel) -> list[tuple[float, Ba
         if score > 0 and not any(surrounds(bar, other) for _, other in kept):
             kept.append((score, bar))
     return kept
+
+
+def _is_ink_bright(grey: np.ndarray, line: TextLine) -> bool:
+    """Whether letters are brighter than what they stand on, of which there is more."""
+    box = grey[max(0, int(line.top)) : int(line.bottom) + 1, max(0, int(line.left)) : int(line.right) + 1]
+    return bool(np.median(box) < np.percentile(box, (2, 98)).mean())
+
+
+def _with(joined: list[Bar], bars: list[Bar]) -> list[Bar]:
+    """Joined bars, and those of the others that are no part of them."""
+    return joined + [bar for bar in bars if not any(one.x0 <= bar.x0 and bar.x1 <= one.x1 for one in joined)]
 
 
 def fit(bar: Bar, line: TextLine, letter_px: float, image_width: int) -> float:
@@ -99,6 +121,8 @@ def fit(bar: Bar, line: TextLine, letter_px: float, image_width: int) -> float:
         return 0.0
     if bar.cap_px > _MAX_CAP * size:
         return 0.0  # the frame of a field of the banner
+    if bar.cap_px > gap_rows * size + _MAX_BESIDE_TEXT * size and gap_cols == 0:
+        return 0.0  # the edges of a plate, with the text between them
     if bar.cut and bar.length_px > 0.6 * image_width:
         return 0.0  # the frame of a banner
     off_centre = (
@@ -106,7 +130,7 @@ def fit(bar: Bar, line: TextLine, letter_px: float, image_width: int) -> float:
     )
     near = math.exp(-0.35 * gap_rows - 0.25 * gap_cols - 0.5 * off_centre)
     plain = min(1.0, bar.contrast / 60) ** 0.5
-    ruled = {"split": 1.1, "caps": 1.1, "ticks": 1.1}.get(bar.style, 1.0)
+    ruled = {"split": 1.1, "caps": 1.1, "ticks": 1.1, "checkered": 1.1}.get(bar.style, 1.0)
     return min(1.0, bar.quality * near * plain * ruled)
 
 

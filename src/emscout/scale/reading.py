@@ -10,7 +10,8 @@ import numpy as np
 from emscout.micrograph import Calibration
 from emscout.scale.bars import Bar
 from emscout.scale.labels import Label
-from emscout.scale.looks import likely_bars, look_at_bars, look_below, look_from_afar
+from emscout.scale.letters import read_closely
+from emscout.scale.looks import likely_bars, look_at_bars, look_below, look_closely, look_from_afar
 from emscout.scale.pairs import PrintedLabel, bars_beside, printed_labels
 from emscout.scale.text import TextLine, read_lines
 
@@ -18,9 +19,11 @@ __all__ = ["NoScale", "ScaleReading", "read_scale_bar", "to_bytes"]
 
 MIN_CONFIDENCE = 0.5
 _MIN_FIT = 0.35
+_RIVAL = 0.8  # of the best fit
 _AGREEING = 0.02  # of the pixel size, beside the error of both
 _SAME_LABEL = 0.6  # share of the readings of a label that must say the same
 _SURE = 0.8  # of a text in which a letter was taken for another
+_CLEARLY_WORSE = 0.75  # in confidence
 _UNUSUAL = 0.2  # weight of a number that bars are not made for, such as 108
 _NM_PER_PX = (5e-4, 5e4)  # finer than any lens, coarser than any microscope's view
 _MAX_LENGTH_NM = 1.0e7
@@ -115,7 +118,11 @@ def read_scale_bar(image: np.ndarray) -> ScaleReading | NoScale:
         if answer is not None:
             return answer
     likely = likely_bars(grey)
-    return _answer(grey, look_at_bars(grey, likely), seen) or _why_none(likely, seen, grey.shape[1])
+    for look_at in (look_at_bars, look_closely):
+        answer = _answer(grey, look_at(grey, likely), seen)
+        if answer is not None:
+            return answer
+    return _why_none(likely, seen, grey.shape[1])
 
 
 def _answer(grey: np.ndarray, lines: list[TextLine], seen: list[PrintedLabel]) -> ScaleReading | NoScale | None:
@@ -128,25 +135,24 @@ def _answer(grey: np.ndarray, lines: list[TextLine], seen: list[PrintedLabel]) -
 def _read_label(grey: np.ndarray, printed: PrintedLabel) -> ScaleReading | NoScale:
     """One label with its bar."""
     line = printed.line
-    bars = bars_beside(grey, printed)
+    bars = _without_specks(bars_beside(grey, printed), line)
     if not bars or bars[0][0] < _MIN_FIT:
         return NoScale(f"'{line.text}' is printed, but no bar beside it.", line=line)
     fits, bar = next((one for one in bars if not one[1].cut and one[0] >= max(_MIN_FIT, 0.6 * bars[0][0])), bars[0])
+    # The same wrong digit may be seen at every look, where none of them is sure.
     if printed.label.slips and line.score < _SURE:
         return NoScale(f"'{line.text}' beside the bar cannot be read with certainty.", bar, line)
     label, share = _read_again(grey, printed, bar)
+    if label is None and printed.label.length_nm > _MAX_LENGTH_NM:
+        label = printed.label  # absurd, and said to be so below
     if label is None:
         return NoScale(
             f"The text beside the bar is read differently at each look ('{line.text}' at the first).", bar, line
         )
     if bar.cut:
         return NoScale(f"The bar of '{line.text}' is cut by the border of the image.", bar, line)
-    rivals = [
-        other
-        for score, other in bars[1:]
-        if score > 0.8 * fits and not other.cut and abs(other.length_px / bar.length_px - 1) > 0.04
-    ]
-    if rivals:
+    rivals = (other for score, other in bars if score > _RIVAL * fits and not other.cut)
+    if any(abs(other.length_px / bar.length_px - 1) > 0.04 for other in rivals):
         return NoScale(f"Beside '{line.text}' two bars of different length are drawn.", bar, line)
     error = 2**0.5 * bar.end_error_px / bar.length_px
     confidence = float(np.clip(fits**0.5 * share * max(printed.score, 0.5) ** 0.5, 0, 1))
@@ -163,9 +169,19 @@ def _read_label(grey: np.ndarray, printed: PrintedLabel) -> ScaleReading | NoSca
     return reading
 
 
+def _without_specks(bars: list[tuple[float, Bar]], line: TextLine) -> list[tuple[float, Bar]]:
+    """Bars with how well they fit, less what is shorter than the letters are high where a far longer one fits, too."""
+    return [
+        (score, bar)
+        for score, bar in bars
+        if bar.length_px >= line.height_px
+        or not any(better > _RIVAL * score and other.length_px > 3 * bar.length_px for better, other in bars)
+    ]
+
+
 def _read_again(grey: np.ndarray, printed: PrintedLabel, bar: Bar) -> tuple[Label | None, float]:
     """The label as most looks at it read it, and their share; None where they disagree."""
-    line, first = printed.line, printed.label
+    line = printed.line
     margin = 0.5 * line.height_px
     top, bottom = max(0, int(line.top - margin)), int(line.bottom + margin) + 2
     left, right = max(0, int(line.left - margin)), int(line.right + margin) + 2
@@ -179,15 +195,18 @@ def _read_again(grey: np.ndarray, printed: PrintedLabel, bar: Bar) -> tuple[Labe
     elif bar.style != "split":
         top = max(top, int(bar.bottom) + 2)
     part = grey[top:bottom, left:right]
-    votes: defaultdict[tuple[float, str], float] = defaultdict(float)
-    votes[first.value, first.unit] += printed.score * (1.0 if first.is_usual else _UNUSUAL)
+    looks = [printed]
     if min(part.shape) >= 8:
         low, high = np.percentile(part, (2, 98))
         stretched = np.clip((part - low) / max(1.0, high - low) * 255, 0, 255).astype(np.uint8)
         for look, pixels in ((np.ascontiguousarray(part), 20_000), (255 - stretched, 50_000)):
-            for again in printed_labels(read_lines(look, pixels))[:1]:
-                label = again.label
-                votes[label.value, label.unit] += again.score * (1.0 if label.is_usual else _UNUSUAL)
+            looks += printed_labels(read_lines(look, pixels))[:1]
+    if sum(_vote(one) for one in looks) < 1:  # hardly seen at any other
+        looks += printed_labels(read_closely(grey, line, bar))
+    votes: defaultdict[tuple[float, str], float] = defaultdict(float)
+    for one in looks:
+        if one is printed or one.label.length_nm <= _MAX_LENGTH_NM:
+            votes[one.label.value, one.label.unit] += _vote(one)
     value, unit = max(votes, key=lambda key: votes[key])
     share = votes[value, unit] / sum(votes.values())
     # Points are lost, not invented: "20" is in doubt where another look saw "2.0".
@@ -195,6 +214,10 @@ def _read_again(grey: np.ndarray, printed: PrintedLabel, bar: Bar) -> tuple[Labe
     if share < _SAME_LABEL or votes[value, unit] < 0.5 or lost_point:
         return None, share
     return Label(value, unit), share
+
+
+def _vote(printed: PrintedLabel) -> float:
+    return printed.score * (1.0 if printed.label.is_usual else _UNUSUAL)
 
 
 def _agree(readings: list[ScaleReading | NoScale]) -> ScaleReading | NoScale | None:
@@ -205,6 +228,9 @@ def _agree(readings: list[ScaleReading | NoScale]) -> ScaleReading | NoScale | N
         return doubtful[0] if doubtful else None
     best = max(scales, key=lambda one: one.confidence)
     for other in scales:
+        # Printed twice, in the banner and larger above it, with one bar: beside the other label is none.
+        if other.length_nm == best.length_nm and other.confidence < _CLEARLY_WORSE * best.confidence:
+            continue
         allowed = _AGREEING + 2 * (best.relative_error + other.relative_error)
         if abs(other.nm_per_px / best.nm_per_px - 1) > allowed:
             return NoScale(

@@ -15,6 +15,11 @@ _UNEVEN = 0.08  # of the spacing, by which a tick may be off
 _MIN_STEP = 12.0  # grey levels of 255
 _STEPS = (0.5, 0.3)  # of what stands out most
 _MAX_WIDTH_PX = 9
+_MIN_SPACING_PX = 4
+_MOST_IN_A_ROW = 50  # with letters; more are the grain of the specimen
+_MOST_BETWEEN = 0.5  # as many a tick
+_MAX_HIDDEN = 1
+_FAINTEST = 0.4  # of the usual contrast of its ticks: one of them, and what is between them
 
 
 def find_ticks(grey: np.ndarray, min_length_px: int) -> list[Bar]:
@@ -47,9 +52,9 @@ def _tick_rows(raised: np.ndarray, step: float, min_length_px: int, bright: bool
     _, components, boxes, _ = cv2.connectedComponentsWithStats((raised > step).astype(np.uint8), connectivity=8)
     labels = np.asarray(components, np.int32)
     wide, high = boxes[:, cv2.CC_STAT_WIDTH], boxes[:, cv2.CC_STAT_HEIGHT]
-    numbers = np.flatnonzero((wide <= _MAX_WIDTH_PX) & (high >= 2) & (wide <= high))
+    numbers = np.flatnonzero((wide <= _MAX_WIDTH_PX) & (high >= 2) & (wide <= high + 1))
     numbers = numbers[numbers > 0]
-    if len(numbers) < _MIN_TICKS:
+    if len(numbers) < _MIN_TICKS - _MAX_HIDDEN:
         return []
     centres = np.array(ndimage.center_of_mass(np.clip(raised, 0, None), labels, numbers))[:, 1]
     tops = boxes[numbers, cv2.CC_STAT_TOP]
@@ -58,32 +63,46 @@ def _tick_rows(raised: np.ndarray, step: float, min_length_px: int, bright: bool
     for edge in (bottoms, tops):  # ticks stand on a line, or hang from one
         for row in np.unique(edge):
             members = np.flatnonzero(np.abs(edge - row) <= 1)
-            if len(members) < _MIN_TICKS:
+            if not _MIN_TICKS - _MAX_HIDDEN <= len(members) <= _MOST_IN_A_ROW:
                 continue
             members = members[np.argsort(centres[members])]
-            for first, last in _even_stretches(centres[members]):
-                chosen = members[first : last + 1]
-                x0, x1 = float(centres[chosen[0]]), float(centres[chosen[-1]])
-                if x1 - x0 >= min_length_px:
-                    contrast = float(np.median(ndimage.maximum(raised, labels, numbers[chosen])))
-                    top, bottom = float(tops[chosen].min()) - 0.5, float(bottoms[chosen].max()) - 0.5
-                    found.append(Bar(x0, x1, top, bottom, "ticks", 0.3, contrast, 0.9, bright))
+            for chosen in _even_rows(centres[members]):
+                ticks = members[chosen]
+                x0, x1 = float(centres[ticks[0]]), float(centres[ticks[-1]])
+                heights = ndimage.maximum(raised, labels, numbers[ticks])
+                contrast = float(np.median(heights))
+                top, bottom = int(tops[ticks].min()), int(bottoms[ticks].max())
+                between = float(np.median(raised[top:bottom, round(x0) : round(x1)].max(axis=0)))
+                if x1 - x0 >= min_length_px and np.min(heights) > _FAINTEST * contrast > between:
+                    found.append(Bar(x0, x1, top - 0.5, bottom - 0.5, "ticks", 0.3, contrast, 0.9, bright))
     return found
 
 
-def _even_stretches(places: np.ndarray) -> list[tuple[int, int]]:
-    """First and last of each longest stretch of evenly spaced places, sorted ones."""
-    stretches: list[tuple[int, int]] = []
-    first = 0
-    while first < len(places) - _MIN_TICKS + 1:
-        last = first + 1
-        spacing = places[last] - places[first]
-        while last + 1 < len(places) and abs(places[last + 1] - places[last] - spacing) <= max(1.0, _UNEVEN * spacing):
-            last += 1
-            spacing = (places[last] - places[first]) / (last - first)
-        if last - first + 1 in _COUNTS and spacing >= 4:
-            stretches.append((first, last))
-            first = last
-        else:
-            first += 1
-    return stretches
+def _even_rows(places: np.ndarray) -> list[np.ndarray]:
+    """Numbers of the places, sorted ones, of each row that is evenly spaced and has as many as a scale has.
+
+    One place may be missing between the ends: a tick on a bright particle. What lies between is something else.
+    """
+    rows: list[np.ndarray] = []
+    firsts, lasts = np.triu_indices(len(places), _MIN_TICKS - 1 - _MAX_HIDDEN)
+    for count in _COUNTS:
+        spacing = (places[lasts] - places[firsts]) / (count - 1)
+        wide = spacing >= _MIN_SPACING_PX
+        first, spacings = firsts[wide], spacing[wide, np.newaxis]
+        # One more on either side: there the row must have ended.
+        wanted = places[first, np.newaxis] + spacings * np.arange(-1, count + 1)
+        nearest = _nearest(places, wanted)
+        there = np.abs(places[nearest] - wanted) <= np.maximum(1.0, _UNEVEN * spacings)
+        ended = ~there[:, 0] & ~there[:, -1]
+        for i in np.flatnonzero(ended & (there[:, 1:-1].sum(axis=1) >= count - _MAX_HIDDEN)):
+            row = np.unique(nearest[i, 1:-1][there[i, 1:-1]])
+            others = row[-1] - row[0] + 1 - len(row)
+            if others <= count * _MOST_BETWEEN:
+                rows.append(row)
+    return rows
+
+
+def _nearest(places: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Number of the place nearest to each one wanted."""
+    after = np.clip(np.searchsorted(places, wanted), 1, len(places) - 1)
+    return after - (wanted - places[after - 1] < places[after] - wanted)
