@@ -20,26 +20,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 from rich.console import Console
-from scipy.optimize import linear_sum_assignment
 
+from emscout.literature.accuracy import count_found
 from emscout.literature.boxes import Box
 from emscout.literature.kinds import kind_of_panel
 from emscout.literature.letters import letters_among, read_letters, read_text
 from emscout.literature.panels import cut_at_letters, find_panels
-from emscout.synthetic_figure import SyntheticFigure, make_figure
+from emscout.synthetic_figure import LAYOUTS, make_figure
 
-IOU = 0.75
-MICROGRAPHS, MIXED = ("micrograph",), ("micrograph", "plot", "micrograph", "drawing", "micrograph", "photograph")
-LAYOUTS = {
-    "white, 12 px": {"gutter_px": 12, "kinds": MIXED},
-    "white, 24 px, letters above": {"gutter_px": 24, "margin_px": 22, "letters": "above", "kinds": MIXED},
-    "white, 3 px": {"gutter_px": 3, "kinds": MIXED},
-    "black, 6 px": {"gutter": "black", "gutter_px": 6, "kinds": MIXED},
-    "grey, 5 px": {"gutter": "grey", "gutter_px": 5, "margin_px": 4, "kinds": MIXED},
-    "white, 1 px": {"gutter_px": 1, "kinds": MICROGRAPHS},
-    "black, 1 px": {"gutter": "black", "gutter_px": 1, "kinds": MICROGRAPHS},
-    "touching": {"gutter_px": 0, "kinds": MICROGRAPHS},
-}
 ROWS, QUALITIES = [(2, 2), (1, 3), (3, 1, 2)], (None, 90, 75)
 
 
@@ -68,7 +56,7 @@ def score_synthetic(seed: int, sets: int, letters: bool) -> pd.DataFrame:
             figure = make_figure(
                 ROWS[number % 3], **layout, width_px=700, jpeg_quality=QUALITIES[number % 3], seed=first + number
             )
-            truth, found = boxes_of(figure), find_panels(figure.image)
+            truth, found = [Box(*sides) for sides in figure.boxes], find_panels(figure.image)
             row = {"layout": name, **counts(truth, found)}
             kinds = [kind_of_panel(figure.image[box.slices]) for box in truth]
             row["kinds right"] = sum(
@@ -146,17 +134,8 @@ def read(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB"))
 
 
-def boxes_of(figure: SyntheticFigure) -> list[Box]:
-    return [
-        Box(row.top_px, row.left_px, row.top_px + row.height_px, row.left_px + row.width_px)
-        for row in figure.panels.itertuples()
-    ]
-
-
 def counts(truth: Sequence[Box], found: Sequence[Box]) -> dict[str, int]:
-    overlaps = np.array([[a.overlap(b) / (a.area + b.area - a.overlap(b)) for b in found] for a in truth])
-    matches = int((overlaps[linear_sum_assignment(-overlaps)] > IOU).sum()) if overlaps.size else 0
-    return {"matches": matches, "true": len(truth), "found": len(found)}
+    return {"matches": count_found(truth, found), "true": len(truth), "found": len(found)}
 
 
 def f1(table: pd.DataFrame, suffix: str) -> pd.Series:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,24 @@ from scipy import ndimage
 
 from emscout.synthetic import make_micrograph
 
-__all__ = ["DRAWN", "SyntheticFigure", "make_figure"]
+__all__ = ["DRAWN", "LAYOUTS", "SyntheticFigure", "make_figure"]
 
 Gutter = Literal["white", "black", "grey"]
 
 _GREYS = {"white": 255, "black": 0, "grey": 128}
+_MIXED = ("micrograph", "plot", "micrograph", "drawing", "micrograph", "photograph")
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "white, 12 px": {"gutter_px": 12, "kinds": _MIXED},
+    "white, 24 px, letters above": {"gutter_px": 24, "margin_px": 22, "letters": "above", "kinds": _MIXED},
+    "white, 3 px": {"gutter_px": 3, "kinds": _MIXED},
+    "black, 6 px": {"gutter": "black", "gutter_px": 6, "kinds": _MIXED},
+    "grey, 5 px, frame": {"gutter": "grey", "gutter_px": 5, "margin_px": 4, "kinds": _MIXED},
+    "white, 1 px": {"gutter_px": 1},
+    "black, 1 px": {"gutter": "black", "gutter_px": 1},
+    "touching": {"gutter_px": 0},
+}
+"""What journals put between panels: arguments of `make_figure`."""
+
 _COLOURS = ("#c0392b", "#2471a3", "#1e8449", "#111111", "#8e44ad")
 
 
@@ -38,6 +51,12 @@ class SyntheticFigure:
 
     image: np.ndarray
     panels: pd.DataFrame
+
+    @property
+    def boxes(self) -> list[tuple[int, int, int, int]]:
+        """Top, left, bottom and right of each panel, the ends not included."""
+        sides = self.panels[["top_px", "left_px", "height_px", "width_px"]].itertuples(index=False)
+        return [(top, left, top + height, left + width) for top, left, height, width in sides]
 
 
 def make_figure(

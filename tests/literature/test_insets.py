@@ -1,9 +1,13 @@
-"""Framed pictures in a panel."""
+"""Pictures in a panel."""
+
+import io
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
 from emscout.literature.boxes import Box
 from emscout.literature.insets import find_insets
@@ -40,6 +44,51 @@ def test_a_framed_picture_is_found(with_inset):
     (inset,) = find_insets(image)
     assert np.abs(np.subtract(inset.picture, place)).max() <= 2
     assert inset.framed.overlap(place) == place.area
+
+
+def stored(image, quality=85):
+    """As journals keep it."""
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "JPEG", quality=quality)
+    return np.asarray(Image.open(data))
+
+
+@pytest.mark.parametrize("place", [Box(0, 0, 110, 150), Box(210, 270, 320, 420)])
+def test_a_picture_in_a_corner_needs_no_frame(place):
+    image = panel(3)
+    image[place.slices] = np.asarray(Image.fromarray(panel(12)).resize((place.width, place.height)))
+    (inset,) = find_insets(stored(image))
+    assert np.abs(np.subtract(inset.picture, place)).max() <= 2
+
+
+@pytest.mark.parametrize("frame_px", [1, 3])
+@pytest.mark.parametrize("colour", [WHITE, (0, 0, 0), RED])
+def test_frames_of_any_colour_and_width(colour, frame_px):
+    image, place = panel(4), Box(12, 12, 122, 160)
+    image[place.slices] = np.asarray(Image.fromarray(panel(12)).resize((place.width, place.height)))
+    (inset,) = find_insets(stored(framed(image, place, colour, frame_px)))
+    # JPEG smears a red frame over some pixels.
+    assert np.abs(np.subtract(inset.picture, place)).max() <= 6
+
+
+def test_the_letter_on_a_plate_is_no_inset():
+    image = panel(3)
+    plate = Image.fromarray(image)
+    draw = ImageDraw.Draw(plate)
+    draw.rectangle((0, 0, 95, 79), fill="white")
+    draw.text((18, 4), "(a)", fill="black", font=ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 48))
+    assert find_insets(stored(np.asarray(plate))) == []
+
+
+@pytest.mark.parametrize("blur_px", [0.6, 1.5])
+def test_cubes_are_no_insets(blur_px):
+    rng = np.random.default_rng(5)
+    grey = np.full((320, 420), 60.0)
+    for row, col in ((40, 60), (60, 240), (190, 130)):
+        grey[row : row + 90, col : col + 90] = 140
+    grey = ndimage.gaussian_filter(grey, blur_px) + 4 * rng.standard_normal(grey.shape)
+    image = np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    assert find_insets(stored(image)) == []
 
 
 @pytest.mark.parametrize("colour", [WHITE, RED])

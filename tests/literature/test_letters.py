@@ -9,10 +9,7 @@ from emscout.synthetic_figure import make_figure
 
 
 def boxes(figure):
-    return [
-        Box(row.top_px, row.left_px, row.top_px + row.height_px, row.left_px + row.width_px)
-        for row in figure.panels.itertuples()
-    ]
+    return [Box(*sides) for sides in figure.boxes]
 
 
 @pytest.mark.parametrize(
@@ -54,3 +51,11 @@ def test_letters_alone_part_nothing():
     panel = make_figure((1,), letters="none", scale_bar=False, seed=15).image
     letters = [Box(5, 5, 22, 22), Box(5, 320, 22, 337)]
     assert cut_at_letters(panel, find_panels(panel), letters) == find_panels(panel)
+
+
+def test_letters_in_a_plot_do_not_part_it():
+    figure = make_figure((1,), kinds=("plot",), letters="none", seed=16)
+    plot = Box(0, 0, *figure.image.shape[:2])
+    col = int(figure.image[:, :, 0].mean(axis=0).argmin())  # the axis, a straight line from top to bottom
+    letters = [Box(20, 5, 37, 22), Box(20, col + 30, 37, col + 47)]
+    assert cut_at_letters(figure.image, [plot], letters) == [plot]

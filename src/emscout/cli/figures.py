@@ -37,7 +37,7 @@ def figures(
     """Take papers and figures apart, and measure the micrographs in them.
 
     Figures are cut into their panels; plots, drawings and photographs are left out; scale bars and captions say how
-    large a pixel is. A framed inset is a panel of its own. An article in HTML or XML needs its pictures in the same
+    large a pixel is. An inset is a panel of its own. An article in HTML or XML needs its pictures in the same
     folder.
 
     Writes to OUT: [bold]figures.csv[/] (one row a panel), [bold]panels/[/] (each as PNG), [bold]reports/[/] (a page a

@@ -111,6 +111,8 @@ def find_documents(paths: Sequence[str | Path]) -> list[Path]:
     ------
     UsageError
         When a path does not exist, or a folder or pattern yields nothing.
+    ReadError
+        When a folder may not be read.
     """
     found: dict[Path, Path] = {}
     for name in paths:
@@ -123,7 +125,13 @@ def find_documents(paths: Sequence[str | Path]) -> list[Path]:
 
 def _expand(path: Path) -> list[Path]:
     if path.is_dir():
-        if not (files := _documents_among(path.iterdir())):
+        try:
+            files = _documents_among(path.iterdir())
+        except OSError as error:
+            raise ReadError(
+                f"The folder '{path}' cannot be read ({error.strerror}): ask its owner for permission."
+            ) from error
+        if not files:
             raise UsageError(
                 f"The folder '{path}' holds no document or figure: name one with PDF, HTML, XML or images."
             )

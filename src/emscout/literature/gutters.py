@@ -13,6 +13,7 @@ __all__ = ["find_cut"]
 _BLANK = 0.95  # share of a line that has one colour: arrows and frames cross gutters
 _CLEAN = 0.998  # the same of a line that nothing crosses
 _LEAST_CLEAN_PX = 3
+_WHOLLY = 0.95  # of the length of a gutter
 _PAPER = 240
 _STRIP_PX = 24  # what lies beside a gutter is judged by so many lines
 _RINGING_PX = 8  # that JPEG leaves beside an edge
@@ -58,8 +59,9 @@ def _gutters(image: np.ndarray, axis: int, least_px: int) -> list[Cut]:
         is_white, is_wide = bool(colour.min() >= _PAPER), stop - start > 2
         is_even = is_wide and (np.abs(image[start:stop] - colour).max(axis=2) <= 2).mean() > 0.95
         if is_white and is_wide:
-            # White paper is seldom part of a micrograph: that one begins beside it anywhere will do.
-            evidence, needed = filled, 0.25
+            # White paper is seldom part of a micrograph: that one begins beside it anywhere will do. A dark one may be
+            # as even as what is drawn, but then that is seldom as wide as the figure.
+            evidence, needed = max(filled, max(covered) if max(covered) >= _WHOLLY else 0.0), 0.25
         else:
             # Other colours, and thin lines, are: both sides must end there, and not be the bars of a plot.
             evidence, needed = max(covered) if is_even else min(covered), 0.6
@@ -96,7 +98,7 @@ def _share_filled(strip: np.ndarray, colour: np.ndarray) -> float:
     beyond = strip[_RINGING_PX:]
     if not beyond.size or is_drawn(beyond):
         return 0.0
-    other = np.abs(strip - colour).max(axis=2) > SAME
+    other = np.abs(beyond - colour).max(axis=2) > SAME
     filled = [
         block.mean() >= 0.9 and is_uneven(inner)
         for block, inner in zip(blocks_of(other), blocks_of(beyond), strict=True)

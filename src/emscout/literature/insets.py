@@ -1,26 +1,32 @@
-"""Framed pictures inside a panel: another magnification, a diffraction pattern, a plot."""
+"""Pictures inside a panel: another magnification, a diffraction pattern, a plot."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from emscout.literature.boxes import Box
-from emscout.literature.surfaces import is_flat, luminance
+from emscout.literature.frames import Edges, find_edges, find_rectangles
+from emscout.literature.letters import read_text
+from emscout.literature.surfaces import is_drawn, is_flat, luminance
 
 __all__ = ["Inset", "find_insets"]
 
 _SIDE_PX = 900
-_LEAST_SHARE, _MOST_SHARE = 0.18, 0.7  # of the panel's height and width
+_LEAST_SHARE, _MOST_SHARE = 0.2, 0.7  # of the panel's height and width
+_LEAST_PX = 64
 _THICKEST_SHARE = 0.02
-_DRAWN = 0.75  # share of a side of the frame that is there
-_RAGGED_PX = 2  # lines of a frame's edge that JPEG leaves uneven
-_WHITE, _BLACK, _COLOURED = 205, 50, 90  # what a frame is at least, at most, and by how much its channels differ
-_STRIP_PX = 6
-_NOISE_FLOOR = 2.0
-_LEAST_STEP = 2.0  # between inside and outside, in units of what is usual on either side
+_LEAST_LINE, _LINED = 3.0, 0.5  # grey levels by which the line of a frame stands out, and on which share of a side
+_LABEL_SHARE = 0.25  # of the height of a plate
+_STRONG, _DRAWN = 2.0, 0.75  # an edge, in units of what is usual, and the share of a side of a frame that is one
+_SAME = 0.5
+_MARGIN_PX = 4  # which JPEG smears, with the colour of a frame
+_STRIP_PX, _GRAIN_PX = 6, 24
+_EDGE = 8.0  # grey levels, more than grain has
+_NOISE_FLOOR, _GRAIN_FLOOR = 2.0, 0.5
+_STEP, _GRAIN = 2.0, 0.6  # by which another picture differs in brightness, or in the logarithm of its grain
+_LEAST_DIFFERENCE = 1.05  # the sum of both in these units
 
 
 class Inset(NamedTuple):
@@ -31,7 +37,7 @@ class Inset(NamedTuple):
 
 
 def find_insets(image: np.ndarray) -> list[Inset]:
-    """Find framed pictures in a panel that do not show what is around them.
+    """Find pictures in a panel that do not show what is around them.
 
     Parameters
     ----------
@@ -40,98 +46,143 @@ def find_insets(image: np.ndarray) -> list[Inset]:
     Returns
     -------
     list of Inset
-        From the top. A frame is drawn on all sides, but for those where the panel ends. One around a part of the
-        picture, which marks what is shown elsewhere, is no inset.
+        From the top. There is a frame or a straight edge on all sides, but for those where the panel ends. A frame
+        around a part of the picture, which marks what is shown elsewhere, is no inset, nor is a label on a plate.
     """
     height, width = image.shape[:2]
     step = max(1, max(height, width) // _SIDE_PX)
     small = image[::step, ::step]
-    grey = luminance(small)
+    grey, edges = luminance(small), find_edges(small)
     found: list[Inset] = []
-    for mask in _frame_colours(small):
-        labels, _ = ndimage.label(_long_lines(mask), np.ones((3, 3)))
-        for number, (rows, cols) in enumerate(ndimage.find_objects(labels), 1):
-            outer = Box(rows.start, cols.start, rows.stop, cols.stop)
-            inner = _inside(labels[rows, cols] == number, outer, small.shape[:2])
-            if inner is None or is_flat(small[inner.slices]) or any(outer.overlap(other.framed) for other in found):
-                continue
-            if _differs(grey, inner, outer):
-                found.append(Inset(inner, outer))
+    judged: list[Box] = []
+    for box in find_rectangles(edges, _LEAST_SHARE, _MOST_SHARE):
+        # The same sides, a line further in or out, would be judged anew.
+        if any(box.overlap(other) > _SAME * min(box.area, other.area) for other in judged):
+            continue
+        judged.append(box)
+        if any(box.overlap(other.framed) for other in found):
+            continue
+        inset = _without_frame(edges, box)
+        if (
+            min(inset.picture.height, inset.picture.width) >= _LEAST_PX
+            and _is_framed_or_in_corner(small, inset)
+            and _differs(grey, inset)
+            and not _is_plate(small[inset.picture.slices])
+        ):
+            found.append(inset)
     whole = Box(0, 0, height, width)
     return [Inset(*(box.scaled(step).within(whole) for box in inset)) for inset in sorted(found)]
 
 
-def _frame_colours(image: np.ndarray) -> list[np.ndarray]:
-    """Where pixels are white, black, or of a strong colour."""
-    least, most = image.min(axis=2).astype(int), image.max(axis=2).astype(int)
-    strong = most - least > _COLOURED
-    strongest = image.argmax(axis=2)
-    return [least >= _WHITE, most <= _BLACK, *(strong & (strongest == channel) for channel in range(3))]
+def _without_frame(edges: Edges, box: Box) -> Inset:
+    """The innermost and the outermost edges along a rectangle."""
+    ends = len(edges.cols), edges.rows.shape[1]
+    reach = _thickness(ends) + 1
+    inner, outer = list(box), list(box)
+    for side in range(4):
+        axis, end = side % 2, ends[side % 2]
+        if box[side] in (0, end):
+            continue
+        lines = edges.rows if axis == 0 else edges.cols.T
+        first, last = max(1, box[side] - reach), min(end, box[side] + reach + 1)
+        drawn = (lines[first:last, box[1 - axis] : box[3 - axis]] >= _STRONG).mean(axis=1) >= _DRAWN
+        places = [box[side], *(first + np.flatnonzero(drawn)).tolist()]
+        inner[side], outer[side] = (max(places), min(places)) if side < 2 else (min(places), max(places))
+    return Inset(Box(*inner), Box(*outer))
 
 
-def _long_lines(mask: np.ndarray) -> np.ndarray:
-    """The straight lines in it, along rows and columns, without what is thick."""
-    thick = max(4, round(_THICKEST_SHARE * max(mask.shape)) + 1)
-    thin = mask & ~ndimage.binary_opening(mask, np.ones((thick, thick), bool))
-    lines = np.zeros(mask.shape, bool)
-    for axis, side in enumerate(mask.shape):
-        along = np.ones((3, 1) if axis == 0 else (1, 3), bool)
-        length = max(8, round(0.8 * _LEAST_SHARE * side))
-        long = np.ones((length, 1) if axis == 0 else (1, length), bool)
-        lines |= ndimage.binary_opening(ndimage.binary_closing(thin, along), long)
-    return lines
+def _is_framed_or_in_corner(image: np.ndarray, inset: Inset) -> bool:
+    """Whether a line is drawn around it; where the panel ends on two sides, the edge of a picture will do.
+
+    Elsewhere cubes and facets have four straight edges too.
+    """
+    near = _thickness(image.shape[:2])
+    drawn = [
+        _has_line(image, inset, side) for side in range(4) if near < inset.framed[side] < image.shape[side % 2] - near
+    ]
+    return len(drawn) <= 2 or sum(drawn) >= len(drawn) - 1
 
 
-def _inside(shape: np.ndarray, outer: Box, panel: tuple[int, int]) -> Box | None:
-    """What a frame surrounds, or None where a connected shape is no frame."""
-    shares = outer.height / panel[0], outer.width / panel[1]
-    if min(shares) < _LEAST_SHARE or max(shares) > _MOST_SHARE:
-        return None
-    thickest = max(3, round(_THICKEST_SHARE * max(panel)))
-    edges = []
-    ends = (outer.top == 0, outer.right == panel[1], outer.bottom == panel[0], outer.left == 0)
-    for lines, at_end in zip((shape, shape.T[::-1], shape[::-1], shape.T), ends, strict=True):
-        drawn = np.flatnonzero(lines[: thickest + _RAGGED_PX].mean(axis=1) >= _DRAWN)
-        if len(drawn) == 0 and not at_end:
-            return None
-        edges.append(int(drawn[-1]) + 1 if len(drawn) else 0)
-    if sum(edge > 0 for edge in edges) < 2:
-        return None
-    top, right, bottom, left = edges
-    inner = Box(outer.top + top, outer.left + left, outer.bottom - bottom, outer.right - right)
-    inside = shape[top : shape.shape[0] - bottom, left : shape.shape[1] - right]
-    return inner if inside.size and inside.mean() < 0.3 else None
+def _has_line(image: np.ndarray, inset: Inset, side: int) -> bool:
+    """Whether what is between both edges of a side is brighter, darker or more coloured than on either side of it."""
+    axis, sign = side % 2, 1 if side < 2 else -1
+    lines = np.swapaxes(image, 0, axis)[:, inset.picture[1 - axis] : inset.picture[3 - axis]].astype(np.float32)
+    first, last = sorted((inset.framed[side], inset.picture[side]))
+    if first == last:
+        return False
+    parts = (
+        lines[first:last],
+        *(
+            _behind(lines, edge, towards)[2 : 2 + _STRIP_PX]
+            for edge, towards in ((inset.picture[side], sign), (inset.framed[side], -sign))
+        ),
+    )
+    if min(map(len, parts)) == 0:
+        return False
+    differs = False
+    for channel in (luminance, lambda colours: np.ptp(colours, axis=-1)):
+        line, inside, outside = (_block_means(channel(part)) for part in parts)
+        above, below = line - np.maximum(inside, outside), np.minimum(inside, outside) - line
+        differs = differs | (np.maximum(above, below) > _LEAST_LINE)
+    return bool(np.mean(differs) >= _LINED)
 
 
-def _differs(grey: np.ndarray, inner: Box, outer: Box) -> bool:
-    """Whether what is inside a frame is another picture than what is outside."""
-    steps = []
-    for axis in (0, 1):
-        turned = np.swapaxes(grey, 0, axis)
-        first, last = inner[1 - axis], inner[3 - axis]
-        for inside, outside, sign in ((inner[axis], outer[axis], 1), (inner[axis + 2], outer[axis + 2], -1)):
-            if outside in (0, len(turned)):
-                continue
-            margin = 2 * sign  # what JPEG smears
-            within = _two_strips(turned, inside + margin, sign, first, last)
-            beyond = _two_strips(turned, outside - margin, -sign, first, last)
-            if min(map(len, (*within, *beyond))) < _STRIP_PX:
-                continue
-            usual = np.maximum(_apart(*within), _apart(*beyond))
-            steps.append(np.median(_apart(within[0], beyond[0]) / np.maximum(usual, _NOISE_FLOOR)))
-    return bool(steps) and bool(np.mean(steps) >= _LEAST_STEP)
+def _thickness(panel: tuple[int, int]) -> int:
+    """Of the thickest frame."""
+    return max(3, round(_THICKEST_SHARE * max(panel)))
 
 
-def _two_strips(lines: np.ndarray, start: int, sign: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-    """What lies behind a line, and behind that."""
-    strips = []
-    for number in (0, 1):
-        top, bottom = sorted((start + number * sign * _STRIP_PX, start + (number + 1) * sign * _STRIP_PX))
-        strips.append(lines[max(0, top) : max(0, bottom), first:last])
-    return strips[0], strips[1]
+def _is_plate(picture: np.ndarray) -> bool:
+    """Whether it is even paint with a letter or label that fills it."""
+    if not (is_flat(picture) or is_drawn(picture)):
+        return False
+    return any(line.height_px > _LABEL_SHARE * len(picture) for line in read_text(picture))
+
+
+def _differs(grey: np.ndarray, inset: Inset) -> bool:
+    """Whether what is inside a frame is another picture than what is outside, by its brightness and its grain."""
+    steps, grains = [], []
+    for side in range(4):
+        axis, sign = side % 2, 1 if side < 2 else -1
+        lines = np.swapaxes(grey, 0, axis)
+        if inset.framed[side] in (0, len(lines)):
+            continue
+        first, last = inset.picture[1 - axis], inset.picture[3 - axis]
+        inside, outside = (
+            _behind(lines[:, first:last], edge, towards)
+            for edge, towards in ((inset.picture[side], sign), (inset.framed[side], -sign))
+        )
+        if min(len(inside), len(outside)) < _MARGIN_PX + _STRIP_PX:
+            continue
+        within, beyond = (part[_MARGIN_PX : _MARGIN_PX + _STRIP_PX] for part in (inside, outside))
+        # As far apart as these are, so that uneven light is no difference.
+        far = _STRIP_PX + 2 * _MARGIN_PX + abs(inset.picture[side] - inset.framed[side])
+        strips = (part[_MARGIN_PX + far : _MARGIN_PX + far + _STRIP_PX] for part in (inside, outside))
+        usual = [
+            _apart(near, strip) for near, strip in zip((within, beyond), strips, strict=True) if len(strip) == _STRIP_PX
+        ]
+        if usual:
+            steps.append(np.median(_apart(within, beyond) / np.maximum(np.max(usual, axis=0), _NOISE_FLOOR)))
+            grains.append(np.log((_grain(inside) + _GRAIN_FLOOR) / (_grain(outside) + _GRAIN_FLOOR)))
+    if not steps:
+        return False
+    return bool(np.median(steps) / _STEP + abs(np.median(grains)) / _GRAIN >= _LEAST_DIFFERENCE)
+
+
+def _behind(lines: np.ndarray, edge: int, sign: int) -> np.ndarray:
+    """The lines from an edge on in one direction."""
+    return lines[edge:] if sign > 0 else lines[:edge][::-1]
 
 
 def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    blocks = max(1, one.shape[1] // 12)
-    means = [[block.mean() for block in np.array_split(strip, blocks, axis=1)] for strip in (one, other)]
-    return np.abs(np.array(means[0]) - means[1])
+    return np.abs(_block_means(one) - _block_means(other))
+
+
+def _block_means(strip: np.ndarray) -> np.ndarray:
+    return np.array([block.mean() for block in np.array_split(strip, max(1, strip.shape[1] // 12), axis=1)])
+
+
+def _grain(strip: np.ndarray) -> float:
+    """How much neighbours differ just behind an edge; steps at the borders of things are no grain."""
+    grain = np.abs(np.diff(strip[_MARGIN_PX : _MARGIN_PX + _GRAIN_PX], axis=1))
+    return float(np.minimum(grain, _EDGE).mean())

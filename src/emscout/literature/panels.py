@@ -74,7 +74,9 @@ def cut_at_letters(image: np.ndarray, panels: Sequence[Box], letters: Sequence[B
     waiting = list(panels)
     while waiting:
         panel = waiting.pop()
-        inside = [letter for letter in letters if panel.overlap(letter) > 0.5 * letter.area]
+        # On paper, single letters are labels of a plot, and gutters part the panels.
+        is_picture = is_filled(image[panel.slices], _WHITE, 0.5)
+        inside = [letter for letter in letters if is_picture and panel.overlap(letter) > 0.5 * letter.area]
         cut = next((cut for letter in inside if (cut := _cut_at_letter(image, panel, letter, inside))), None)
         if cut is None:
             done.append(panel)
@@ -181,13 +183,15 @@ def _solids(image: np.ndarray, ink: np.ndarray, least_px: int) -> list[Box]:
     labels, _ = ndimage.label(opened)
     found = []
     for number, (rows, cols) in enumerate(ndimage.find_objects(labels), 1):
-        box = Box(rows.start, cols.start, rows.stop, cols.stop)
-        if (
-            min(box.height, box.width) >= least_px
-            and (labels[rows, cols] == number).mean() > 0.9
-            and is_filled(image[rows, cols], _WHITE)
-            and not is_drawn(image[rows, cols])
-        ):
+        solid = labels[rows, cols] == number
+        # The plate of a letter may touch the picture above.
+        lines, columns = (np.flatnonzero(solid.mean(axis=axis) >= 0.6) for axis in (1, 0))
+        if len(lines) < least_px or len(columns) < least_px:
+            continue
+        inner = Box(int(lines[0]), int(columns[0]), int(lines[-1]) + 1, int(columns[-1]) + 1)
+        box = inner.shifted(rows.start, cols.start)
+        picture = image[box.slices]
+        if solid[inner.slices].mean() > 0.9 and is_filled(picture, _WHITE) and not is_drawn(picture):
             found.append(box)
     return found
 

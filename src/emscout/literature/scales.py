@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from emscout.micrograph import Calibration
-from emscout.scale.reading import NoScale, read_scale_bar
+from emscout.scale.reading import NoScale, ScaleReading, read_scale_bar
 from emscout.units import spell_length
 
 __all__ = ["PanelScale", "scale_of_panel"]
@@ -17,11 +17,12 @@ _AGREEING = 0.02
 
 
 class PanelScale(NamedTuple):
-    """A pixel size, the length of the bar it comes from, and a note on where that was read or why there is none."""
+    """A pixel size, the length of the bar it comes from, a note on that or why there is none, and what was read."""
 
     calibration: Calibration | None
     length: str
     note: str
+    reading: ScaleReading | NoScale
 
 
 def scale_of_panel(image: np.ndarray, caption_nm: float | None) -> PanelScale:
@@ -42,12 +43,15 @@ def scale_of_panel(image: np.ndarray, caption_nm: float | None) -> PanelScale:
     if not isinstance(answer, NoScale):
         if caption_nm is not None and not math.isclose(answer.length_nm, caption_nm, rel_tol=_AGREEING):
             return PanelScale(
-                None, "", f"The bar is labelled {answer.spelled}, but the caption says {spell_length(caption_nm)}."
+                None,
+                "",
+                f"The bar is labelled {answer.spelled}, but the caption says {spell_length(caption_nm)}.",
+                answer,
             )
-        return PanelScale(answer.calibration(), answer.spelled, "label in the image")
+        return PanelScale(answer.calibration(), answer.spelled, "label in the image", answer)
     if caption_nm is None or answer.bar is None or answer.line is not None or answer.bar.cut:
-        return PanelScale(None, "", answer.reason)
+        return PanelScale(None, "", answer.reason, answer)
     length_px = answer.bar.length_px
     error = 2**0.5 * answer.bar.end_error_px / length_px
     calibration = Calibration(caption_nm / length_px, "scale-bar", error)
-    return PanelScale(calibration, spell_length(caption_nm), "length from the caption")
+    return PanelScale(calibration, spell_length(caption_nm), "length from the caption", answer)

@@ -154,7 +154,11 @@ def _measure_panel(
     source = {"image": row["image"], "path": str(path), "frame": None, "sha256": sha256_of(path)}
     try:
         measured = measure_image(
-            source, Micrograph(grey, scale.calibration, path=path), out / "measured" / row["document"], options
+            source,
+            Micrograph(grey, scale.calibration, path=path),
+            out / "measured" / row["document"],
+            options,
+            scale.reading,
         )
     except EmscoutError as error:
         return facts | {"status": "failed", "error": str(error)}

@@ -211,7 +211,13 @@ def _analyze_source(source: dict[str, Any], *, out: Path, options: AnalyzeOption
         return failed_row(source, tell_error(error, source["path"]))
 
 
-def measure_image(row: dict[str, Any], micrograph: Micrograph, out: Path, options: AnalyzeOptions) -> dict[str, Any]:
+def measure_image(
+    row: dict[str, Any],
+    micrograph: Micrograph,
+    out: Path,
+    options: AnalyzeOptions,
+    reading: ScaleReading | NoScale | None = None,
+) -> dict[str, Any]:
     """Segment, measure and save one image; its row of ``images``.
 
     Parameters
@@ -222,8 +228,10 @@ def measure_image(row: dict[str, Any], micrograph: Micrograph, out: Path, option
     out : Path
         Folder for the results.
     options : AnalyzeOptions
+    reading : ScaleReading, NoScale or None
+        What is printed in it, where that was read already.
     """
-    reading = _read_scale(row, micrograph)
+    reading = reading or _read_scale(row, micrograph)
     calibration, note = calibrate(micrograph, trust=options.trust, reading=reading)
     micrograph = replace(micrograph, calibration=calibration)
     printed = annotation_mask(micrograph.image, reading)
