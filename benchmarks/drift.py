@@ -3,9 +3,10 @@
 Beside it in the same run, on the same frames (held in memory) and with the same sub-pixel factor: a loop over
 scikit-image's ``phase_cross_correlation``, each frame against the one before, the shifts added up; as it is (phase) and
 with ``normalization=None`` (plain), which is better in noise. Times are the best of the repeats, taken in turn, of all
-frames with everything each needs. Error: root mean square distance from the truth over the frames that are whole, the
-constant offset removed; wrong: how many of these are more than 1 px off. A folder of frames has no truth; its row says
-how far apart frames still are after alignment (median, by plain cross-correlation).
+frames with everything each needs; BLAS has one thread, because on a machine that does something else too several of
+them make scikit-image many times slower. Error: root mean square distance from the truth over the frames that are
+whole, the constant offset removed; wrong: how many of these are more than 1 px off. A folder of frames has no truth;
+its row says how far apart frames still are after alignment (median, by plain cross-correlation).
 """
 
 import argparse
@@ -18,6 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 from skimage.registration import phase_cross_correlation
+from threadpoolctl import threadpool_limits
 
 from emscout import read_series
 from emscout.movies import common_field, estimate_drift, shift_frame
@@ -67,6 +69,7 @@ def left_over(frames: list[np.ndarray], shift: np.ndarray) -> float:
     return float(np.median([np.hypot(*step) for step in np.diff(by_pairs(aligned, None), axis=0)]))
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", default=list(CASES))

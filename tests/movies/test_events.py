@@ -134,14 +134,38 @@ def test_a_merger_at_the_edge_need_not_conserve_what_the_edge_hides():
     assert told(find_events(tracks, FIELD)) == [(10, "coalescence", "1 2")]
 
 
+def cut_by_edge(row: float, col: np.ndarray, radius: float) -> pd.DataFrame:
+    """Track of particle 1, a disc of which the edge at column -0.5 hides all beyond it: what is left of it."""
+    r, c = np.ogrid[-20:20:400j, -0.45:30:306j]
+    rows = []
+    for frame, middle in enumerate(col):
+        here = np.argwhere(r**2 + (c - middle) ** 2 < radius**2)
+        if len(here) > 40:
+            place = here.mean(axis=0) / 10 + [-20, -0.45]
+            rows.append((frame, 1, row + place[0], place[1], len(here) / 100))
+    return pd.DataFrame(rows, columns=["frame", "particle", "row_px", "col_px", "area_px2"])
+
+
 def test_what_shrinks_to_nothing_beside_the_edge_has_vanished_and_what_slips_over_it_has_left():
     fading = tracks_of((100, 2.5, shrinks(3.5, 4, 0, 9)))
     assert told(find_events(fading, FIELD)) == [(10, "vanished", "1")]
-    # Of a disc of 6 px that moves out by half a pixel a frame, ever smaller slivers.
-    slivers = tracks_of((100, 1.5, {f: 4.0 - 0.25 * f for f in range(10)}))
-    slipping = slivers["particle"] == 1
-    slivers.loc[slipping, "col_px"] = 1.8 - 0.18 * slivers.loc[slipping, "frame"]
-    assert told(find_events(slivers, FIELD)) == [(10, "left-field", "1")]
+    slipping = cut_by_edge(100, 6.0 - 0.9 * np.arange(20), 6.0)
+    last = int(slipping["frame"].max())
+    assert 10 < last < 17
+    left = find_events(pd.concat([slipping, tracks_of()]), FIELD)
+    assert told(left) == [(last + 1, "left-field", "1")]
+    slipping["frame"] = 19 - slipping["frame"]
+    entered = find_events(pd.concat([slipping, tracks_of()]), FIELD)
+    assert told(entered) == [(19 - last, "entered-field", "1")]
+
+
+def test_of_a_sliver_that_the_edge_leaves_and_that_flickers_nothing_is_told():
+    """It may shrink, vanish, merge or drop below what is seen; the middle of it was never in the field."""
+    rng = np.random.default_rng(1)
+    sliver = cut_by_edge(100, np.full(20, -1.5) + rng.normal(0, 0.2, 20), 5.0)
+    assert len(sliver) == 20
+    for gone in (sliver["frame"] > 8, sliver["frame"] < 8):
+        assert told(find_events(pd.concat([sliver[~gone], tracks_of()]), FIELD)) == []
 
 
 def test_two_that_vanish_far_from_all_have_not_merged():

@@ -302,7 +302,8 @@ def test_two_frames_are_enough(blank, tmp_path):
     assert report.tables["tracks"]["frame"].nunique() == 2 - len(blank)
     assert report.tables["growth"]["n"].isna().all()
     assert not report.tables["growth"]["explains"].any()
-    assert set(report.provenance["found"]["story"]) >= {"Sizes", "Why", "The law"}
+    told = set(report.provenance["found"]["story"])
+    assert told >= ({"Particles"} if blank else {"Sizes", "Why", "The law"})
 
 
 def test_a_folder_and_a_stack_give_the_same_tracks(tmp_path):
@@ -339,3 +340,40 @@ def test_the_whole_chain_tells_ripening_from_coalescence(tmp_path):
         assert scores.loc[kind, "n_true"] >= 8
         assert scores.loc[kind, "precision"] >= 0.85
         assert scores.loc[kind, "recall"] >= 0.9
+
+
+def test_flagged_frames_of_a_folder_are_told_by_their_files_too(tmp_path):
+    frames = list(synthetic(8).frames)
+    frames[5] = np.zeros_like(frames[5])
+    folder = save_folder(tmp_path / "frames", frames)
+    report = run(folder, tmp_path / "out")
+    assert report.tables["drift"]["file"].nunique() == 8
+    name = report.tables["drift"]["file"].iloc[5]
+    assert any(f"Frame 5 ({name})" in warning for warning in report.provenance["found"]["warnings"])
+
+
+def test_of_a_movie_with_one_good_frame_its_particles_are_given(tmp_path):
+    frames = [frame if i == 2 else np.full_like(frame, 10) for i, frame in enumerate(synthetic(5).frames)]
+    report = run(save_folder(tmp_path / "frames", frames), tmp_path / "out")
+    assert report.tables["tracks"]["frame"].unique().tolist() == [2]
+    assert len(report.tables["tracks"]) > 5
+    assert "nothing can be said about change" in report.provenance["found"]["story"]["Particles"]
+
+
+def test_crossings_of_the_edge_are_scored_against_the_field_that_was_looked_at(tmp_path):
+    movie = synthetic(30, n_particles=20, drift_px=3.0, seed=6)
+    path = save_stack(tmp_path / "movie.tif", list(movie.frames))
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    movie.tracks.to_csv(truth / "tracks.csv", index=False)
+    movie.events.to_csv(truth / "events.csv", index=False)
+    report = run(path, tmp_path / "out", replace(OPTIONS, keep_borders=True))
+    scores = evaluate_movie(report.folder, truth)["events"].set_index("kind")
+    for kind in ("left-field", "entered-field"):
+        assert scores.loc[kind, "n_true"] >= 5
+        assert scores.loc[kind, "precision"] >= 0.9
+        assert scores.loc[kind, "recall"] >= 0.5
+    # The edge of the field in common stands still on the specimen: nothing crosses it.
+    report = run(path, tmp_path / "common")
+    scores = evaluate_movie(report.folder, truth)["events"]
+    assert not scores["kind"].isin(("left-field", "entered-field")).any()

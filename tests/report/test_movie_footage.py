@@ -113,6 +113,7 @@ def make_tables():
         {
             "particle": list(DISCS),
             "frames": [13, 8, 13, 6, 13],
+            "last_frame": [13, 8, 13, 6, 13],
             "beginning": [""] * 5,
             "end": ["", "vanished", "", "coalescence", ""],
             "by_exchange_px2": [150.0, -70.0, 1.0, 0.0, 0.5],

@@ -1,6 +1,7 @@
 """The report of a movie: what it claims, what it does not claim, and that it needs no other file."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ def fates(**counts):
         mechanism = {"ripened": "ripening", "merged": "coalescence", "lost": "unclear"}.get(fate, "none")
         rows += [(end, mechanism, 0.0, 12)] * n
     table = pd.DataFrame(rows, columns=["end", "mechanism", "by_exchange_px2", "frames"])
-    return table.assign(particle=np.arange(1, len(table) + 1))
+    return table.assign(particle=np.arange(1, len(table) + 1), last_frame=N_FRAMES - 1)
 
 
 @pytest.mark.parametrize(
@@ -112,16 +113,20 @@ def test_a_change_within_its_band_is_not_called_a_change():
 )
 def test_a_shape_is_preferred_only_where_the_sizes_tell(aic, apart, told):
     shapes = make_tables()["shapes"].assign(aic=aic, kolmogorov=apart)
-    assert told in story(shapes=shapes)["The shape of the distribution"]
+    assert told in story(shapes=shapes)["The distribution"]
 
 
 def test_many_errors_of_the_segmentation_are_said_to_spoil_the_counts():
     footage = make_footage()
     assert "Errors" not in story(footage)
-    wrong = pd.concat([footage.events, *[footage.events.head(1).assign(kind="segmentation-error")] * 3])
-    object.__setattr__(footage, "events", wrong.reset_index(drop=True))
-    assert "3 events are flagged" in story(footage)["Errors"]
-    assert "before you believe" in story(footage)["Errors"]
+    error = footage.events.head(1).assign(kind="segmentation-error")
+    for others, spoilt in ((("6 7", "8 9", "5 6"), True), (("6 7", "6 7", "6 7"), False)):
+        wrong = pd.concat([footage.events, *[error.assign(particles=some) for some in others]])
+        told = story(replace(footage, events=wrong.reset_index(drop=True)))["Errors"]
+        assert "3 events are flagged" in told
+        # The same two taken for one again and again spoil no other count.
+        assert ("before you believe" in told) == spoilt
+        assert ("They concern one particle or pair only." in told) != spoilt
 
 
 @pytest.mark.parametrize(
@@ -224,3 +229,34 @@ def test_a_movie_without_particles_still_has_its_report(tmp_path):
     _, page = write(tmp_path, empty, tables)
     assert "No particle was found in any frame." in page
     assert "Nothing: no particle appeared" in page
+
+
+def test_frames_with_something_wrong_are_named_by_their_files_too(tmp_path):
+    footage = make_footage()
+    _, page = write(tmp_path, footage)
+    assert "heating_" not in page
+    footage.drift["file"] = [f"heating_{number + 20:03d}.tif" for number in range(N_FRAMES)]
+    _, page = write(tmp_path, footage)
+    assert "<td>4</td><td>heating_024.tif</td>" in page
+
+
+def test_of_a_movie_of_one_good_frame_nothing_is_said_about_change(tmp_path):
+    footage = make_footage()
+    only = replace(
+        footage,
+        origins={0: (2, 0)},
+        tracks=footage.tracks[footage.tracks["frame"] == 0],
+        events=footage.events.head(0),
+        drift=footage.drift.assign(status=["ok", *["blank"] * (N_FRAMES - 1)]),
+    )
+    tables = make_tables()
+    tables["curves"] = tables["curves"].head(1)
+    told = dict(tell_story(only, tables, tell_time(only.times_s, N_FRAMES), 1))
+    assert told["Particles"].startswith(
+        "Only frame 0 could be measured, so nothing can be said about change; it shows 5 "
+    )
+    assert set(told) == {"The specimen", "Particles"}
+    _, page = write(tmp_path, only, tables)
+    assert "in the only measured frame" in page
+    assert "By which law" not in page
+    assert "What happened, one by one" not in page

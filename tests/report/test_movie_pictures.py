@@ -1,6 +1,7 @@
 """Pictures of a movie, judged by the colours on them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.report.test_movie_footage import N_FRAMES, draw_labels, make_footage
 
@@ -82,3 +83,26 @@ def test_a_single_measured_frame_is_enough():
     footage = make_footage()
     object.__setattr__(footage, "origins", {0: (2, 0)})
     assert draw_time_outlines(footage, tell_time(None, N_FRAMES)).shape[2] == 3
+
+
+def test_two_events_at_one_place_are_both_seen(clock):
+    """A merger and the end of what came of it: neither mark hides the other."""
+    footage = make_footage()
+    footage.events.loc[:, ["row_px", "col_px"]] = 45.0, 50.0
+    picture = draw_event_map(footage, clock)
+    shown = picture[:, : int(0.75 * picture.shape[1])]  # without the key
+    assert near(shown, EVENT_COLOURS["coalescence"]).sum() > 30
+    assert near(shown, EVENT_COLOURS["vanished"]).sum() > 30
+
+
+def test_what_befalls_the_same_place_again_and_again_is_one_mark(clock):
+    footage = make_footage()
+    grey = EVENT_COLOURS["segmentation-error"]
+    once = footage.events.head(1).assign(kind="segmentation-error", row_px=40.0, col_px=50.0)
+    marks = []
+    for n in (1, 5):
+        events = pd.concat([once.assign(row_px=40.0 + 0.1 * k) for k in range(n)], ignore_index=True)
+        object.__setattr__(footage, "events", events)
+        picture = draw_event_map(footage, clock)
+        marks.append(np.ptp(np.argwhere(near(picture[:, : int(0.7 * picture.shape[1])], grey, 12)), axis=0).max())
+    assert abs(marks[1] - marks[0]) <= 2

@@ -64,13 +64,14 @@ def _table(report: Report) -> Table:
     """How it began and how it ended."""
     curves, found = report.tables["curves"], report.provenance["found"]
     unit = "nm" if "mean_radius_nm" in curves else "px"
+    alone = found["measured_frames"] == 1
+    names = ["the only good frame"] if alone else ["first good frame", "last good frame"]
     table = make_table(
         Column("", no_wrap=True),
-        Column("first good frame", justify="right"),
-        Column("last good frame", justify="right"),
-        title=f"{found['measured_frames']} of {found['frames']} frames followed",
+        *(Column(name, justify="right") for name in names),
+        title=f"{found['measured_frames']} of {found['frames']} frames {'measured' if alone else 'followed'}",
     )
-    ends = [curves.iloc[0], curves.iloc[-1]]
+    ends = [curves.iloc[0], curves.iloc[-1]][: len(names)]
     for label, name, digits in (
         ("particles", "n", "{:.0f}"),
         (f"mean radius ({unit})", f"mean_radius_{unit}", "{:.2f}"),

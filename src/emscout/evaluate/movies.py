@@ -13,6 +13,7 @@ __all__ = ["match_tracks", "score_drift", "score_events", "score_links"]
 
 # A frame whose shift is off by more than this, after the constant offset, is wrong rather than imprecise.
 _WRONG_PX = 1.0
+_CROSSINGS = ("left-field", "entered-field")
 
 
 def score_drift(true_shift_px: np.ndarray, shift_px: np.ndarray, counted: np.ndarray | None = None) -> dict[str, float]:
@@ -156,7 +157,8 @@ def score_events(
     true_tracks, tracks : DataFrame
         As for `match_tracks`: they say which particle is which.
     tolerance_frames : int
-        How far the frames may be apart.
+        How far the frames may be apart; of crossings of the edge any number, as it takes its time to pass over a
+        particle.
 
     Returns
     -------
@@ -200,7 +202,7 @@ def score_events(
         (abs(truth[i][0] - frame), i, j)
         for j, (frame, kind, some) in enumerate(found)
         for i in places.get((kind, some), [])
-        if abs(truth[i][0] - frame) <= tolerance_frames
+        if abs(truth[i][0] - frame) <= tolerance_frames or kind in _CROSSINGS
     ]
     used_true: set[int] = set()
     used: set[int] = set()

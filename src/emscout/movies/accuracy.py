@@ -17,6 +17,8 @@ from emscout.movies.results import read_labels
 
 __all__ = ["evaluate_movie", "save_scores"]
 
+# So far from the edge a particle's centre is surely on one side of it.
+_ASIDE_PX = 1.0
 _TABLES = {
     "drift": ("frame", "row_px", "col_px"),
     "tracks": ("frame", "particle", "row_px", "col_px", "radius_px"),
@@ -70,7 +72,8 @@ def evaluate_movie(folder: Path, truth: Path) -> dict[str, pd.DataFrame]:
         scores += [("links", name, value) for name, value in score_links(seen, tracks, frames).items()]
         if known["events"] is not None:
             events = _read_csv(folder / "events.csv", f"'{folder}' holds no events.csv.")
-            tables["events"] = score_events(known["events"], events, seen, tracks)
+            true = _with_crossings(known["events"], known["tracks"], folder, drift)
+            tables["events"] = score_events(true, events, seen, tracks)
     if not scores:
         raise UsageError(
             f"'{truth}' holds no truth of this movie: masks named as its frames, drift.csv, tracks.csv or events.csv."
@@ -152,15 +155,43 @@ def _on_specimen(tracks: pd.DataFrame, drift: pd.DataFrame) -> pd.DataFrame:
     return tracks.assign(row_px=place[:, 0], col_px=place[:, 1])
 
 
-def _in_field(true: pd.DataFrame, folder: Path, drift: pd.DataFrame) -> pd.DataFrame:
-    """True particles whose centres are in what was looked at."""
+def _in_field(true: pd.DataFrame, folder: Path, drift: pd.DataFrame, by_px: float = 0.0) -> pd.DataFrame:
+    """True particles whose centres are so far or farther in what was looked at."""
     looked = drift[drift["cut_row_px"].notna()]
     height, width = read_labels(folder, int(looked["frame"].iloc[0])).shape
     cut = looked.set_index("frame")[["row_px", "col_px", "cut_row_px", "cut_col_px"]].astype(float)
     seen = true[true["frame"].isin(looked["frame"])]
     shift_row, shift_col, top, left = cut.loc[seen["frame"]].to_numpy().T
     row, col = seen["row_px"] + shift_row - top, seen["col_px"] + shift_col - left
-    return seen[(row >= -0.5) & (row < height - 0.5) & (col >= -0.5) & (col < width - 0.5)]
+    depth = np.min([row, height - 1 - row, col, width - 1 - col], axis=0) + 0.5
+    return seen[depth >= by_px]
+
+
+def _with_crossings(events: pd.DataFrame, true: pd.DataFrame, folder: Path, drift: pd.DataFrame) -> pd.DataFrame:
+    """True events, with those who crossed the edge of what was looked at rather than that of the frames."""
+    within = events[~events["kind"].isin(("left-field", "entered-field"))]
+    changed: dict[int, list[int]] = {}
+    for at, some in within[["frame", "particles"]].itertuples(index=False):
+        for number in map(int, some.split()):
+            changed.setdefault(number, []).append(int(at))
+    frames = drift.loc[drift["cut_row_px"].notna(), "frame"].to_numpy(dtype=int)
+    surely, perhaps = (_frames_by_particle(_in_field(true, folder, drift, by)) for by in (_ASIDE_PX, -_ASIDE_PX))
+    rows = []
+    for particle, near in perhaps.items():
+        deep = surely.get(particle, np.array([], dtype=int))
+        # Whoever lies on the edge does not cross it with every pixel by which a frame is cut.
+        state = pd.Series(np.where(np.isin(frames, deep), 1.0, np.where(np.isin(frames, near), np.nan, 0.0)))
+        inside = state.ffill().bfill().to_numpy() > 0
+        for i in np.flatnonzero(inside[1:] != inside[:-1]):
+            # What has come or gone by itself did not cross.
+            if not any(frames[i] < at <= frames[i + 1] for at in changed.get(particle, [])):
+                rows.append((frames[i + 1], "left-field" if inside[i] else "entered-field", str(particle)))
+    crossings = pd.DataFrame(rows, columns=["frame", "kind", "particles"])
+    return pd.concat([within, crossings], ignore_index=True) if rows else within
+
+
+def _frames_by_particle(tracks: pd.DataFrame) -> dict[int, np.ndarray]:
+    return {int(str(particle)): frames.to_numpy() for particle, frames in tracks.groupby("particle")["frame"]}
 
 
 def _read_csv(path: Path, absent: str) -> pd.DataFrame:

@@ -16,8 +16,8 @@ _MEMORY = 48
 # How much more likely than staying a jump must be, in nats, and as a share of what the best match explains.
 _JUMP_NATS = 12.0
 _JUMP_SHARE = 0.1
-# What frames are compared with is renewed every so many frames once the average changes slowly.
-_RENEWED = 8
+# What frames are compared with is renewed when so many frames have come, or as few as are this share of those before.
+_RENEWED, _NEWS = 8, 0.25
 # A second copy of the specimen is looked for where the first explains less than this share of what is usual.
 _WEAK = 0.85
 # Steps per working pixel of the first look around a peak.
@@ -89,7 +89,7 @@ class Template:
         self._window_power = float((self.grid.window**2).sum())
         self._turns: dict[tuple[tuple[int, int], tuple[float, float]], tuple[np.ndarray, np.ndarray]] = {}
         self._last = np.zeros(2)
-        self._seen = 0
+        self._seen = self._renewed = 0
 
     def add(self, spectrum: np.ndarray, shift: np.ndarray, gain: float = 1.0) -> None:
         """Take a good frame into the average; its gain tells how strong the specimen usually is."""
@@ -107,15 +107,17 @@ class Template:
         self._weight += seen * seen
         self._last = shift.copy()
         self._seen += 1
-        if moved or self._seen < 2 * _RENEWED or self._seen % _RENEWED == 0:
+        if moved or self._seen - self._renewed >= min(_RENEWED, _NEWS * self._renewed):
             self._refresh()
+            self._renewed = self._seen
 
     def forget(self) -> None:
         """Let all that was seen count as half a frame, because the specimen looks different from now on."""
         share = 0.5 / max(float(self._weight.max()), 1.0)
         self._sum *= share
         self._weight *= share
-        self._seen, self.gain = 0, 1.0
+        self._seen = self._renewed = 0
+        self.gain = 1.0
 
     def match(self, spectrum: np.ndarray, upsampling: np.ndarray) -> Match:
         """Find where a frame lies.

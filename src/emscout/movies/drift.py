@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy import ndimage
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from emscout.errors import NothingToFindError, ReadError, UsageError
+from emscout.errors import NothingToFindError, UsageError
 from emscout.movies.alignment import Match, Template
-from emscout.movies.frame_quality import Survey, clean, survey
+from emscout.movies.frame_quality import Survey, survey
+from emscout.movies.prepare import Prepared, prepare
 
 __all__ = ["COLUMNS", "common_field", "estimate_drift", "shift_frame"]
 
@@ -46,6 +49,8 @@ _UNTESTED = 8
 _log = logging.getLogger(__name__)
 
 
+# The matrices are so small that threads only wait for one another.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def estimate_drift(
     frames: Sequence[np.ndarray],
     *,
@@ -67,7 +72,8 @@ def estimate_drift(
     ----------
     frames : sequence of ndarray (H, W)
         Grey values of any type, read when asked for: a few, evenly spread, to see what is usual; the first ones
-        backwards, to see whether they can be trusted; then each once, in order. Memory does not grow with their number.
+        backwards, to see whether they can be trusted; then each once, in order, by another thread, a few ahead. Memory
+        does not grow with their number.
     printed : ndarray of bool, shape (H, W), or None
         Where something is printed on the frames, which does not move with the specimen.
     max_shift_px : float or None
@@ -103,12 +109,13 @@ def estimate_drift(
     # Where no frame is as sharp as is usual, the first that shows anything has to do.
     for strict in (True, False):
         tracker = _Tracker(found, max_shift_px, upsampling, strict)
-        faults = _look_back(frames, _Tracker(found, max_shift_px, upsampling, strict), found.shape)
+        faults = _look_back(frames, _Tracker(found, max_shift_px, upsampling, strict), found)
         rows = []
-        for i in range(len(frames)):
-            rows.append(tracker.follow(_read(frames, i, found.shape), faults.get(i)))
-            if progress:
-                progress(i + 1, len(frames), f"frame {i}")
+        with closing(prepare(frames, range(len(frames)), found)) as prepared:
+            for i, frame in enumerate(prepared):
+                rows.append(tracker.follow(frame, faults.get(i)))
+                if progress:
+                    progress(i + 1, len(frames), f"frame {i}")
         if tracker.started:
             break
     else:
@@ -186,28 +193,18 @@ def shift_frame(
     return np.rint(moved).clip(limits.min, limits.max).astype(frame.dtype)
 
 
-def _read(frames: Sequence[np.ndarray], i: int, shape: tuple[int, int]) -> np.ndarray | None:
-    try:
-        frame = clean(frames[i])
-    except ReadError as error:
-        _log.info("frame %d cannot be read: %s", i, error)
-        return None
-    if frame.shape != shape:
-        sizes = " and ".join(f"{height}×{width}" for height, width in (shape, frame.shape))
-        raise UsageError(f"The frames have different sizes ({sizes} px, the latter frame {i}); a movie needs one size.")
-    return frame
-
-
-def _look_back(frames: Sequence[np.ndarray], tracker: _Tracker, shape: tuple[int, int]) -> dict[int, str]:
+def _look_back(frames: Sequence[np.ndarray], tracker: _Tracker, found: Survey) -> dict[int, str]:
     """What is wrong with which of the first frames, as seen from those that follow.
 
     The first good frame is what all others are compared with; by itself it cannot tell that it is none.
     """
-    ahead = min(2 * _UNTESTED, len(frames))
-    status = {i: tracker.follow(_read(frames, i, shape))[3] for i in reversed(range(ahead))}
-    faults = {i: status[i] for i in range(ahead - _UNTESTED) if status[i] not in ("ok", "unreadable")}
+    order = range(min(2 * _UNTESTED, len(frames)))[::-1]
+    prepared = zip(order, prepare(frames, order, found), strict=True)
+    status = {i: tracker.follow(frame)[3] for i, frame in prepared}
+    tested = max(len(order) - _UNTESTED, 0)
+    faults = {i: status[i] for i in range(tested) if status[i] not in ("ok", "unreadable")}
     # Were most of them wrong, it would rather be those that follow.
-    return faults if 2 * len(faults) < ahead - _UNTESTED else {}
+    return faults if 2 * len(faults) < tested else {}
 
 
 class _Tracker:
@@ -226,14 +223,14 @@ class _Tracker:
         self._sharpness: deque[float] = deque(maxlen=_RECENT)
         self._blurred_in_a_row = 0
 
-    def follow(self, frame: np.ndarray | None, fault: str | None = None) -> tuple[float, float, float, str]:
-        """Row, column (NaN: to be bridged), quality and status of the next frame, and what is known to be wrong."""
-        if frame is None:
-            return np.nan, np.nan, 0.0, "unreadable"
-        fault = self._survey.fault(frame) or fault
-        if fault == "blank":
-            return np.nan, np.nan, 0.0, fault
-        spectrum = self._survey.spectrum(frame)
+    def follow(self, frame: Prepared, known: str | None = None) -> tuple[float, float, float, str]:
+        """Row, column (NaN: to be bridged), quality and status of the next frame.
+
+        `known` is what is wrong with it by what follows.
+        """
+        fault, spectrum = frame.fault or known, frame.spectrum
+        if spectrum is None or fault == "blank":
+            return np.nan, np.nan, 0.0, fault or "blank"
         # Dead pixels alone keep a black frame from being all of one value.
         if fault == "incomplete" and self._survey.strength(spectrum)[0] < _BLANK:
             return np.nan, np.nan, 0.0, "blank"

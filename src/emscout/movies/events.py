@@ -19,6 +19,8 @@ __all__ = ["KINDS", "find_events"]
 
 KINDS = ("coalescence", "split", "vanished", "appeared", "left-field", "entered-field", "segmentation-error")
 _BACKWARDS = {"coalescence": "split", "vanished": "appeared", "left-field": "entered-field"}
+# Frames are cut by whole pixels, so that the edge itself goes to and fro by half of one.
+_WHOLE_PX = 1.0
 _COLUMNS = {
     "frame": "int64",
     "kind": "str",
@@ -97,8 +99,10 @@ def find_events(
     neither is a segmentation error, and so are one that a split undoes within five frames, two neighbours segmented as
     one for a moment, and particles seen in fewer than `min_frames` frames.
 
-    A particle has left the field when, moving on as it did, it would be out of it by half or more; one that shrinks to
-    nothing beside the edge has vanished. What is missing for fewer than `min_frames` frames before the end of the
+    A particle has left the field when it was in it by more than half and, moving on as it did, would be out of it by
+    half or more. One that shrinks to nothing beside the edge has vanished; of one that lay more than half beyond the
+    edge for as long as it was seen, or stood half beyond it and is gone at once, nobody can say, and nothing is told.
+    What is missing for fewer than `min_frames` frames before the end of the
     movie, or after its beginning, may only be out of sight and makes no event, unless it was fading.
     """
     missing = [name for name in ("frame", "particle", "row_px", "col_px", "area_px2") if name not in tracks]
@@ -145,7 +149,10 @@ def _endings(movie: Sights, tolerance: float, min_frames: int, *, from_start: bo
             rows.append(_row(movie, kind, merger.time, {*merger.parts, merger.whole}, merger))
         for particle in sorted(open_ends):
             track = movie.tracks[particle]
-            if _over_the_edge(movie, particle):
+            whereabouts = _at_edge(movie, particle)
+            if whereabouts == "unknown":
+                continue
+            if whereabouts == "left":
                 if len(track.time) < min_frames and track.time[0] > 0:
                     continue  # a sliver at the edge that flickers
                 kind = "left-field"
@@ -180,12 +187,24 @@ def _row(movie: Sights, kind: str, time: int, numbers: set[int], merger: Merger 
     }
 
 
-def _over_the_edge(movie: Sights, particle: int) -> bool:
-    """Whether the particle, moving on as it did, is mostly out of what the next frame shows."""
+def _at_edge(movie: Sights, particle: int) -> str:
+    """Where a particle is that is no longer seen: ``inside``, ``left``, or ``unknown``, as the edge hid half of it."""
     track = movie.tracks[particle]
     time = int(track.time[-1]) + 1
-    place = track.place_at(time - SETTLE, time, time)
-    return movie.to_edge_px(place, time) < HALF_CUT * track.radius_px[-1] + 2 * movie.jitter_px
+    slack = 2 * movie.jitter_px
+    # How far its middle is inside; of what is cut, the middle of what is left lies farther in.
+    room = np.array([movie.to_edge_px(*sight) for sight in zip(track.place, track.time, strict=True)])
+    room -= HALF_CUT * track.radius_px
+    then = movie.to_edge_px(track.place_at(time - SETTLE, time, time), time) - HALF_CUT * float(track.radius_px[-1])
+    if then >= slack:
+        return "inside"
+    # A single sight may be off by as much as its outline.
+    once = float(np.sort(room)[-min(len(room), 3)])
+    if once < _WHOLE_PX / 2:
+        return "unknown"
+    if once - then > _WHOLE_PX + 2 * slack:
+        return "left"
+    return "inside" if movie.fades(particle) else "unknown"
 
 
 def _momentary_mergers(movie: Sights) -> list[dict[str, Any]]:

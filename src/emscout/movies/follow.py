@@ -19,6 +19,7 @@ from emscout.io.files import image_names, sha256_of
 from emscout.io.run_folder import claim_folder, describe_run, write_json
 from emscout.micrograph import Report, Series
 from emscout.movies import results
+from emscout.movies.clock import find_clock
 from emscout.movies.drift import estimate_drift
 from emscout.movies.field import Field, choose_field
 from emscout.movies.frames import Images, files_of, open_movie
@@ -94,12 +95,12 @@ def follow(
     claim_folder(out, run, results.FILES, results.FOLDERS, grows=False, overwrite=overwrite)
     key = _key({name: run[name] for name in run if name not in ("python", "libraries")})
 
-    drift, left_out = _find_drift(series, printed, out, key, progress)
+    drift, drawn, clock = _find_drift(series, printed, out, key, progress)
     field, message = choose_field(drift, series.shape, keep_borders=options.keep_borders)
     drift = _add_cuts(drift, field, path)
     results.write_table(out, "drift", drift, parquet=options.parquet)
-    drawn = float((left_out & ~printed).mean())
-    warnings = [*series.metadata["warnings"], *warn_of_drift(drift, series), *warn_of_overlay(drawn), *message]
+    warnings = [*series.metadata["warnings"], *warn_of_drift(drift, series)]
+    warnings += [*warn_of_overlay(float((drawn & ~printed).mean()), float((clock & ~printed).mean())), *message]
     if options.save_aligned:
         results.write_aligned(out, series, drift, field.shown, progress)
     else:
@@ -107,7 +108,9 @@ def follow(
 
     method = _settle(series, out, field, method, key, progress)
     key = _key([key, method.diameter, method.polarity])
-    failed = segment_frames(path, out, field.cuts, method, left_out, key, workers=workers, progress=progress)
+    failed = segment_frames(
+        path, out, field.cuts, method, printed | drawn | clock, key, workers=workers, progress=progress
+    )
     cuts = [cut for cut in field.cuts if cut.frame not in failed]
     if not cuts:
         raise NothingToFindError(f"No frame could be worked on. {next(iter(failed.values()))}")
@@ -167,24 +170,25 @@ def _key(content: object) -> str:
 
 def _find_drift(
     series: Series, printed: np.ndarray, out: Path, key: str, progress: Progress | None
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """The drift, from a run that was stopped where it got so far, and where something is printed or drawn."""
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """The drift, from a run that was stopped where it got so far, and where something is drawn or a clock runs."""
     note = results.load_note(out, "drift", key)
     overlay = find_overlay(series)
     if note is None:
-        drift, drawn = _estimate_drift(series, printed, overlay, progress)
-        results.save_note(out, "drift", {"key": key, "columns": drift.to_dict("list"), "drawn": drawn})
+        drift, drawn, clock = _estimate_drift(series, printed, overlay, progress)
+        content = {"key": key, "columns": drift.to_dict("list"), "drawn": drawn, "clock": clock}
+        results.save_note(out, "drift", content)
     else:
-        drift, drawn = pd.DataFrame(note["columns"]), note.get("drawn", False)
+        drift, drawn, clock = pd.DataFrame(note["columns"]), note.get("drawn", False), note.get("clock", [])
     if series.times_s is not None:
         drift.insert(1, "time_s", series.times_s)
-    return drift, printed | overlay if drawn else printed
+    return drift, overlay if drawn else np.zeros_like(overlay), _filled(clock, series.shape)
 
 
 def _estimate_drift(
     series: Series, printed: np.ndarray, overlay: np.ndarray, progress: Progress | None
-) -> tuple[pd.DataFrame, bool]:
-    """The drift, and whether `overlay` is drawn over the frames: where the specimen moves under it."""
+) -> tuple[pd.DataFrame, bool, list[tuple[int, int, int, int]]]:
+    """The drift, whether `overlay` is drawn over the frames (as the specimen moves under it), and where clocks run."""
     report = progress or (lambda done, total, what: None)
 
     def estimate(left_out: np.ndarray) -> pd.DataFrame:
@@ -195,12 +199,24 @@ def _estimate_drift(
         )
 
     drift = estimate(printed)
+    clock = find_clock(series, drift, overlay)
+    if clock:
+        printed = printed | _filled(clock, series.shape)
+        drift = estimate(printed)
     if (overlay & ~printed).any():
         with suppress(NothingToFindError):
             beneath = estimate(printed | overlay)
             if moves_under(beneath) and (beneath["status"] == "ok").sum() >= 0.9 * (drift["status"] == "ok").sum():
-                return beneath, True
-    return drift, False
+                return beneath, True, clock
+    return drift, False, clock
+
+
+def _filled(rectangles: list[tuple[int, int, int, int]], shape: tuple[int, int]) -> np.ndarray:
+    """Where rectangles (first and last row and column, exclusive) are."""
+    mask = np.zeros(shape, bool)
+    for top, bottom, left, right in rectangles:
+        mask[top:bottom, left:right] = True
+    return mask
 
 
 def _add_cuts(drift: pd.DataFrame, field: Field, path: Path) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from emscout.movies.working_grid import (
     WorkingGrid,
     band_power,
     choose_grid,
-    flat_spectrum,
+    flatten,
     radial_power,
     taper,
     whiten,
@@ -73,7 +73,7 @@ class Survey:
 
     def spectrum(self, frame: np.ndarray) -> np.ndarray:
         """The whitened spectrum of a frame (from `clean`) on the working grid."""
-        return whiten(_without_border(frame), self.background, self.window, self.grid)
+        return whiten(flatten(_without_border(frame), self.background, self.window), self.grid)
 
     def strength(self, spectrum: np.ndarray) -> tuple[float, float, float]:
         """Specimen in the coarse and in the fine half of a spectrum, and how far the latter is uncertain.
@@ -169,9 +169,9 @@ def survey(frames: Sequence[np.ndarray], printed: np.ndarray | None = None) -> S
     window = taper(shape, (1.0, 1.0), _FADE)
     window[fixed] = 0
     padded = (fft.next_fast_len(shape[0], True), fft.next_fast_len(shape[1], True))
-    spectra = (flat_spectrum(frame, background, window, padded) for frame in shown)
+    spectra = (fft.rfft2(flatten(frame, background, window), padded) for frame in shown)
     grid = choose_grid(shape, padded, radial_power(spectra, padded) / (window**2).mean())
-    bands = [band_power(whiten(frame, background, window, grid), grid)[0] for frame in shown]
+    bands = [band_power(whiten(flatten(frame, background, window), grid), grid)[0] for frame in shown]
     noise = [grid.noise[band].mean() for band in (grid.coarse, grid.fine)]
     power = np.concatenate([np.median(bands, axis=0), noise])
     return Survey(shape, background, window, float(deviation), highest, float(at_top), float(flat_rows), power, grid)
@@ -181,7 +181,7 @@ def _character(frame: np.ndarray, highest: float) -> tuple[float, float, float]:
     """Standard deviation, share of the pixels at the top of the movie's scale, share of rows of one value only."""
     tops = frame.max(axis=1)
     top = float(tops.max())
-    at_top = float((frame == tops.max()).mean()) if top >= highest else 0.0
+    at_top = np.count_nonzero(frame == tops.max()) / frame.size if top >= highest else 0.0
     return float(frame[::7].std()), at_top, float((tops == frame.min(axis=1)).mean())
 
 

@@ -40,7 +40,10 @@ __all__ = [
 ]
 
 TABLES = ("drift", "tracks", "events", "curves", "particles", "growth", "shapes")
-FILES = (*(f"{name}.csv" for name in TABLES), "report.html", "aligned.ome.tif", "movie.mp4", "movie.gif")
+FILES = (
+    *(f"{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")),
+    *("report.html", "aligned.ome.tif", "movie.mp4", "movie.gif"),
+)
 FOLDERS = (".finished", "labels", "pictures")
 
 # What linking and all that follows needs of a frame; its other measurements stay on disk.

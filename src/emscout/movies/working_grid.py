@@ -10,7 +10,7 @@ from scipy import fft, ndimage
 
 from emscout.errors import NothingToFindError
 
-__all__ = ["WorkingGrid", "band_power", "choose_grid", "flat_spectrum", "radial_power", "taper", "whiten"]
+__all__ = ["WorkingGrid", "band_power", "choose_grid", "flatten", "radial_power", "taper", "whiten"]
 
 # Share of a side over which filtered frames fade out.
 _TAPER = 0.16
@@ -58,10 +58,11 @@ class WorkingGrid:
         """Size of a working pixel in pixels of the frame, along rows and columns."""
         return np.array(self.padded) / np.array(self.shape)
 
-    def crop(self, spectrum: np.ndarray) -> np.ndarray:
-        """The kept part of a spectrum."""
+    def transform(self, image: np.ndarray) -> np.ndarray:
+        """The kept part of the half spectrum of an image of the size of a frame."""
         height, width = self.shape
-        half = spectrum[:, : width // 2 + 1]
+        # Columns that are not kept are not transformed along the rows.
+        half = fft.fft(fft.rfft(image, self.padded[1])[:, : width // 2 + 1], self.padded[0], axis=0)
         return np.concatenate([half[: height - height // 2], half[len(half) - height // 2 :]])
 
 
@@ -128,15 +129,8 @@ def radial_power(spectra: Iterable[np.ndarray], padded: tuple[int, int]) -> np.n
     return np.stack([np.bincount(ring, np.abs(spectrum.ravel()) ** 2)[:n_rings] / modes for spectrum in spectra])
 
 
-def flat_spectrum(frame: np.ndarray, background: np.ndarray, window: np.ndarray, padded: tuple[int, int]) -> np.ndarray:
-    """The half spectrum of a frame without the light it was taken in.
-
-    Parameters
-    ----------
-    frame, background, window : ndarray, shape (H, W)
-    padded : (int, int)
-        Size of the transform.
-    """
+def flatten(frame: np.ndarray, background: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """A frame without the light it was taken in, all of shape (H, W), as float32."""
     light, mean = float(background[::7].mean()), float(frame[::7].mean())
     # A brighter beam makes all of it stronger in proportion.
     flat = np.multiply(frame, light / mean if 0.2 * light < mean < 5 * light else 1.0, dtype=np.float32)
@@ -144,12 +138,12 @@ def flat_spectrum(frame: np.ndarray, background: np.ndarray, window: np.ndarray,
     flat *= window
     # Nothing may be left that has the window's own shape: it would tie the specimen to the detector.
     flat -= float(flat.sum() / window.sum()) * window
-    return fft.rfft2(flat, padded)
+    return flat
 
 
-def whiten(frame: np.ndarray, background: np.ndarray, window: np.ndarray, grid: WorkingGrid) -> np.ndarray:
-    """The whitened half spectrum of a frame on the working grid."""
-    whitened = grid.crop(flat_spectrum(frame, background, window, grid.padded)) * grid.gain
+def whiten(flat: np.ndarray, grid: WorkingGrid) -> np.ndarray:
+    """The whitened half spectrum on the working grid of a frame from `flatten`."""
+    whitened = grid.transform(flat) * grid.gain
     # The window that counts comes after the filter: the other way round, the filter draws the window's own edge
     # into the picture, and that ties the specimen to the detector by a few thousandths of its movement.
     return fft.rfft2(fft.irfft2(whitened, grid.shape) * grid.window)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from emscout.errors import ReadError
 
-__all__ = ["Footage", "grey_limits", "labels_in_view", "shrunk", "spread_evenly", "view_of"]
+__all__ = ["Footage", "grey_limits", "labels_in_view", "names_of_files", "shrunk", "spread_evenly", "view_of"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Footage:
     field : (slice, slice)
         What is shown, in pixels of the first good frame.
     drift, tracks, events : DataFrame
-        As they are saved; `drift` has a row for every frame.
+        As they are saved; `drift` has a row for every frame, and says with ``file`` which file holds it.
     times_s : ndarray or None
         Time of each frame by number, where known.
     nm_per_px : float or None
@@ -78,6 +78,13 @@ class Footage:
             return places
         # The field whose first pixel is the origin of the tracks need not be what is shown.
         return places + np.median(self.in_view() - self.tracks[["row_px", "col_px"]].to_numpy(dtype=float), axis=0)
+
+
+def names_of_files(drift: pd.DataFrame) -> dict[int, str]:
+    """Frame to the file that holds it, where every frame has a file of its own; else nothing."""
+    if "file" not in drift or drift["file"].nunique() < len(drift) or len(drift) < 2:
+        return {}
+    return dict(zip(drift["frame"].tolist(), drift["file"].tolist(), strict=True))
 
 
 def view_of(footage: Footage, number: int, size: tuple[int, int]) -> np.ndarray:

@@ -15,7 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from emscout.report.movie_clip import Clip, write_clip
-from emscout.report.movie_footage import Footage
+from emscout.report.movie_footage import Footage, names_of_files
 from emscout.report.movie_laws import plot_growth_law, plot_size_shapes
 from emscout.report.movie_particle_plots import plot_single_particles, plot_sizes_through_time
 from emscout.report.movie_pictures import draw_event_map, draw_time_outlines
@@ -103,6 +103,7 @@ def write_movie_page(
         clip=_show(clip),
         events=_event_rows(events.head(_MOST_EVENTS), clock, footage.nm_per_px),
         n_events=len(events),
+        changes=len(footage.measured) > 1,
         faults=faults[:_MOST_FAULTS],
         n_faults=len(faults),
         clock=clock,
@@ -134,11 +135,12 @@ def _draw(
     sized = tracks[tracks["frame"].isin(list(sized_frames)) & ~tracks["touches_border"].astype(bool)]
     radii_px = sized["equivalent_circular_diameter_px"].to_numpy(dtype=float) / 2
     drawn = {}
-    if footage.origins:
+    changes = len(footage.measured) > 1
+    if changes:
         drawn["time_outlines"] = draw_time_outlines(footage, clock)
         drawn["event_map"] = draw_event_map(footage, clock)
     plots = {"drift": plot_drift(footage.drift, clock)}
-    if len(tracks):
+    if len(tracks) and changes:
         plots["sizes"] = plot_sizes_through_time(tracks, footage.measured, clock, nm)
         plots["single_particles"] = plot_single_particles(tracks, tables["particles"], events, clock, nm)
         plots["curves"] = plot_curves(tables["curves"], events, clock, nm)
@@ -183,6 +185,8 @@ def _totals(footage: Footage, tables: Mapping[str, pd.DataFrame]) -> list[tuple[
     counts = tables["curves"]["n"].to_numpy(dtype=int)
     losses = count_losses(tables["particles"])
     totals = [(str(len(footage.drift)), f"frames, {len(footage.origins)} of them measured")]
+    if len(counts) == 1:
+        return [*totals, (str(counts[0]), "particles in the only measured frame")]
     if len(counts):
         totals.append((f"{counts[0]} → {counts[-1]}", "particles in the first and the last measured frame"))
     totals += [
@@ -221,6 +225,7 @@ def _tell_balance(row: Mapping[Any, Any]) -> str:
 def _fault_rows(footage: Footage, clock: Clock) -> list[dict[str, str]]:
     """Frames that were not measured or have something wrong, runs of the same kind as one."""
     rows: list[dict[str, str]] = []
+    files = names_of_files(footage.drift)
     status, quality = footage.drift["status"].to_numpy(dtype=str), footage.drift["quality"].to_numpy(dtype=float)
     bad = [i for i in range(len(status)) if status[i] != "ok" or i not in footage.origins]
     breaks = [k for k in range(1, len(bad)) if bad[k] != bad[k - 1] + 1 or status[bad[k]] != status[bad[k - 1]]]
@@ -229,6 +234,7 @@ def _fault_rows(footage: Footage, clock: Clock) -> list[dict[str, str]]:
         rows.append(
             {
                 "frames": str(first) if first == last else f"{first} to {last}",
+                "files": " to ".join(files[frame] for frame in dict.fromkeys((first, last))) if files else "",
                 "time": short(float(clock.when[first])),
                 "status": "not measured" if status[first] == "ok" else status[first],
                 "meaning": _FAULTS[status[first]],

@@ -12,7 +12,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
 from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 from skimage.measure import find_contours
 
 from emscout.report.movie_footage import Footage, grey_limits, shrunk, spread_evenly, view_of
@@ -31,6 +35,9 @@ _MOST_NUMBERS = 60
 _TIME = ListedColormap(matplotlib.colormaps["plasma"](np.linspace(0, 0.9, 256)))
 # How much of an event is worth enlarging.
 _WORTH = {"coalescence": 3.0, "split": 2.0, "vanished": 1.0, "appeared": 1.0}
+# Events of a kind this near, as a share of the field's longer side, are drawn as one mark.
+_ONE_SPOT = 0.012
+_HOLLOW = ("coalescence", "split", "segmentation-error")
 _EVENTS_OF_THE_FIELD = ("left-field", "entered-field")
 
 
@@ -159,7 +166,7 @@ def draw_event_map(footage: Footage, clock: Clock) -> np.ndarray:
     numbered = np.count_nonzero(~np.isin(kinds, _EVENTS_OF_THE_FIELD)) <= _MOST_NUMBERS
     with matplotlib.rc_context(STYLE):
         height, width = footage.size
-        figure = Figure(figsize=(9.2, 7.2 * min(height / width, 1.5) + 0.3), layout="constrained")
+        figure = Figure(figsize=(9.4, 6.4 * min(height / width, 1.5) + 0.3), layout="constrained")
         axes = figure.add_subplot()
         axes.imshow(
             mean,
@@ -170,35 +177,54 @@ def draw_event_map(footage: Footage, clock: Clock) -> np.ndarray:
             extent=(-0.5, width - 0.5, height - 0.5, -0.5),
         )
         for kind, colour in EVENT_COLOURS.items():
-            here = kinds == kind
-            if here.any():
-                axes.scatter(
-                    places[here, 1],
-                    places[here, 0],
-                    s=46 if numbered else 26,
-                    marker=EVENT_MARKS[kind],
-                    label=f"{kind} ({here.sum()})",
-                    zorder=3,
-                    facecolors=colour,
-                    edgecolors="white",
-                    linewidths=0.8,
-                    clip_on=False,
-                )
-        if numbered:
-            for i in np.flatnonzero(~np.isin(kinds, _EVENTS_OF_THE_FIELD)):
+            of_kind = np.flatnonzero(kinds == kind)
+            if len(of_kind) == 0:
+                continue
+            # The same neighbours may be taken for one in twenty frames.
+            spots = _gather(places[of_kind], _ONE_SPOT * max(height, width))
+            at = np.array([places[of_kind[spot]].mean(axis=0) for spot in spots])
+            # Much may happen at one place: a hollow mark hides nothing, and what is rare is not hidden by what is not.
+            hollow = kind in _HOLLOW
+            area = 46 if numbered else 26
+            many = f" at {len(spots)} place{'s' * (len(spots) > 1)}" if len(spots) < len(of_kind) else ""
+            axes.scatter(
+                at[:, 1],
+                at[:, 0],
+                s=3 * area if hollow else area,
+                marker=EVENT_MARKS[kind],
+                label=f"{kind} ({len(of_kind)}{many})",
+                zorder=3 + 1 / (1 + len(spots)),
+                facecolors="none" if hollow else colour,
+                edgecolors=colour if hollow else "white",
+                linewidths=1.8 if hollow else 0.8,
+                path_effects=[Stroke(linewidth=3.4, foreground="white"), Normal()] if hollow else None,
+                clip_on=False,
+            )
+            if not numbered or kind in _EVENTS_OF_THE_FIELD:
+                continue
+            for (row, col), spot in zip(at, spots, strict=True):
+                names = [str(i + 1) for i in of_kind[spot]]
                 axes.annotate(
-                    str(i + 1),
-                    (places[i, 1], places[i, 0]),
-                    (5, 4),
+                    ", ".join(names) if len(names) < 4 else f"{names[0]}, {names[1]} … {names[-1]}",
+                    (col, row),
+                    (7, -12) if hollow else (5, 4),
                     textcoords="offset points",
                     fontsize=8,
-                    zorder=4,
+                    zorder=5,
                     bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "alpha": 0.75, "linewidth": 0},
                 )
         _frame_part(axes, (0, height, 0, width))
         if len(kinds):
-            figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+            figure.legend(loc="outside right upper", frameon=False, fontsize=9, labelspacing=0.8)
         return _pixels(figure)
+
+
+def _gather(places: np.ndarray, reach: float) -> list[np.ndarray]:
+    """Which places lie together, each within reach of another, by their indices."""
+    near = KDTree(places).query_pairs(reach, output_type="ndarray")
+    links = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(places), len(places)))
+    n_spots, spot = connected_components(links, directed=False)
+    return [np.flatnonzero(spot == k) for k in range(n_spots)]
 
 
 def _pixels(figure: Figure) -> np.ndarray:

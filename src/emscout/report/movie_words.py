@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from emscout.report.movie_footage import Footage
+from emscout.report.movie_footage import Footage, names_of_files
 from emscout.report.movie_plots import Clock
 from emscout.units import spell_length
 
@@ -17,6 +17,8 @@ __all__ = ["Losses", "count_losses", "short", "tell_story"]
 
 # First and last values of a curve are medians of so many frames.
 _ENDS = 5
+# What is missing for fewer frames than this at the end may only be out of sight.
+_UNTOLD = 3
 # With fewer losses, nothing is said about which mechanism prevails; one does from twice the other's number on.
 _FEW, _PREVAILS = 5, 2.0
 # An interval wider than this does not tell one law from the next.
@@ -70,31 +72,37 @@ def tell_story(
     story = [("The specimen", _tell_drift(footage, clock))]
     if len(footage.tracks) == 0:
         return [*story, ("Particles", "No particle was found in any frame.")]
+    if len(footage.measured) == 1:
+        return [*story, ("Particles", _tell_one_frame(tables["curves"], footage))]
     losses = count_losses(particles)
     story += [
         ("Sizes", _tell_curves(tables["curves"], footage.nm_per_px)),
-        ("Why", _tell_mechanism(particles, events, losses)),
+        ("Why", _tell_mechanism(particles, events, losses, footage.measured[-_UNTOLD:][0])),
         ("The law", _tell_growth(tables["growth"])),
-        ("The shape of the distribution", _tell_shapes(tables["shapes"], n_sized_frames)),
+        ("The distribution", _tell_shapes(tables["shapes"], n_sized_frames)),
     ]
-    wrong, told = _count_errors(events)
+    flagged, wrong, told = _count_errors(events)
     if wrong:
         text = (
-            f"{_count(wrong, 'event is flagged as an error', 'events are flagged as errors')} of the segmentation: "
+            f"{_count(flagged, 'event is flagged as an error', 'events are flagged as errors')} of the segmentation: "
             "mergers that conserve neither area nor volume, those undone a few frames later, and particles seen for a "
             "frame or two."
         )
+        if wrong < flagged:
+            text += f" They concern {'one particle or pair' if wrong == 1 else f'{wrong} particles or pairs'} only."
         if wrong > told:
             text += " That is more than there are real events: look at the clip before you believe the counts above."
         story.append(("Errors", text))
     return story
 
 
-def _count_errors(events: pd.DataFrame) -> tuple[int, int]:
-    """Events that are errors of the segmentation, and real ones inside the field."""
+def _count_errors(events: pd.DataFrame) -> tuple[int, int, int]:
+    """Events that are errors of the segmentation, those with the same particles as one, and real ones in the field."""
     kinds = events["kind"]
+    wrong = events.loc[kinds == "segmentation-error", "particles"]
     return (
-        int((kinds == "segmentation-error").sum()),
+        len(wrong),
+        wrong.nunique(),
         int(kinds.isin(("coalescence", "split", "vanished", "appeared")).sum()),
     )
 
@@ -116,11 +124,14 @@ def _tell_drift(footage: Footage, clock: Clock) -> str:
     length = f"{short(reach)} px"
     if footage.nm_per_px:
         length += f" ({spell_length(reach * footage.nm_per_px)})"
-    text = f"{_count(n, 'frame', 'frames')}{span}; {'all' if measured == n else measured} of them were measured."
+    share = "all of them were" if measured == n else f"{measured} of them {'was' if measured == 1 else 'were'}"
+    text = f"{_count(n, 'frame', 'frames')}{span}; {share} measured."
     bad = footage.drift["status"] != "ok"
     if bad.any():
         has, was = ("frame has", "was") if bad.sum() == 1 else ("frames have", "were")
         text += f" {bad.sum()} {has} something wrong and {was} bridged."
+    if measured == 1:
+        return text
     return f"{text} The specimen moved over a range of {length}, which was taken out."
 
 
@@ -161,9 +172,24 @@ def _tell_curves(curves: pd.DataFrame, nm_per_px: float | None) -> str:
     return text
 
 
-def _tell_mechanism(particles: pd.DataFrame, events: pd.DataFrame, losses: Losses) -> str:
+def _tell_one_frame(curves: pd.DataFrame, footage: Footage) -> str:
+    frame = footage.measured[0]
+    file = names_of_files(footage.drift).get(frame)
+    unit, length = ("nm", footage.nm_per_px) if footage.nm_per_px else ("px", 1.0)
+    text = (
+        f"Only frame {frame}{f' ({file})' if file else ''} could be measured, so nothing can be said about change; it "
+        f"shows {_count(int(curves['n'].iloc[0]), 'particle', 'particles')}"
+    )
+    radius, low, high = curves[[f"mean_radius_px{end}" for end in ("", "_low", "_high")]].iloc[0].astype(float) * length
+    if not math.isfinite(radius):
+        return f"{text}."
+    return f"{text} with a mean radius of {short(radius)} {unit} ({short(low)} to {short(high)} {unit})."
+
+
+def _tell_mechanism(particles: pd.DataFrame, events: pd.DataFrame, losses: Losses, last: int) -> str:
+    """Why particles are no more; those seen in frame `last` or later are still there."""
     gone = losses.ripening + losses.coalescence + losses.unexplained
-    wrong, told = _count_errors(events)
+    _, wrong, told = _count_errors(events)
     if wrong > max(told, _FEW):
         verdict = "Errors of the segmentation outnumber the events, so no mechanism is claimed."
     elif gone < _FEW:
@@ -178,15 +204,20 @@ def _tell_mechanism(particles: pd.DataFrame, events: pd.DataFrame, losses: Losse
         verdict = "Particles were lost both by Ostwald ripening and by coalescence."
     merged = events[events["kind"] == "coalescence"]
     kept = "" if merged.empty else f" (which conserve {_tell_conserved(merged)})"
+    joined = f" in {_count(len(merged), 'coalescence', 'coalescences')}{kept}" if len(merged) else ""
     text = (
-        f"{verdict} Of {_count(len(particles), 'particle', 'particles')} followed, {losses.ripening} shrank to nothing "
-        f"while larger neighbours grew, {losses.coalescence} merged into another in "
-        f"{_count(len(merged), 'coalescence', 'coalescences')}{kept}, {losses.unexplained} vanished without that being "
-        f"explained, and {losses.left} left the field."
+        f"{verdict} Of {_count(len(particles), 'particle', 'particles')} followed, {losses.ripening or 'none'} shrank "
+        f"to nothing while larger neighbours grew, {losses.coalescence or 'none'} merged into another{joined}, "
+        f"{losses.unexplained or 'none'} vanished without that being explained, and {losses.left or 'none'} left the "
+        "field."
     )
-    there = particles[(particles["end"] == "") & (particles["frames"] > 2)]
+    there = particles[(particles["end"] == "") & (particles["frames"] > 2) & (particles["last_frame"] >= last)]
     rest = len(particles) - len(there) - gone - losses.left
-    others = f" The other {rest} were outlined wrongly or seen for a frame or two." if rest else ""
+    others = (
+        f" The other {rest} were outlined wrongly, seen for a frame or two, or hidden by the edge of the field."
+        if rest
+        else ""
+    )
     steady = there["mechanism"].isin(("ripening", "both"))
     grew, shrank = ((steady & (sign * there["by_exchange_px2"] > 0)).sum() for sign in (1, -1))
     return (
