@@ -19,7 +19,8 @@ from emscout.evaluate.classification import score_categories
 from emscout.models import load_category_model
 from emscout.specimens.dataset import drop_duplicates, find_pictures, group_pictures, near_twins
 from emscout.specimens.features import BACKBONE, describe_files
-from emscout.specimens.heads import CLIP, choose_settings, cross_predict, fit_head, probabilities
+from emscout.specimens.head_settings import choose_settings, cross_predict
+from emscout.specimens.heads import CLIP, fit_head, probabilities
 
 
 def main() -> None:

@@ -26,7 +26,8 @@ def test_particles_are_listed_in_nm_and_counted(measured):
     found = measured.get("/analyze/particles/1").json()
     assert found["columns"][:2] == ["label", "equivalent_circular_diameter_nm"]
     summary = measured.get("/analyze/state").json()["images"][1]
-    assert len(found["rows"]) == found["count"] == summary["count"] > 0
+    assert len(found["rows"]) == len(found["places"]) == found["count"] == summary["count"] > 0
+    assert found["size"] == [128, 160]
     assert measured.get("/analyze/particles/0").json()["rows"] == []
     assert measured.get("/analyze/particles/9").status_code == 400
 
@@ -35,6 +36,15 @@ def test_overlay_and_report_can_be_looked_at(measured):
     assert measured.get("/analyze/result/overlays/scan_0.png").headers["content-type"] == "image/png"
     assert "text/html" in measured.get("/analyze/result/report.html").headers["content-type"]
     assert measured.get("/analyze/result/overlays/bad.png").status_code == 404
+
+
+def test_bad_files_alone_have_their_sentences(client, finish, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "bad.tif").write_text("no image")
+    client.post("/analyze/run", json={"path": str(tmp_path / "in"), "out": str(tmp_path / "out"), "options": OPTIONS})
+    assert finish(client)["state"] == "done"
+    assert "bad.tif" in client.get("/analyze/state").json()["images"][0]["error"]
+    assert client.get("/analyze/particles/0").json()["rows"] == []
 
 
 @pytest.mark.parametrize(

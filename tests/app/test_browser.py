@@ -4,6 +4,7 @@ import base64
 import os
 import shutil
 
+import pandas as pd
 import pytest
 
 from emscout.app.pages import PAGES
@@ -160,6 +161,22 @@ def test_particles_are_outlined_and_listed(page, micrographs, tmp_path):
     assert page.locator("#particles tr").count() > 3
     assert "nm" in page.locator("#columns").inner_text()
     assert page.get_by_text("bad.tif").is_visible()
+
+    # The row of the table, the particle in the picture, and back.
+    particles = pd.read_csv(tmp_path / "out" / "particles.csv")
+    first = particles[particles["image"] == "scan_1"].iloc[2]
+    page.locator("#particles").get_by_role("button", name=str(first["label"]), exact=True).click()
+    marked, picture = page.locator("#mark").bounding_box(), page.locator("#overlay").bounding_box()
+    per_px = picture["width"] / 160
+    x, y = picture["x"] + (first["col_px"] + 0.5) * per_px, picture["y"] + (first["row_px"] + 0.5) * per_px
+    assert (marked["x"] + marked["width"] / 2, marked["y"] + marked["height"] / 2) == pytest.approx((x, y), abs=1)
+    page.mouse.move(x, y)
+    tip = page.locator("#tip").inner_text()
+    assert f"label: {first['label']}" in tip.splitlines()
+    assert f"(nm): {float(f'{first.equivalent_circular_diameter_nm:.3g}'):g}" in tip
+    other = particles[particles["image"] == "scan_1"].iloc[0]
+    page.mouse.click(picture["x"] + (other["col_px"] + 0.5) * per_px, picture["y"] + (other["row_px"] + 0.5) * per_px)
+    assert page.locator("#particles tr.chosen td").first.inner_text() == str(other["label"])
 
 
 def test_the_report_of_pictures_that_were_named_is_in_the_page(page, micrographs, tmp_path):

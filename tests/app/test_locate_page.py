@@ -138,13 +138,20 @@ def test_what_is_saved_is_what_the_command_writes(searched, finish, overview, tm
 
 
 def test_results_are_not_overwritten_unasked(searched, finish, tmp_path):
-    (tmp_path / "tiles.csv").write_text("mine")
-    searched.post("/locate/save", json={"out": str(tmp_path)})
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "tiles.csv").write_text("mine")
+    searched.post("/locate/save", json={"out": str(tmp_path / "others"), "overwrite": True})
     job = finish(searched)
     assert job["state"] == "failed"
-    assert "--overwrite" in job["error"]
-    assert (tmp_path / "tiles.csv").read_text() == "mine"
-    searched.post("/locate/save", json={"out": str(tmp_path), "overwrite": True})
+    assert "tiles.csv" in job["error"]
+    assert (tmp_path / "others" / "tiles.csv").read_text() == "mine"
+    out = str(tmp_path / "out")
+    searched.post("/locate/save", json={"out": out})
+    assert finish(searched)["state"] == "done"
+    searched.post("/locate/choose", json={"clusters": 3})
+    searched.post("/locate/save", json={"out": out})
+    assert "--overwrite" in finish(searched)["error"]
+    searched.post("/locate/save", json={"out": out, "overwrite": True})
     assert finish(searched)["state"] == "done"
 
 

@@ -33,6 +33,36 @@ def test_help_teaches():
         assert "micrographs" in done.stdout or "files" in done.stdout
 
 
+@pytest.mark.parametrize("words", [["--help"], ["analyze", "--help"], ["train", "classifier", "--help"]], ids=" ".join)
+def test_help_is_no_list_of_types(words):
+    done = emscout(*words)
+    assert done.returncode == 0
+    for word in ("bool", "list[", "str]", "None"):
+        assert word not in done.stdout
+
+
+def test_a_misspelt_command_is_guessed():
+    done = emscout("analise", "x.tif")
+    assert done.returncode == 2
+    assert "'analyze'" in done.stderr
+
+
+def test_a_command_loads_no_other_and_no_plots():
+    code = (
+        "import sys, emscout.cli; sys.argv = ['emscout', {}]\n"
+        "try: emscout.cli.main()\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    for words, foreign in (
+        ("'--version'", {"pandas", "skimage", "emscout.particles"}),
+        ("'analyze', '--help'", {"matplotlib", "sklearn", "onnxruntime", "emscout.crystals", "emscout.movies"}),
+    ):
+        done = subprocess.run([sys.executable, "-c", code.format(words)], capture_output=True, text=True, check=True)
+        loaded = set(done.stdout.split())
+        assert "emscout.cli" in loaded
+        assert not foreign & loaded
+
+
 def test_version():
     assert emscout("--version").stdout.startswith("emscout 0.")
 
@@ -79,6 +109,14 @@ def test_analyze_with_a_bad_file_among_good_ones_exits_1_and_names_it(scan, tmp_
     assert done.returncode == 1
     assert "bad.tif" in done.stdout
     assert "ok" in (tmp_path / "out" / "images.csv").read_text()
+
+
+def test_analyze_with_bad_files_alone_exits_1_with_the_reason(tmp_path):
+    (tmp_path / "bad.tif").write_text("no image")
+    done = emscout("analyze", tmp_path / "bad.tif", "-o", tmp_path / "out")
+    assert done.returncode == 1
+    assert "bad.tif" in done.stdout and "fault" not in done.stderr
+    assert (tmp_path / "out" / "report.html").exists()
 
 
 def test_analyze_a_flat_image_exits_0_and_says_there_is_nothing(tmp_path):

@@ -45,7 +45,7 @@ def test_watershed_is_scored_without_doubts(labelled, tmp_path):
     assert done.returncode == 0, done.stderr
     for word in ("the paper's protocol", "precision at IoU 0.5", "recall at IoU 0.5", "cosine distance"):
         assert word in done.stdout
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["images.csv", "scores.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images.csv", "run.json", "scores.csv"]
     scores = pd.read_csv(tmp_path / "scores.csv")
     assert scores[["particles", "over"]].to_numpy().tolist() == [["all", "mean"], ["all", "pooled"]]
     assert scores["f1_50"].min() > 0.9

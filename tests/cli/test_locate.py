@@ -128,6 +128,17 @@ def test_masks_score_the_targets(found):
         for t in tiles[tiles["image"] == "Tile_001-002"].itertuples()
     )
     assert images.set_index("image").loc["Tile_001-002", "n_positive"] == expected
+    # A count has no mean that says anything.
+    assert scores.loc["mean of images", ["n_tiles", "n_positive", "n_target"]].isna().all()
+
+
+def test_scores_never_replace_the_result_that_is_scored(found):
+    _, grid = found
+    before = (grid / "found" / "images.csv").read_bytes()
+    done = emscout("evaluate", "locate", "found", "masks", "-o", "found", "--overwrite", cwd=grid)
+    assert done.returncode == 1
+    assert "holds the results of emscout locate" in done.stderr
+    assert (grid / "found" / "images.csv").read_bytes() == before
 
 
 def test_labels_score_clusters_and_with_a_positive_one_the_targets(found, tmp_path):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from emscout.crystals.grid import Lattice, cut_grid, cut_tiles, window_counts, window_extremes, window_sums
+from emscout.crystals.grid import Lattice, cut_grid, cut_tiles
+from emscout.crystals.windows import window_counts, window_extremes, window_sums
 from emscout.errors import UsageError
 
 LATTICES = {
@@ -56,6 +57,7 @@ def test_sliding_windows_lie_wholly_inside_the_image(step):
     ("cut", "said"),
     [
         (lambda: cut_grid((100, 60), 20, 20), "25x15 or fewer"),
+        (lambda: cut_grid((3, 60), 1, 1), "no room for a tile"),
         (lambda: cut_grid((100, 100), 0, 5), "no tile"),
         (lambda: cut_tiles((100, 100), 3), "4 px at least"),
         (lambda: cut_tiles((100, 100), float("nan")), "4 px at least"),

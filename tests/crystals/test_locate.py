@@ -197,6 +197,19 @@ def test_a_damaged_image_does_not_end_the_run(folder, tmp_path):
     assert "bad.tif" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
+def test_an_image_too_small_for_the_tiles_does_not_end_the_run(folder, tmp_path):
+    tifffile.imwrite(tmp_path / "thumbnail.tif", np.arange(100, dtype=np.uint8).reshape(10, 10))
+    report = locate([folder, tmp_path / "thumbnail.tif"], tmp_path / "out", LocateOptions(grid="8x8"))
+    images = report.tables["images"].set_index("image")
+    assert images.loc["thumbnail", "status"] == "failed"
+    assert "thumbnail.tif" in images.loc["thumbnail", "error"] and "2x2 or fewer" in images.loc["thumbnail", "error"]
+    assert (images["status"] == "ok").sum() == len(images) - 1
+    assert "thumbnail" not in set(report.tables["tiles"]["image"])
+    with pytest.raises(UsageError, match="2x2 or fewer"):
+        locate([tmp_path / "thumbnail.tif"], tmp_path / "alone", LocateOptions(grid="8x8"))
+    assert not (tmp_path / "alone").exists()
+
+
 def test_frames_of_a_stack_are_images(overview, tmp_path):
     stack = np.stack([micrograph.image for micrograph in overview.images.values()])
     tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack")
@@ -314,7 +327,7 @@ def test_other_results_are_not_overwritten_unasked(folder, found, tmp_path):
 
 def test_files_of_others_are_not_touched(folder, tmp_path):
     (tmp_path / "report.html").write_text("mine")
-    with pytest.raises(OutputError, match="do not come from emscout"):
+    with pytest.raises(OutputError, match="files of yours"):
         locate([folder], tmp_path, LocateOptions(grid="8x8"))
     assert (tmp_path / "report.html").read_text() == "mine"
 

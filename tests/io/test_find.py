@@ -59,3 +59,11 @@ def test_what_yields_nothing_is_named(folder, given):
 def test_nothing_given():
     with pytest.raises(UsageError, match="No image"):
         find_images([])
+
+
+def test_images_in_subfolders_only_are_said(tmp_path):
+    (tmp_path / "monday").mkdir()
+    (tmp_path / "monday" / "scan.tif").touch()
+    with pytest.raises(UsageError, match=r"subfolders only.*/\*/\*"):
+        find_images([tmp_path])
+    assert len(find_images([f"{tmp_path}/*/*"])) == 1

@@ -152,15 +152,11 @@ def test_an_image_that_changed_is_done_again(tmp_path, counted):
     assert counted == ["a", "a"]
 
 
-@pytest.mark.parametrize("change", ["options", "images", "foreign"])
+@pytest.mark.parametrize("change", ["options", "images"])
 def test_nothing_is_overwritten_unasked(tmp_path, change):
     a, b = write_micrograph(tmp_path / "a.tif", 0), write_micrograph(tmp_path / "b.tif", 1)
     out = tmp_path / "out"
-    if change == "foreign":
-        out.mkdir()
-        (out / "particles.csv").write_text("mine")
-    else:
-        em.analyze([a], out)
+    em.analyze([a], out)
     before = contents(out)
     again = ([b], None) if change == "images" else ([a], em.AnalyzeOptions(samples=3))
     with pytest.raises(OutputError, match="--overwrite"):
@@ -168,6 +164,16 @@ def test_nothing_is_overwritten_unasked(tmp_path, change):
     assert contents(out) == before
     em.analyze(again[0], out, again[1], overwrite=True)
     assert len(list((out / "labels").iterdir())) == 1
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_other_things_is_left_alone(tmp_path, overwrite):
+    path = write_micrograph(tmp_path / "a.tif", 0)
+    (tmp_path / "own" / "labels").mkdir(parents=True)
+    (tmp_path / "own" / "labels" / "a.tif").write_text("drawn by hand")
+    with pytest.raises(OutputError, match=r"labels.*choose a new or an empty folder"):
+        em.analyze([path], tmp_path / "own", overwrite=overwrite)
+    assert (tmp_path / "own" / "labels" / "a.tif").read_text() == "drawn by hand"
 
 
 def test_a_bad_file_is_named_and_the_others_are_done(tmp_path):

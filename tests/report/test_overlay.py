@@ -74,6 +74,48 @@ def test_neighbours_differ_in_colour_and_cut_ones_differ_from_all():
             assert colour(a.label) != colour(b.label)
 
 
+def test_every_particle_has_its_number_where_there_is_room(monkeypatch):
+    rows, cols = np.mgrid[40:400:40, 40:400:40]
+    labels = disc_labels(list(zip(rows.ravel(), cols.ravel(), strict=True)), radius=4, shape=(440, 440))
+    table = particle_table(labels)
+    said = {}
+    draw = draw_overlay.__globals__["ImageDraw"].ImageDraw
+    with monkeypatch.context() as patch:
+        patch.setattr(draw, "text", lambda self, place, text, **_: said.update({text: place}))
+        without = draw_overlay(labels, labels, table)
+    rgb = draw_overlay(labels, labels, table)
+    assert set(said) >= set(table["label"].astype(str))
+    scale = rgb.shape[1] // labels.shape[1]
+    for row in table.itertuples():
+        col_px, row_px = said[str(row.label)]
+        assert np.hypot(row_px - row.row_px * scale, col_px - row.col_px * scale) < 12 * scale
+    shown = np.kron(labels, np.ones((scale, scale), int)) > 0
+    assert (rgb[: shown.shape[0]][shown] == without[: shown.shape[0]][shown]).all()
+
+
+def test_in_a_crowd_no_number_hides_a_particle_or_another_number(monkeypatch):
+    rows, cols = np.mgrid[206:400:11, 6:400:11]
+    labels = disc_labels(list(zip(rows.ravel(), cols.ravel(), strict=True)), radius=4, shape=(400, 400))
+    table = particle_table(labels)
+    drawn = []
+    draw = draw_overlay.__globals__["ImageDraw"].ImageDraw
+    real = draw.textlength
+
+    def remember(self, place, text, **how):
+        width = real(self, text, how["font"])
+        drawn.append((*place, width) if how.get("anchor") == "lt" else None)
+
+    monkeypatch.setattr(draw, "text", remember)
+    rgb = draw_overlay(labels, labels, table)
+    scale = rgb.shape[1] // 400
+    beside = [one for one in drawn if one is not None]
+    assert beside
+    shown = np.kron(labels, np.ones((scale, scale), int)) > 0
+    for col, row, width in beside:
+        assert not shown[row : row + 8, col : col + int(width)].any()
+        shown[row : row + 8, col : col + int(width)] = True
+
+
 @pytest.mark.parametrize(("nm_per_px", "side"), [(0.5, 512), (2.0, 512), (37.0, 1000), (0.013, 300)])
 def test_the_scale_bar_is_as_long_as_it_says(nm_per_px, side, monkeypatch):
     said = []

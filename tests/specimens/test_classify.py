@@ -7,7 +7,7 @@ import skimage
 import tifffile
 from PIL import Image
 
-from emscout.errors import ModelError, NothingToFindError, UsageError
+from emscout.errors import ModelError, NothingToFindError, OutputError, UsageError
 from emscout.io.colour import read_colours
 from emscout.models import load_category_model
 from emscout.report.thumbnails import draw_thumbnail
@@ -98,7 +98,7 @@ def test_a_batch_goes_on_past_bad_files(pictures, tmp_path):
 def test_subfolders_are_not_searched_and_results_never_lie_among_the_images(specimens, pictures, tmp_path):
     with pytest.raises(UsageError, match=r"subfolders only.*/\*/\*"):
         classify([specimens], tmp_path / "out")
-    with pytest.raises(UsageError, match="holds the images themselves"):
+    with pytest.raises(OutputError, match="the images themselves"):
         classify([pictures], pictures)
     assert not (tmp_path / "out").exists() and not (pictures / "classes.csv").exists()
     assert len(classify([f"{specimens}/*/*"], tmp_path / "out").tables["classes"]) == 36

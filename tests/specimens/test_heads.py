@@ -4,16 +4,8 @@ import numpy as np
 import pytest
 
 from emscout.specimens import heads
-from emscout.specimens.heads import (
-    HeadSettings,
-    choose_settings,
-    cross_predict,
-    fit_head,
-    fit_temperature,
-    probabilities,
-    set_threshold,
-    split_folds,
-)
+from emscout.specimens.head_settings import CHOICES, choose_settings, cross_predict, split_folds
+from emscout.specimens.heads import HeadSettings, fit_head, fit_temperature, probabilities, set_threshold
 from emscout.specimens.novelty import know_features, know_foreign
 
 
@@ -72,7 +64,7 @@ def test_cross_predictions_never_come_from_the_same_source():
 
 
 def test_the_strongest_penalty_wins_among_equals():
-    assert choose_settings(*clouds(distance=12.0), 0) == heads.CHOICES[0]
+    assert choose_settings(*clouds(distance=12.0), 0) == CHOICES[0]
 
 
 def test_what_is_far_from_the_training_pictures_is_novel():

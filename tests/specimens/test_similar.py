@@ -96,3 +96,29 @@ def test_the_nearest_are_those_of_the_largest_cosine():
     assert rows.tolist() == expected.tolist()
     assert (np.diff(similarity) <= 0).all()
     assert len(nearest_rows(vectors[:3], vectors[0], 10)[0]) == 3
+
+
+def test_a_closed_subfolder_is_named_and_the_rest_is_searched(specimens, tmp_path, monkeypatch):
+    real = similar.images_in
+
+    def closed(folder):
+        if folder.name == "fibres":
+            raise ReadError(f"The folder '{folder}' cannot be read.")
+        return real(folder)
+
+    monkeypatch.setattr(similar, "images_in", closed)
+    found, notes = find_similar(specimens / "pores" / "pores_03.png", specimens, tmp_path / "index.npz")
+    assert len(notes) == 1 and "fibres" in notes[0]
+    assert len(found) > 3 and not found["path"].str.contains("fibres").any()
+
+
+def test_a_folder_of_damaged_pictures_is_a_sentence(asked, tmp_path):
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "a.png").write_bytes(asked.read_bytes()[:60])
+    with pytest.raises(UsageError, match=r"no picture that can be read: .*a\.png"):
+        find_similar(asked, tmp_path / "damaged", tmp_path / "index.npz")
+
+
+def test_a_picture_that_is_not_there_is_wrong_usage(specimens, tmp_path):
+    with pytest.raises(UsageError, match="does not exist"):
+        find_similar(tmp_path / "nope.png", specimens, tmp_path / "index.npz")

@@ -22,6 +22,7 @@ __all__ = ["PAGE"]
 _FIRST = ("model", "min_diameter", "max_diameter", "pixel_size")
 _SUMMARY = ("image", "count", "count_border", "nm_per_px", "d10", "d50", "d90", "status", "error")
 _SHOWN = ("label", "equivalent_circular_diameter", "max_feret", "aspect_ratio", "circularity", "shape", "probability")
+_PLACE = ("row_px", "col_px", "max_feret_px", "min_feret_px", "orientation_deg")
 _MOST_PARTICLES = 2000
 
 
@@ -47,17 +48,23 @@ def _make_routes(jobs: Jobs, render: Render) -> APIRouter:
 
     @router.get("/particles/{image}")
     def particles(image: int) -> dict[str, Any]:
-        """The particles of one image, in nm where it is calibrated."""
+        """The particles of one image, in nm where it is calibrated, and where each is in the picture."""
         report = results.take()
-        names = report.tables["images"]["image"]
-        if not 0 <= image < len(names):
+        images = report.tables["images"]
+        if not 0 <= image < len(images):
             raise UsageError("There is no such image in these results: reload the page.")
         every = report.tables["particles"]
-        found = every[every["image"] == names.iloc[image]]
+        found = every[every["image"] == images["image"].iloc[image]]
         columns = [_physical(name, found) for name in _SHOWN]
         shown = found[[name for name in columns if name in found and found[name].notna().any()]]
         rows = shown.head(_MOST_PARTICLES)
-        return {"columns": list(rows.columns), "rows": _cells(rows), "count": len(found)}
+        return {
+            "columns": list(rows.columns),
+            "rows": _cells(rows),
+            "places": found[list(_PLACE)].head(_MOST_PARTICLES).to_numpy().tolist(),
+            "size": images.reindex(columns=["height_px", "width_px"]).iloc[image].fillna(0).astype(int).tolist(),
+            "count": len(found),
+        }
 
     return router
 

@@ -11,40 +11,24 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from emscout.cli.analyze import analyze
-from emscout.cli.app import app as start_app
-from emscout.cli.classify import classify
-from emscout.cli.evaluate import app as evaluate
-from emscout.cli.figures import figures
-from emscout.cli.find_similar import find_similar
-from emscout.cli.info import info
-from emscout.cli.locate import locate
-from emscout.cli.movie import movie
-from emscout.cli.scale import scale
-from emscout.cli.train import app as train
+from emscout.cli.commands import make_group
 from emscout.errors import EmscoutError, UsageError
 
-__all__ = ["main"]
+__all__ = ["app", "main"]
 
-app = typer.Typer(
-    name="emscout",
-    help="Electron micrographs in, measured particles out. Everything stays on this computer.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
-app.command()(info)
-app.command()(analyze)
-app.command()(locate)
-app.command()(movie)
-app.command()(scale)
-app.command()(classify)
-app.command()(find_similar)
-app.command()(figures)
-app.command("app")(start_app)
-app.add_typer(evaluate, name="evaluate")
-app.add_typer(train, name="train")
+_COMMANDS = {
+    "info": "emscout.cli.info:info",
+    "analyze": "emscout.cli.analyze:analyze",
+    "locate": "emscout.cli.locate:locate",
+    "movie": "emscout.cli.movie:movie",
+    "scale": "emscout.cli.scale:scale",
+    "classify": "emscout.cli.classify:classify",
+    "find-similar": "emscout.cli.find_similar:find_similar",
+    "figures": "emscout.cli.figures:figures",
+    "app": "emscout.cli.app:app",
+    "evaluate": "emscout.cli.evaluate:app",
+    "train": "emscout.cli.train:app",
+}
 
 
 def _print_version(asked: bool) -> None:
@@ -55,11 +39,18 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _emscout(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
     """Electron micrographs in, measured particles out. Everything stays on this computer."""
+
+
+app = make_group(
+    "emscout",
+    "Electron micrographs in, measured particles out. Everything stays on this computer.",
+    _COMMANDS,
+    _emscout,
+)
 
 
 def main() -> None:
@@ -70,7 +61,17 @@ def main() -> None:
     except EmscoutError as error:
         errors.print(f"[bold red]emscout:[/] {escape(str(error))}")
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except MemoryError:
+        errors.print(
+            "[bold red]emscout:[/] this needs more memory than the computer has free: try fewer or smaller images."
+        )
+        sys.exit(1)
     except Exception as fault:
+        if isinstance(fault, OSError) and fault.filename:
+            errors.print(
+                f"[bold red]emscout:[/] '{escape(str(fault.filename))}' cannot be read or written ({fault.strerror})."
+            )
+            sys.exit(1)
         record = Path(tempfile.gettempdir()) / "emscout-fault.txt"
         record.write_text(traceback.format_exc(), encoding="utf-8")
         errors.print(

@@ -58,8 +58,10 @@ def analyze(
         noted = images["calibration_note"].fillna("")
         for name, note in zip(images["image"][noted != ""], noted[noted != ""], strict=True):
             screen.print(f"[yellow]pixel size:[/] {escape(name)}: {escape(note)}", soft_wrap=True)
-    expected = pd.to_numeric(images["count_expected"])
-    for row in images[expected < _DOUBTFUL * images["count"]].to_dict("records"):
+    # Where every image failed there are no counts.
+    counted = images.reindex(columns=["image", "count", "count_expected"])
+    expected = pd.to_numeric(counted["count_expected"])
+    for row in counted[expected < _DOUBTFUL * pd.to_numeric(counted["count"])].to_dict("records"):
         screen.print(
             f"[yellow]doubtful:[/] {escape(row['image'])}: of {row['count']:.0f} particles only about "
             f"{row['count_expected']:.0f} are expected to be right; look at the overlay, or drop the doubtful with "

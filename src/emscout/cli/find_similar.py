@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from emscout.specimens.similar import find_similar as find_similar_images
 
 __all__ = ["find_similar"]
 
+_FILES = ("similar.csv", "report.html")
 _MAX_ROWS_SHOWN = 10
 
 
@@ -47,14 +49,16 @@ def find_similar(
     """
     sources = [{"image": image.stem, "path": str(image.resolve()), "frame": None}]
     run = describe_run("find-similar", sources, asdict(options), folder=str(folder.resolve()))
-    claim_folder(out, run, ("similar.csv", "report.html"), (), grows=False, overwrite=overwrite, only_look=True)
+    index = index or out / "index.npz"
+    claim = partial(claim_folder, out, run, _FILES, (), grows=False, overwrite=overwrite)
+    claim(only_look=True)
     with progress_bar() as show:
-        found, notes = find_similar_images(image, folder, index or out / "index.npz", options, progress=show)
-    claim_folder(out, run, ("similar.csv", "report.html"), (), grows=False, overwrite=overwrite)
+        found, notes = find_similar_images(image, folder, index, options, progress=show)
+    claim()
     save_found(out, image, folder, found, notes)
     screen = make_screen()
     table = make_table(
-        Column("", justify="right"), Column("similarity", justify="right"), Column("image", overflow="fold")
+        Column("rank", justify="right"), Column("similarity", justify="right"), Column("image", overflow="fold")
     )
     for row in found.head(_MAX_ROWS_SHOWN).to_dict("records"):
         table.add_row(str(row["rank"]), f"{row['similarity']:.4f}", escape(row["path"]))

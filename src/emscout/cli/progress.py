@@ -18,20 +18,25 @@ __all__ = ["kept_when_interrupted", "progress_bar"]
 def progress_bar(start: str = "looking at the files") -> Iterator[Callable[[int, int, str], None]]:
     """Show what is being done, how much of it is done, and the time gone and left.
 
-    The bar is on the error stream, so that what a command answers can be kept in a file, and leaves nothing behind.
+    The bar is on the error stream, so that what a command answers can be kept in a file, and leaves nothing behind;
+    where that is no terminal, nothing is shown.
 
     Yields
     ------
     callable
         To be called as ``show(done, total, what)``.
     """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total, what: None
+        return
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
     ) as bar:
         task = bar.add_task(start, total=None)

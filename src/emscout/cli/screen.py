@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 
-__all__ = ["make_screen", "make_table"]
+__all__ = ["make_screen", "make_table", "spell_score"]
 
 # Of text that goes into a file or another program.
 _WIDTH_OF_FILES = 160
@@ -20,6 +21,13 @@ def make_screen() -> Console:
     return screen
 
 
-def make_table(*columns: Column | str, title: str | None = None) -> Table:
+def make_table(*columns: Column | str, title: str | None = None, caption: str | None = None) -> Table:
     """A table whose lines leave room for what it says: it fits into 80 characters."""
-    return Table(*columns, title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    return Table(*columns, title=title, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+
+
+def spell_score(value: float | None, form: str = "{:.3f}") -> str:
+    """A score for a table: counts as they are, shares by ``form``, nothing where there is none."""
+    if pd.isna(value):
+        return ""
+    return str(value) if isinstance(value, int) else form.format(value)

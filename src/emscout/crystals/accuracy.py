@@ -15,7 +15,11 @@ from emscout.io import read
 from emscout.io.files import write_atomic
 from emscout.io.find import images_in
 
-__all__ = ["evaluate_locator", "save_scores"]
+__all__ = ["FILES", "evaluate_locator", "save_scores"]
+
+FILES = ("scores.csv", "images.csv")
+"""Names of what `save_scores` writes."""
+
 
 _YES = {"1", "1.0", "true", "yes", "crystal", "particle", "positive"}
 _NO = {"0", "0.0", "false", "no", "film", "empty", "background", "negative"}
@@ -38,8 +42,8 @@ def evaluate_locator(folder: Path, truth: Path, positive: Sequence[str] = ()) ->
     Returns
     -------
     dict of str to DataFrame
-        ``scores``: one row for all tiles pooled and one for the mean over images. ``images``: a row an image. F1,
-        precision and recall are empty where no label is known to mean crystal.
+        ``scores``: one row for all tiles pooled and one for the mean over images, which has no counts. ``images``: a
+        row an image. F1, precision and recall are empty where no label is known to mean crystal.
 
     Raises
     ------
@@ -79,13 +83,13 @@ def _score(labelled: pd.DataFrame, targets: pd.DataFrame, tellable: bool) -> dic
         scores = score_target(part["target"].to_numpy(bool), part["positive"].to_numpy(bool))
         rows.append({"image": image, "n_tiles": len(part), **scores})
     images = pd.DataFrame(rows)
+    # Counts have a sum, and a mean that says nothing.
     counts = ["n_tiles", "n_positive", "n_target"]
     pooled: dict[str, Any] = {"over": "pooled", "n_tiles": len(labelled)}
     pooled |= score_target(labelled["target"].to_numpy(bool), labelled["positive"].to_numpy(bool))
     pooled |= score_clusters(cluster, labelled["label"].to_numpy()) | recall_of_first(labelled, targets)
-    mean: dict[str, Any] = {"over": "mean of images", **{name: images[name].sum() for name in counts}}
-    mean |= {name: images[name].mean() for name in images.columns if name not in ("image", *counts)}
-    table = pd.DataFrame([pooled, mean])
+    mean = {name: images[name].mean() for name in images.columns if name not in ("image", *counts)}
+    table = pd.DataFrame([pooled, {"over": "mean of images", **mean}]).astype(dict.fromkeys(counts, "Int64"))
     if not tellable:
         kept = ["image", "over", "n_tiles", "n_target", "adjusted_rand", "homogeneity", "completeness"]
         for one in (table, images):

@@ -1,4 +1,4 @@
-"""Where the windows of an image are, and sums and extremes over all of them at once."""
+"""Where the windows of an image are."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from emscout.errors import UsageError
 __all__ = [
     "MIN_SIDE",
     "Lattice",
+    "are_apart",
     "cut_grid",
     "cut_tiles",
     "part_evenly",
-    "window_counts",
-    "window_extremes",
-    "window_sums",
 ]
 
 MIN_SIDE = 4  # px; a smaller window has no statistics worth the name
@@ -54,7 +52,7 @@ class Lattice:
     @property
     def apart(self) -> bool:
         """Whether no two windows overlap."""
-        return _apart(self.rows) and _apart(self.cols)
+        return are_apart(self.rows) and are_apart(self.cols)
 
     def shortened(self, n_rows: int, n_cols: int) -> Lattice:
         """Windows that end so many pixel rows and columns earlier."""
@@ -101,6 +99,8 @@ def cut_grid(shape: tuple[int, int], n_rows: int, n_cols: int) -> Lattice:
     if n_rows < 1 or n_cols < 1:
         raise UsageError(f"A grid of {n_rows}x{n_cols} tiles has no tile; ask for at least 1x1.")
     side = min(shape[0] // n_rows, shape[1] // n_cols)
+    if min(shape) < MIN_SIDE:
+        raise UsageError(f"An image of {shape[0]}x{shape[1]} px has no room for a tile, which needs {MIN_SIDE} px.")
     if side < MIN_SIDE:
         most = f"{shape[0] // MIN_SIDE}x{shape[1] // MIN_SIDE}"
         raise UsageError(
@@ -162,71 +162,9 @@ def part_evenly(shape: tuple[int, int], n_rows: int, n_cols: int) -> Lattice:
     return Lattice(*(np.stack([edge[:-1], edge[1:]], axis=1) for edge in edges))
 
 
-def window_sums(values: np.ndarray, lattice: Lattice) -> np.ndarray:
-    """Sum of the values in each window.
-
-    Sums of windows that overlap are put together from running sums over 1, 2, 4, ... pixels along either axis, so that
-    the work hardly grows with the window's size, and nothing is lost to a running total of the whole image.
-
-    Parameters
-    ----------
-    values : ndarray, shape (H, W)
-        Numbers or booleans.
-    lattice : Lattice
-        The windows.
-
-    Returns
-    -------
-    ndarray, shape (n_rows, n_cols)
-        float64 of floats, int64 of integers and booleans.
-    """
-    kind = np.dtype(np.float64 if values.dtype.kind == "f" else np.int64)
-    return _sums(_sums(values, lattice.rows, 0, kind), lattice.cols, 1, kind)
-
-
-def window_counts(mask: np.ndarray, lattice: Lattice) -> np.ndarray:
-    """Number of pixels of a mask in each window: quicker than :func:`window_sums`.
-
-    Parameters
-    ----------
-    mask : ndarray of bool, shape (H, W)
-        What is counted.
-    lattice : Lattice
-        The windows.
-
-    Returns
-    -------
-    ndarray of the smallest unsigned integer that can count a whole window, shape (n_rows, n_cols)
-    """
-    n_rows, n_cols = (int(np.diff(spans, axis=1).max()) for spans in (lattice.rows, lattice.cols))
-    narrow, wide = np.min_scalar_type(n_rows), np.min_scalar_type(n_rows * n_cols)
-    return _sums(_sums(mask, lattice.rows, 0, narrow), lattice.cols, 1, wide)
-
-
-def window_extremes(values: np.ndarray, lattice: Lattice) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest value in each window.
-
-    Parameters
-    ----------
-    values : ndarray, shape (H, W)
-        Real numbers.
-    lattice : Lattice
-        The windows.
-
-    Returns
-    -------
-    smallest, largest : ndarray of the values' dtype, shape (n_rows, n_cols)
-    """
-    smallest, largest = (
-        _extremes(function, _extremes(function, values, lattice.rows, 0), lattice.cols, 1)
-        for function in (np.minimum, np.maximum)
-    )
-    return smallest, largest
-
-
 def _runs(spans: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Part spans into runs of neighbours that together cover not much more than one of them, or a block."""
-    first, apart = 0, _apart(spans)
+    first, apart = 0, are_apart(spans)
     while first < len(spans):
         side = int(spans[first, 1] - spans[first, 0])
         longest = BLOCK_OF_TILES if apart else max(BLOCK_OF_OVERLAPPING, 2 * side)
@@ -236,70 +174,6 @@ def _runs(spans: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         first = run.stop
 
 
-def _apart(spans: np.ndarray) -> bool:
+def are_apart(spans: np.ndarray) -> bool:
+    """Whether spans (n, 2), in the order of their starts, do not overlap."""
     return bool((spans[1:, 0] >= spans[:-1, 1]).all())
-
-
-def _sums(values: np.ndarray, spans: np.ndarray, axis: int, kind: np.dtype) -> np.ndarray:
-    if _apart(spans):
-        return _reduce(np.add, values, spans, axis, kind)
-    found = np.empty(_with_length(values.shape, axis, len(spans)), kind)
-    lengths = spans[:, 1] - spans[:, 0]
-    for length in np.unique(lengths):
-        chosen = np.flatnonzero(lengths == length)
-        n = values.shape[axis] - length + 1
-        total, running, width, done = np.zeros(_with_length(values.shape, axis, n), kind), values.astype(kind), 1, 0
-        while True:
-            if length & width:
-                total += running[_along(axis, slice(done, done + n))]
-                done += width
-            if done == length:
-                break
-            running = running[_along(axis, slice(None, -width))] + running[_along(axis, slice(width, None))]
-            width *= 2
-        found[_along(axis, _as_slice(chosen))] = total[_along(axis, _as_slice(spans[chosen, 0]))]
-    return found
-
-
-def _extremes(function: np.ufunc, values: np.ndarray, spans: np.ndarray, axis: int) -> np.ndarray:
-    if _apart(spans):
-        return _reduce(function, values, spans, axis, None)
-    # Two runs of the longest of 1, 2, 4, ... pixels that fits cover any span.
-    fitting = np.int64(1) << (np.frexp(spans[:, 1] - spans[:, 0])[1] - 1)
-    found = np.empty(_with_length(values.shape, axis, len(spans)), values.dtype)
-    running, width = values, 1
-    while True:
-        chosen = np.flatnonzero(fitting == width)
-        if len(chosen):
-            first, last = (_along(axis, _as_slice(start)) for start in (spans[chosen, 0], spans[chosen, 1] - width))
-            found[_along(axis, _as_slice(chosen))] = function(running[first], running[last])
-        if width == fitting.max():
-            return found
-        running = function(running[_along(axis, slice(None, -width))], running[_along(axis, slice(width, None))])
-        width *= 2
-
-
-def _along(axis: int, index: slice | np.ndarray) -> tuple[slice | np.ndarray, ...]:
-    return (slice(None),) * axis + (index,)
-
-
-def _with_length(shape: tuple[int, ...], axis: int, length: int) -> tuple[int, ...]:
-    return (*shape[:axis], length, *shape[axis + 1 :])
-
-
-def _as_slice(index: np.ndarray) -> slice | np.ndarray:
-    """Evenly rising indices as a slice, which is much quicker to take."""
-    steps = np.diff(index)
-    step = int(steps[0]) if len(steps) else 1
-    return slice(int(index[0]), int(index[-1]) + 1, step) if (steps == step).all() and step > 0 else index
-
-
-def _reduce(function: np.ufunc, values: np.ndarray, spans: np.ndarray, axis: int, kind: np.dtype | None) -> np.ndarray:
-    """Reduce spans that do not overlap; every other result is that of a gap between them."""
-    length = values.shape[axis]
-    bounds = spans.ravel()
-    gapless = (spans[1:, 0] == spans[:-1, 1]).all() and bounds[-1] == length
-    if gapless:
-        return function.reduceat(values, spans[:, 0], axis, kind)
-    inside = bounds[:-1] if bounds[-1] == length else bounds
-    return function.reduceat(values, inside, axis, kind).take(np.arange(len(spans)) * 2, axis)

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emscout.crystals.grid import Lattice, window_extremes, window_sums
+from emscout.crystals.grid import Lattice
 from emscout.crystals.histogram import Levels, choose_levels, each_level
 from emscout.crystals.texture import N_GREYS, CoOccurrence, co_occurrence, squared_gradient
+from emscout.crystals.windows import window_extremes, window_sums
 from emscout.errors import UsageError
 
 __all__ = ["STATISTICS", "Levels", "Windows", "calculate_statistics", "choose_levels"]

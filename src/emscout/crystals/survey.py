@@ -20,7 +20,7 @@ from emscout.crystals.looks import LOOKS, describe_tiles, measure_contrast
 from emscout.crystals.network import ENCODER_STATISTICS, PARTICLE_SHARE, encode_tiles, particle_share
 from emscout.crystals.stage import stage_position_um
 from emscout.crystals.statistics import Levels, calculate_statistics, choose_levels
-from emscout.errors import EmscoutError
+from emscout.errors import EmscoutError, UsageError
 from emscout.io.files import sha256_of
 from emscout.micrograph import Micrograph
 from emscout.report.overlay import shrink_image, stretch_contrast
@@ -124,18 +124,19 @@ def survey_images(
     Returns
     -------
     Survey
-        An image that cannot be read has ``status`` failed and no tiles.
+        An image that cannot be read, or not be cut into such tiles, has ``status`` failed and no tiles.
 
     Raises
     ------
     UsageError
-        When a tile would be too small, or a statistic is unknown.
+        When tiles fit no image, or a statistic is unknown.
     """
     report = progress or (lambda done, total, name: None)
     survey = Survey()
     micrographs = _Shelf(open_image)
     bright: dict[np.dtype, list[float]] = {}
     readable: list[dict[str, Any]] = []
+    unfit: list[UsageError] = []
     scale_bars: dict[str, ScaleReading | NoScale] = {}
     for done, source in enumerate(sources):
         report(done, 3 * len(sources), source["image"])
@@ -148,9 +149,17 @@ def survey_images(
             calibration, row["calibration_note"] = calibrate(micrograph, trust=trust, reading=bar)
             row["nm_per_px"] = calibration.nm_per_px if calibration else None
             row["calibration_source"] = calibration.source if calibration else None
-            survey.lattices[row["image"]] = lay(replace(micrograph, calibration=calibration))
+            try:
+                survey.lattices[row["image"]] = lay(replace(micrograph, calibration=calibration))
+            except UsageError as error:
+                unfit.append(error)
+                sentence = str(error) if source["path"] in str(error) else f"'{source['path']}': {error}"
+                row |= {"status": "failed", "error": sentence}
+                continue
             bright.setdefault(micrograph.image.dtype, []).append(bright_level(micrograph.image))
             readable.append(source)
+    if unfit and not readable:
+        raise unfit[0]
 
     def prepare(source: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         image = micrographs(source).image

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emscout.crystals.grid import Lattice, window_sums
+from emscout.crystals.grid import Lattice
 from emscout.crystals.histogram import each_level
+from emscout.crystals.windows import window_sums
 
 __all__ = ["N_GREYS", "CoOccurrence", "co_occurrence", "squared_gradient"]
 

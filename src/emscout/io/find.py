@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from emscout.errors import UsageError
+from emscout.errors import ReadError, UsageError
 from emscout.io.emi import series_of_emi
 
 __all__ = ["SUFFIXES", "find_images", "images_in", "natural_key"]
@@ -44,6 +44,8 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     ------
     UsageError
         When a path does not exist, or a folder or pattern yields no image.
+    ReadError
+        When a folder may not be read.
     """
     found: dict[Path, Path] = {}
     for name in paths:
@@ -55,8 +57,19 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The image files of a folder (one level), by suffix and in natural order; hidden files do not count."""
-    return _images_among(folder.iterdir())
+    """The image files of a folder (one level), by suffix and in natural order; hidden files do not count.
+
+    Raises
+    ------
+    ReadError
+        When the folder may not be read.
+    """
+    try:
+        return _images_among(folder.iterdir())
+    except OSError as error:
+        raise ReadError(
+            f"The folder '{folder}' cannot be read ({error.strerror}): ask its owner for permission, or name another."
+        ) from error
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
@@ -69,6 +82,11 @@ def _expand(name: str | Path) -> list[Path]:
     path = Path(name).expanduser()
     if path.is_dir():
         if not (found := images_in(path)):
+            if _images_among(Path(name) for name in glob.glob(f"{glob.escape(str(path))}/*/*")):  # noqa: PTH207
+                raise UsageError(
+                    f"'{path}' holds images in its subfolders only, and these are not searched: name them as "
+                    f"'{path}/*/*'."
+                )
             raise UsageError(f"The folder '{path}' holds no image: name a folder with {_some_suffixes()} files.")
         return found
     if path.exists():

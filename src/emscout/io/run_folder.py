@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,22 @@ from emscout.errors import EmscoutError, OutputError
 from emscout.io.files import image_names, write_atomic
 from emscout.micrograph import Series
 
-__all__ = ["claim_folder", "crashed_row", "describe_run", "failed_row", "list_sources", "write_json"]
+__all__ = [
+    "claim_folder",
+    "crashed_row",
+    "describe_run",
+    "failed_row",
+    "list_sources",
+    "strangers_in",
+    "write_json",
+]
 
 _LIBRARIES = (
     *("numpy", "scipy", "scikit-image", "scikit-learn", "pandas"),
     *("rosettasciio", "tifffile", "matplotlib", "pillow"),
 )
+
+_MOST_NAMED = 3
 
 
 def list_sources(paths: Sequence[Path], open_series: Callable[[Path], Series]) -> list[dict[str, Any]]:
@@ -81,7 +91,10 @@ def claim_folder(
     overwrite: bool,
     only_look: bool = False,
 ) -> None:
-    """Make sure that nothing in ``out`` is lost unasked, and leave word there of what is being done.
+    """Make sure that nothing in ``out`` is lost or mixed with others unasked, and leave word there of what is done.
+
+    A folder is for the results of one command: where those of another lie, or files of the user under names that the
+    command writes, it is refused, whatever ``overwrite`` says. Other files are left in peace.
 
     Parameters
     ----------
@@ -90,7 +103,7 @@ def claim_folder(
     run : dict
         From `describe_run`.
     files, folders : sequence of str
-        Names of what the command writes. The folders are emptied where results of other options or images go.
+        Names of what the command writes; removed where results of other options or images go.
     grows : bool
         Whether images may be added to the results of others, because each is done on its own.
     overwrite : bool
@@ -101,38 +114,87 @@ def claim_folder(
     Raises
     ------
     OutputError
-        When ``out`` cannot be made, or holds what would be lost.
+        When ``out`` cannot be made or read, or holds what would be lost, or mixed with results.
     """
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} cannot be made a folder (a file is in the way): choose another with -o.")
-    conflict = _conflict(out, run, [*files, *folders], grows)
+    before = _read_run(out)
+    ours = before is not None and before["command"] == run["command"]
+    stranger = "" if ours else strangers_in(out, (*files, *folders))
+    if not ours and any(Path(source["path"]).parent == out.resolve() for source in run["inputs"]):
+        stranger = "the images themselves"  # a picture among results would be one of them the next time
+    if stranger:
+        raise OutputError(f"{out} holds {stranger}: choose a new or an empty folder with -o.")
+    conflict = _conflict(before, run, grows) if before else ""
     if conflict and not overwrite:
         raise OutputError(f"{out} holds {conflict}: choose another folder with -o, or add --overwrite to replace it.")
     if only_look:
         return
     try:
         out.mkdir(parents=True, exist_ok=True)
+        if conflict:
+            for name in files:
+                (out / name).unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{out} cannot be made a folder ({error.strerror}): choose another with -o.") from error
+        raise OutputError(f"{out} cannot be written ({error.strerror}): choose another folder with -o.") from error
     if conflict:
         for name in folders:
             shutil.rmtree(out / name, ignore_errors=True)
     write_json(out / "run.json", run)
 
 
-def _conflict(out: Path, run: dict[str, Any], names: Iterable[str], grows: bool) -> str:
-    """What in ``out`` this run would spoil; empty where nothing."""
-    if not (out / "run.json").exists():
-        return "files that do not come from emscout" if any((out / name).exists() for name in names) else ""
+def strangers_in(out: Path, written: Sequence[str]) -> str:
+    """What lies in a folder that a command must not touch, in words; empty where nothing, or where there is no folder.
+
+    Parameters
+    ----------
+    out : Path
+    written : sequence of str
+        Names of what the command writes, beside ``run.json``.
+
+    Raises
+    ------
+    OutputError
+        When a file is in the way, or the folder cannot be read.
+    """
     try:
-        before = json.loads((out / "run.json").read_text(encoding="utf-8"))
-        if any(before[key] != run[key] for key in run if key not in ("python", "libraries", "inputs")):
-            return "results made with other options"
-        paths_before = {source["path"] for source in before["inputs"]}
-    except (ValueError, KeyError, TypeError):
-        return "a run.json that does not come from emscout"
-    paths = {source["path"] for source in run["inputs"]}
+        names = sorted(path.name for path in out.iterdir())
+    except FileNotFoundError:
+        return ""
+    except NotADirectoryError as error:
+        raise OutputError(f"{out} cannot be made a folder (a file is in the way): choose another with -o.") from error
+    except OSError as error:
+        raise OutputError(f"{out} cannot be read ({error.strerror}): choose another folder with -o.") from error
+    if before := _read_run(out):
+        return f"the results of emscout {before['command']}"
+    met = [name for name in names if name in written or name == "run.json"]
+    more = f" and {len(met) - _MOST_NAMED} more" if len(met) > _MOST_NAMED else ""
+    return f"files of yours under the names of results ({', '.join(met[:_MOST_NAMED])}{more})" if met else ""
+
+
+def _conflict(before: dict[str, Any], run: dict[str, Any], grows: bool) -> str:
+    """What of the results of an earlier run this one would spoil; empty where nothing."""
+    # Through JSON, as those before: it knows no tuples.
+    run = json.loads(json.dumps(run))
+    if before["emscout"] != run["emscout"]:
+        return f"results of emscout {before['emscout']}"
+    if any(before.get(key) != run[key] for key in run if key not in ("python", "libraries", "inputs")):
+        return "results made with other options" + _name_options(before["options"], run["options"])
+    paths_before, paths = ({source["path"] for source in one["inputs"]} for one in (before, run))
     return "" if paths_before == paths or (grows and paths_before <= paths) else "results of other images"
+
+
+def _name_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    other = [f"--{name.replace('_', '-')}" for name in now if before.get(name) != now[name]]
+    return f" ({', '.join(other)})" if other else ""
+
+
+def _read_run(out: Path) -> dict[str, Any] | None:
+    """What `describe_run` said of the results in ``out``; ``None`` where there are none."""
+    try:
+        run = json.loads((out / "run.json").read_text(encoding="utf-8"))
+        is_one = isinstance(run["options"], dict) and all("path" in source for source in run["inputs"])
+        return run if is_one and {"command", "emscout"} <= set(run) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -27,7 +27,8 @@ from emscout.report.page import write_page
 
 __all__ = ["FILES", "FOLDERS", "load_finished", "save_image", "save_run"]
 
-FILES = ("particles.csv", "images.csv", "report.html")
+_TABLES = ("particles", "images", "distributions", "radial_distribution")
+FILES = (*(f"{name}.{kind}" for name in _TABLES for kind in ("csv", "parquet")), "coco.json", "report.html")
 FOLDERS = (".finished", "labels", "overlays", "uncertainty", "rois")
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from emscout.report.plots import INK, STYLE
+from emscout.report.plots import INK, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["plot_calibration", "plot_confusion", "plot_coverage", "plot_learning_curve"]
 
@@ -33,7 +31,7 @@ def plot_confusion(matrix: pd.DataFrame, path: Path) -> None:
     counts = matrix.to_numpy()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = max(3.6, 0.62 * len(matrix) + 2)
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure, axes = _new_axes((side + 0.6, side))
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for row, col in np.ndindex(counts.shape):
@@ -57,7 +55,7 @@ def plot_calibration(bins: pd.DataFrame, path: Path) -> None:
         Of `emscout.evaluate.classification.calibration_bins`.
     path : Path
     """
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure, axes = _new_axes()
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         size = 12 + 120 * bins["count"] / max(1, bins["count"].max())
@@ -76,7 +74,7 @@ def plot_coverage(curve: pd.DataFrame, path: Path) -> None:
         Of `emscout.evaluate.classification.coverage_curve`.
     path : Path
     """
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure, axes = _new_axes()
         axes.plot(curve["coverage"], curve["accuracy"], color=_BLUE)
         _label(axes, "share of pictures answered, the surest first", "accuracy of those")
@@ -93,7 +91,7 @@ def plot_learning_curve(curve: pd.DataFrame, path: Path) -> None:
         ``n``, ``accuracy``, ``macro_f1``.
     path : Path
     """
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure, axes = _new_axes()
         axes.plot(curve["n"], curve["accuracy"], "o-", color=_BLUE, label="accuracy")
         axes.plot(curve["n"], curve["macro_f1"], "s--", color=_WARM, label="macro-F1")
@@ -104,6 +102,9 @@ def plot_learning_curve(curve: pd.DataFrame, path: Path) -> None:
 
 
 def _new_axes(size: tuple[float, float] = (4.4, 3.4)) -> tuple[Figure, Axes]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()

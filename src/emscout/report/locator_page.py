@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
-from matplotlib import colormaps
 from PIL import Image
 from scipy import ndimage
 
@@ -95,6 +94,8 @@ def _cluster_layer(cluster: np.ndarray, commonest: int) -> np.ndarray:
 
 def _score_layer(score: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """Viridis, the stronger the higher: nothing hides what is no crystal."""
+    from matplotlib import colormaps
+
     layer = (255 * colormaps["viridis"](score)).round().astype(np.uint8)
     layer[..., 3] = np.where(seen, 150 * np.clip(0.15 + score, 0, 1), 0).astype(np.uint8)
     return layer

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import colormaps, get_data_path
 from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import find_objects
 from scipy.spatial import KDTree
 from skimage.segmentation import find_boundaries
 
@@ -40,6 +41,10 @@ _DASH_PX = 5
 _COMFORTABLE_SIDE_PX = 1200
 _GREATEST_ENLARGEMENT = 6
 
+# Numbers are smaller in a crowd, down to what can be read, and leave so much free around those beside particles.
+_SMALLEST_NUMBER_PX = 12
+_MARGIN_PX = 2
+
 
 def draw_overlay(
     image: np.ndarray,
@@ -53,7 +58,8 @@ def draw_overlay(
     """Draw the outline of each particle on the micrograph, above a strip with a scale bar.
 
     Neighbours get different colours; particles cut by the border are a dull violet; what was found but dropped as
-    too uncertain is dashed red. A particle's number is written in it where there is room.
+    too uncertain is dashed red. A particle's number is written in it where there is room, else close to it where that
+    hides no other particle.
 
     Parameters
     ----------
@@ -88,19 +94,25 @@ def draw_overlay(
     diameters_px = particles["equivalent_circular_diameter_px"].to_numpy(dtype=float) * scale
     # Bold enough to be seen in a smaller copy of the picture, fine enough to show what it surrounds.
     line_px = int(np.clip(np.median(diameters_px) / 12, 1, 3)) if diameters_px.size else 1
+    places, taken = dict(enumerate(find_objects(shown), 1)), shown > 0
     for _ in range(line_px):
         outline = find_boundaries(shown, connectivity=1, mode="inner", background=0)
         rgb[outline] = colours[shown[outline]]
         shown = np.where(outline, 0, shown)
     if dropped is not None:
         gone = np.repeat(np.repeat(_every_nth(dropped, shrink, particles.head(0)), enlarge, axis=0), enlarge, axis=1)
+        taken |= gone > 0
         rows, cols = np.nonzero(find_boundaries(gone, connectivity=1, mode="inner", background=0))
         inked = (rows // _DASH_PX + cols // _DASH_PX) % 2 == 0
         rgb[rows[inked], cols[inked]] = _DROPPED_COLOUR
 
     picture = Image.fromarray(rgb)
     font_px = max(11, round(max(rgb.shape[:2]) / 64))
-    _write_numbers(picture, particles, scale, diameters_px, font_px)
+    room_px = math.sqrt(taken.size / max(len(particles), 1))
+    number_px = int(np.clip(room_px / 3.5, _SMALLEST_NUMBER_PX, max(_SMALLEST_NUMBER_PX, 1.4 * font_px)))
+    others = _write_numbers_inside(picture, particles, scale, diameters_px, number_px)
+    boxes = {label: place for label in others if (place := places.get(label)) is not None}
+    _write_numbers_beside(picture, boxes, taken, colours, number_px)
     return np.asarray(add_scale_bar(picture, scale, nm_per_px, font_px=round(1.2 * font_px)))
 
 
@@ -118,6 +130,8 @@ def draw_uncertainty(uncertainty: np.ndarray, *, max_side_px: int = 1024) -> np.
     -------
     ndarray of uint8, shape (h, w, 3)
     """
+    from matplotlib import colormaps
+
     small = shrink_image(uncertainty, math.ceil(max(uncertainty.shape) / max_side_px))
     # The square root shows the small values that matter: doubt begins at a few hundredths of a nat.
     return (255 * colormaps["inferno"](np.sqrt(np.clip(small / math.log(2), 0, 1)))[..., :3]).round().astype(np.uint8)
@@ -197,21 +211,80 @@ def _colours_of_particles(particles: pd.DataFrame, greatest_label: int) -> np.nd
     return colours
 
 
-def _write_numbers(
+def _write_numbers_inside(
     picture: Image.Image, particles: pd.DataFrame, scale: float, diameters_px: np.ndarray, font_px: int
-) -> None:
-    """Write each label into its particle where it fits."""
+) -> list[int]:
+    """Write each label into its particle where it fits; those left over, of the largest particles first."""
     font = load_font(font_px)
     draw = ImageDraw.Draw(picture)
     rows = (particles["row_px"].to_numpy(dtype=float) + 0.5) * scale
     cols = (particles["col_px"].to_numpy(dtype=float) + 0.5) * scale
-    for label, row, col, diameter_px in zip(particles["label"], rows, cols, diameters_px, strict=True):
-        if max(draw.textlength(str(label), font), font_px) < 0.6 * diameter_px:
-            draw.text((col, row), str(label), fill="white", font=font, anchor="mm", stroke_width=2, stroke_fill="black")
+    left_over = []
+    for i in np.argsort(-diameters_px, kind="stable"):
+        text = str(particles["label"].iloc[i])
+        if max(draw.textlength(text, font), font_px) < 0.6 * diameters_px[i]:
+            place = (cols[i], rows[i])
+            draw.text(place, text, fill="white", font=font, anchor="mm", stroke_width=2, stroke_fill="black")
+        else:
+            left_over.append(int(text))
+    return left_over
+
+
+def _write_numbers_beside(
+    picture: Image.Image,
+    boxes: Mapping[int, tuple[slice, ...]],
+    taken: np.ndarray,
+    colours: np.ndarray,
+    font_px: int,
+) -> None:
+    """Write labels next to their particles, in the colour of their outlines, where nothing else is.
+
+    Parameters
+    ----------
+    picture : Image
+    boxes : mapping of int to pair of slice
+        Rows and columns of each particle in the picture, in the order in which they get their places.
+    taken : ndarray of bool, shape (h, w)
+        Where nothing may be written; the numbers are added to it.
+    colours : ndarray of uint8, shape (n, 3)
+        By label.
+    font_px : int
+    """
+    font = load_font(font_px)
+    draw = ImageDraw.Draw(picture)
+    for label, (rows, cols) in boxes.items():
+        left, top, right, bottom = (math.ceil(edge) for edge in font.getbbox(str(label), anchor="lt"))
+        height, width = bottom - top, right - left
+        for row, col in _places_around(rows, cols, height, width):
+            box = slice(row - _MARGIN_PX, row + height + _MARGIN_PX), slice(col - _MARGIN_PX, col + width + _MARGIN_PX)
+            if box[0].start < 0 or box[1].start < 0 or box[0].stop > taken.shape[0] or box[1].stop > taken.shape[1]:
+                continue
+            if not taken[box].any():
+                fill = tuple(colours[label].tolist())
+                draw.text(
+                    (col, row), str(label), fill=fill, font=font, anchor="lt", stroke_width=2, stroke_fill="black"
+                )
+                taken[box] = True
+                break
+
+
+def _places_around(rows: slice, cols: slice, height: int, width: int) -> Iterator[tuple[int, int]]:
+    """Upper left corners of a text of that size, to the right, left, above and below of a box, then at its corners."""
+    gap = _MARGIN_PX + 1
+    above, below = rows.start - gap - height, rows.stop + gap
+    before, after = cols.start - gap - width, cols.stop + gap
+    row, col = (rows.start + rows.stop - height) // 2, (cols.start + cols.stop - width) // 2
+    yield from ((row, after), (row, before), (above, col), (below, col))
+    # What is round leaves the corners of its box empty.
+    down, right = (rows.stop - rows.start) // 7, (cols.stop - cols.start) // 7
+    yield from ((above + down, after - right), (below - down, after - right))
+    yield from ((above + down, before + right), (below - down, before + right))
 
 
 def load_font(size_px: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans as it comes with matplotlib: the same on every machine, and it has µ."""
+    from matplotlib import get_data_path
+
     return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size_px)
 
 

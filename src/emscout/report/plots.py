@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import io
 import math
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["ABOVE", "INK", "STYLE", "bin_values", "plot_histogram", "plot_radial_distribution", "svg_of"]
+__all__ = ["ABOVE", "INK", "STYLE", "bin_values", "plot_histogram", "plot_radial_distribution", "styled", "svg_of"]
 
 INK = "#22303c"
 _BAR = "#5b8db8"
@@ -70,7 +68,9 @@ def plot_histogram(
     str
         An SVG document.
     """
-    with matplotlib.rc_context(STYLE):
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    with styled():
         figure, axes = _new_axes()
         low, high, count = (bins[name].to_numpy(dtype=float) for name in ("bin_low", "bin_high", "count"))
         # Particles all of one size are one bin without width, which nobody would see.
@@ -125,7 +125,7 @@ def plot_radial_distribution(r: np.ndarray, g: np.ndarray, g_error: np.ndarray, 
     str
         An SVG document.
     """
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure, axes = _new_axes()
         axes.axhline(1, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.fill_between(r, g - g_error, g + g_error, color=_BAR, alpha=0.3, linewidth=0, label="± one std. deviation")
@@ -164,10 +164,20 @@ def bin_values(values: np.ndarray, *, log: bool = False) -> pd.DataFrame:
 
 
 def _new_axes() -> tuple[Figure, Axes]:
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
     # An object of its own, never pyplot: nothing global changes and nothing needs a display.
     figure = Figure(figsize=(4.4, 3.0), layout="constrained")
     FigureCanvasSVG(figure)
     return figure, figure.add_subplot()
+
+
+def styled() -> AbstractContextManager[None]:
+    """What is drawn inside looks like every plot of emscout."""
+    import matplotlib
+
+    return matplotlib.rc_context(STYLE)
 
 
 def svg_of(figure: Figure) -> str:

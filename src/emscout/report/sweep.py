@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 __all__ = ["plot_sweep"]
 
@@ -30,6 +28,9 @@ def plot_sweep(sweep: pd.DataFrame, path: Path) -> None:
         ``max_uncertainty_nats``, where infinite nothing is dropped, and the scores of each threshold.
     path : Path
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

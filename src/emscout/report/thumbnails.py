@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
 from PIL import Image
 
 __all__ = ["draw_evidence", "draw_thumbnail", "write_jpeg"]
@@ -54,6 +53,8 @@ def draw_evidence(picture: np.ndarray, evidence: np.ndarray) -> np.ndarray:
     evidence : ndarray, shape (rows, cols)
         Of equal parts of the picture, in log-odds.
     """
+    from matplotlib import colormaps
+
     size = picture.shape[1], picture.shape[0]
     smooth = np.asarray(Image.fromarray(evidence.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
     scaled = np.clip(smooth / max(np.abs(evidence).max(), _LEAST_LOG_ODDS), -1, 1)

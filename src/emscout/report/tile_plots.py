@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
-from matplotlib.offsetbox import AnnotationBbox, OffsetImage
-from matplotlib.ticker import MaxNLocator
 
 from emscout.report.heat_map import TARGET_COLOUR, colour_of
-from emscout.report.plots import INK, STYLE
+from emscout.report.plots import INK, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.offsetbox import OffsetImage
 
 __all__ = ["plot_advice", "plot_dendrogram", "plot_scatter", "spread_out"]
 
@@ -38,7 +36,10 @@ def plot_advice(advice: pd.DataFrame, n_clusters: int) -> np.ndarray:
     -------
     ndarray of uint8, shape (h, w, 3)
     """
-    with matplotlib.rc_context(STYLE):
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    with styled():
         figure = Figure(figsize=(5.6, 3.2), layout="constrained")
         axes = figure.add_subplot()
         axes.axvline(n_clusters, color="#b8c4cc", linewidth=6, zorder=0, label=f"used here: {n_clusters}")
@@ -79,7 +80,10 @@ def plot_scatter(
     -------
     ndarray of uint8, shape (h, w, 3)
     """
-    with matplotlib.rc_context(STYLE):
+    from matplotlib.figure import Figure
+    from matplotlib.offsetbox import AnnotationBbox
+
+    with styled():
         figure = Figure(figsize=(8.4, 6.0), layout="constrained")
         axes = figure.add_subplot()
         for cluster in np.unique(clusters):
@@ -144,13 +148,15 @@ def plot_dendrogram(
     -------
     ndarray of uint8, shape (h, w, 3)
     """
+    from matplotlib.figure import Figure
+    from matplotlib.offsetbox import AnnotationBbox
     from scipy.cluster import hierarchy
 
     n_leaves = min(_MOST_LEAVES, len(tree) + 1)
     members: list[list[int]] = [[index] for index in range(len(tree) + 1)]
     for first, second, _, _ in tree:
         members.append(members[int(first)] + members[int(second)])
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(8.4, 4.2), layout="constrained")
         axes = figure.add_subplot()
         colours = {node: _hex(_majority(clusters[group])) for node, group in enumerate(members)}
@@ -185,6 +191,9 @@ def _majority(clusters: np.ndarray) -> tuple[int, int, int]:
 
 
 def _thumbnail(picture: np.ndarray, side_points: float) -> OffsetImage:
+    from matplotlib.colors import Normalize
+    from matplotlib.offsetbox import OffsetImage
+
     grey = Normalize(0, 255)
     return OffsetImage(picture, zoom=side_points / max(picture.shape), cmap="gray", norm=grey, resample=True)
 
@@ -202,6 +211,8 @@ def _hex(colour: tuple[int, int, int]) -> str:
 
 
 def _pixels(figure: Figure) -> np.ndarray:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     # An object of its own, never pyplot: nothing global changes and nothing needs a display.
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(_DPI)

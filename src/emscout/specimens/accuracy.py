@@ -20,15 +20,18 @@ from emscout.evaluate.classification import (
 )
 from emscout.io.colour import read_colours
 from emscout.io.files import write_atomic
-from emscout.io.run_folder import claim_folder, describe_run
 from emscout.models import load_category_model
 from emscout.report.classes_plots import plot_calibration, plot_confusion, plot_coverage, plot_learning_curve
 from emscout.specimens.classify import name_category
 from emscout.specimens.dataset import drop_duplicates, find_pictures
 
-__all__ = ["claim_evaluation", "evaluate_classes", "save_evaluation", "spell_accuracy", "tabulate"]
+__all__ = ["FILES", "evaluate_classes", "save_evaluation", "spell_accuracy", "tabulate"]
 
-_TABLES = ("scores", "categories", "confusion", "confused", "calibration", "coverage", "predictions")
+FILES = (
+    *(f"{name}.csv" for name in ("scores", "categories", "confusion", "confused", "calibration", "coverage")),
+    *("predictions.csv", "confusion.png", "calibration.png", "coverage.png"),
+)
+"""Names of what `save_evaluation` writes for `evaluate_classes`."""
 
 
 def tabulate(
@@ -166,25 +169,6 @@ def evaluate_classes(
     named = np.asarray(categories)[probability.argmax(axis=1)]
     predictions.insert(2, "named", np.where(told, named, ""))
     return tables | {"predictions": predictions}, notes, failures
-
-
-def claim_evaluation(out: Path, data: Path, model: str, *, overwrite: bool, only_look: bool = False) -> None:
-    """Make sure that no other evaluation in ``out`` is lost unasked.
-
-    Raises
-    ------
-    OutputError
-        When ``out`` cannot be written, or holds other results and ``overwrite`` is not set.
-    ModelError
-        As `load_category_model`.
-    """
-    place = data.resolve()
-    source = {"image": place.name, "path": str(place), "frame": None}
-    sha256 = load_category_model(model).sha256
-    run = describe_run("evaluate classes", [source], {"model": model}, model_sha256=sha256)
-    claim_folder(
-        out, run, [f"{name}.csv" for name in _TABLES], (), grows=False, overwrite=overwrite, only_look=only_look
-    )
 
 
 def save_evaluation(tables: dict[str, pd.DataFrame], out: Path) -> None:

@@ -17,7 +17,6 @@ from emscout.errors import UsageError, tell_error
 from emscout.io import find_images, read_series
 from emscout.io.colour import read_colours
 from emscout.io.files import sha256_of
-from emscout.io.find import images_in
 from emscout.io.run_folder import claim_folder, crashed_row, describe_run, failed_row, list_sources
 from emscout.micrograph import Report
 from emscout.models import CategoryModel, load_category_model
@@ -166,7 +165,7 @@ def classify(
     Raises
     ------
     UsageError
-        When there is no image to work on, or the images lie in ``out`` itself.
+        When there is no image to work on.
     ModelError
         When the model cannot be loaded, or does not name categories.
     OutputError
@@ -174,7 +173,7 @@ def classify(
     """
     options = options or ClassifyOptions()
     out = Path(out)
-    sources = list_sources(_find_images(paths, out), read_series)
+    sources = list_sources(find_images(paths), read_series)
     model = load_category_model(options.model)
     run = describe_run("classify", sources, asdict(options), model_sha256=model.sha256)
     claim_folder(out, run, results.FILES, results.FOLDERS, grows=True, overwrite=overwrite)
@@ -189,18 +188,6 @@ def classify(
         progress=progress,
     )
     return results.save_run(out, rows, run, model.description)
-
-
-def _find_images(paths: Sequence[str | Path], out: Path) -> list[Path]:
-    for path in map(Path, paths):
-        if path.is_dir() and not images_in(path) and any(images_in(one) for one in path.iterdir() if one.is_dir()):
-            raise UsageError(
-                f"'{path}' holds images in its subfolders only, and these are not searched: name them as '{path}/*/*'."
-            )
-    found = find_images(paths)
-    if any(path.resolve().parent == out.resolve() for path in found):
-        raise UsageError(f"'{out}' holds the images themselves: choose another folder with -o.")
-    return found
 
 
 def _classify_source(source: dict[str, Any], *, out: Path, options: ClassifyOptions, evidence: bool) -> dict[str, Any]:

@@ -1,31 +1,26 @@
-"""From features to categories: a linear head, with what settings, and how sure it is."""
+"""From features to categories: a linear head, and how sure it is."""
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, softmax
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 __all__ = [
-    "CHOOSING_FOLDS",
     "CLIP",
     "Head",
     "HeadSettings",
-    "choose_settings",
-    "cross_predict",
     "fit_head",
+    "fit_heads",
     "fit_temperature",
     "n_directions",
     "principal_directions",
     "probabilities",
     "set_threshold",
-    "split_folds",
 ]
 
 Labels = Sequence[str] | np.ndarray
@@ -41,9 +36,6 @@ EMBEDDING = 256
 
 KNOWN_SHARE = 0.95
 """Share of pictures of sources not trained on that must count as known."""
-
-CHOOSING_FOLDS = 4
-"""Of the cross-validation by which settings are chosen."""
 
 _FIT_TOLERANCE = 1e-6
 """Of a regression; at the library's own, 1e-4, it ends so early that rounding errors tell pictures apart."""
@@ -61,13 +53,6 @@ class HeadSettings:
 
     inverse_penalty: float = 0.003
     emphasis: float = 10.0
-
-
-CHOICES = tuple(HeadSettings(c, w) for w in (10.0, 1.0) for c in (0.003, 0.03, 0.3))
-"""What `choose_settings` chooses from, the strongest penalties first."""
-
-TOLERANCE = 0.01
-"""By which macro-F1 may fall short of the best: less is chance, and the stronger penalty is the safer."""
 
 
 @dataclass(frozen=True)
@@ -138,16 +123,16 @@ def fit_head(
         The last so many features are multiplied by the settings' emphasis.
     settings : HeadSettings, optional
     """
-    return _fit_heads(features, categories, sources, n_statistics, (settings or HeadSettings(),))[0]
+    return fit_heads(features, categories, sources, n_statistics, (settings or HeadSettings(),))[0]
 
 
 # The matrices are small: on a busy computer threads wait for one another ten times longer than they calculate. And one
 # thread adds in one order, so that the same pictures give the same bytes.
 @threadpool_limits.wrap(limits=1)
-def _fit_heads(
+def fit_heads(
     features: np.ndarray, categories: Labels, sources: Labels, n_statistics: int, choices: Sequence[HeadSettings]
 ) -> list[Head]:
-    """A head for each of some settings; what they share is calculated once."""
+    """A head for each of some settings; what they share is calculated once. Parameters are as in `fit_head`."""
     from sklearn.linear_model import LogisticRegression  # half a second, for those who train only
 
     names = np.asarray(categories)
@@ -211,104 +196,6 @@ def n_directions(n: int, n_features: int) -> int:
     return max(1, min(DIRECTIONS, n // 4, n_features // 2))
 
 
-def cross_predict(
-    features: np.ndarray,
-    categories: Labels,
-    sources: Labels,
-    n_statistics: int,
-    *,
-    settings: HeadSettings | None = None,
-    folds: int = 5,
-    seed: int = 0,
-    tick: Callable[[], None] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (n, K) and novelty (n,) of each picture by a head that was fitted to none of its source.
-
-    Where what is left holds fewer than two categories, all are as likely, and the novelty is infinite.
-
-    Parameters
-    ----------
-    features, categories, sources, n_statistics
-        As in `fit_head`; the K categories are in alphabetical order.
-    settings : HeadSettings or None
-        ``None`` chooses them anew for each fold, within what that fold is fitted to.
-    folds, seed : int
-    tick : callable or None
-        As in `choose_settings`.
-    """
-    names, groups = np.asarray(categories), np.asarray(sources)
-    order = np.unique(names)
-    logits, novelty = np.full((len(names), len(order)), -1e3), np.full(len(names), np.inf)
-    for seen, held in split_folds(names, groups, folds, seed):
-        part = features[seen], names[seen], groups[seen], n_statistics
-        head = fit_head(*part, settings or choose_settings(*part, seed=seed, tick=tick))
-        found, novelty[held] = head.predict(features[held])
-        # A category may be of one source only: then nothing is left to learn it from.
-        logits[np.ix_(held, np.searchsorted(order, head.categories))] = found
-    return logits, novelty
-
-
-def choose_settings(
-    features: np.ndarray,
-    categories: Labels,
-    sources: Labels,
-    n_statistics: int,
-    *,
-    seed: int = 0,
-    tick: Callable[[], None] | None = None,
-) -> HeadSettings:
-    """The first settings of `CHOICES` whose macro-F1 by cross-validation over sources is as good as the best.
-
-    With too few sources to part, the first, whose penalty is the strongest.
-
-    Parameters
-    ----------
-    features, categories, sources, n_statistics
-        As in `fit_head`.
-    seed : int
-    tick : callable or None
-        Called after each of the `CHOOSING_FOLDS` folds, so that one sees that it works.
-    """
-    from sklearn.metrics import f1_score
-
-    names, groups = np.asarray(categories), np.asarray(sources)
-    order = np.unique(names)
-    named = np.full((len(CHOICES), len(names)), -1)
-    for seen, held in split_folds(names, groups, CHOOSING_FOLDS, seed):
-        heads = _fit_heads(features[seen], names[seen], groups[seen], n_statistics, CHOICES)
-        for row, head in enumerate(heads):
-            best = head.predict(features[held])[0].argmax(axis=1)
-            named[row, held] = np.searchsorted(order, head.categories)[best]
-        if tick:
-            tick()
-    judged = named[0] >= 0
-    if not judged.any():
-        return CHOICES[0]
-    scores = [f1_score(names[judged], order[row[judged]], average="macro") for row in named]
-    return CHOICES[int(np.argmax(np.array(scores) >= max(scores) - TOLERANCE))]
-
-
-def split_folds(names: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Row numbers to fit and to predict, by whole sources; folds without two categories to fit to are left out.
-
-    Parameters
-    ----------
-    names, groups : ndarray of str, shape (n,)
-        Category and source of each picture.
-    folds : int
-        At most; there are never more than sources, or than pictures of the largest category.
-    seed : int
-    """
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    codes = np.unique(names, return_inverse=True)[1]
-    n = min(folds, len(np.unique(groups)), int(np.bincount(codes).max()))
-    with warnings.catch_warnings():  # of a category with fewer pictures than folds: `cross_predict` can do without
-        warnings.simplefilter("ignore", UserWarning)
-        parts = list(StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(codes, codes, groups))
-    return [(seen, held) for seen, held in parts if len(held) and len(np.unique(codes[seen])) > 1]
-
-
 def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     """The temperature at which the probabilities of held-out pictures fit best (Guo et al. 2017, arXiv:1706.04599).
 
@@ -321,6 +208,8 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     truth : ndarray of int, shape (n,)
         Number of the right category.
     """
+    from scipy.optimize import minimize_scalar
+
     n, k = logits.shape
     target = np.full((n, k), 1 / (n + 2) / max(k - 1, 1))
     target[np.arange(n), truth] = (n + 1) / (n + 2)

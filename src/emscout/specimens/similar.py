@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,12 +109,12 @@ def find_similar(
         ``rank``, ``path``, ``similarity`` (cosine, 1 for the same picture), the nearest first; the image itself is
         left out.
     notes : list of str
-        A sentence for each file that cannot be read.
+        A sentence for each file or subfolder that cannot be read.
 
     Raises
     ------
     UsageError
-        When there is no such folder, it holds no other picture, or the image is a folder.
+        When there is no such folder or image, the folder holds no other picture, or the image is a folder.
     ReadError, NothingToFindError, ModelError, OutputError
         When the image, the model or the index cannot be used.
     """
@@ -121,6 +122,8 @@ def find_similar(
     folder, image, place = Path(folder), Path(image), Path(index)
     if image.is_dir():
         raise UsageError(f"'{image}' is a folder: name one picture.")
+    if not image.exists():
+        raise UsageError(f"'{image}' does not exist: check the spelling of the path.")
     model = load_category_model(options.model)
     try:
         pixels = read_colours(image)
@@ -128,6 +131,8 @@ def find_similar(
     except NothingToFindError as error:
         raise NothingToFindError(f"'{image}': {error}") from error
     made, notes = build_index(folder, model, load_index(place, model.sha256), progress=progress)
+    if not len(made.vectors):
+        raise UsageError(f"'{folder}' holds no picture that can be read: {notes[0]}")
     save_index(made, place)
     order, similarity = nearest_rows(made.vectors, model.embed(view[None])[0], options.count + 1)
     own = str(image.resolve())
@@ -195,8 +200,7 @@ def build_index(
     """
     if not folder.is_dir():
         raise UsageError(f"'{folder}' is no folder: name the folder to search in.")
-    folders = [folder, *(one for one in folder.rglob("*") if one.is_dir() and not one.name.startswith("."))]
-    paths = sorted({file.resolve() for one in folders for file in images_in(one)}, key=natural_key)
+    paths, locked = _pictures_under(folder)
     if not paths:
         raise UsageError(f"'{folder}' holds no picture: name the folder to search in.")
     stamps = {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
@@ -226,7 +230,20 @@ def build_index(
         np.array([stamps[names[row]] for row in order], np.int64).reshape(-1, 2),
         model.sha256,
     )
-    return index, list(described.failures.values())
+    return index, [*locked, *described.failures.values()]
+
+
+def _pictures_under(folder: Path) -> tuple[list[Path], list[str]]:
+    """The pictures of a folder and its subfolders, hidden ones left out, and a sentence for each that is closed."""
+    found, locked = set(images_in(folder)), []
+    for place, names, _ in os.walk(folder):
+        names[:] = [name for name in names if not name.startswith(".")]
+        for name in names:
+            try:
+                found.update(images_in(Path(place, name)))
+            except ReadError as error:
+                locked.append(str(error))
+    return sorted({file.resolve() for file in found}, key=natural_key), sorted(locked)
 
 
 def save_index(index: SimilarityIndex, path: Path) -> None:

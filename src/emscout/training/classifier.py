@@ -17,7 +17,7 @@ from emscout.models import load_category_model
 from emscout.report.training_page import write_training_page
 from emscout.specimens.accuracy import save_evaluation, spell_accuracy
 from emscout.specimens.dataset import find_pictures
-from emscout.specimens.heads import CHOOSING_FOLDS
+from emscout.specimens.head_settings import CHOOSING_FOLDS
 from emscout.specimens.views import SIDE_PX
 from emscout.training.classifier_card import describe_training
 from emscout.training.classifier_data import Pictures, prepare_pictures

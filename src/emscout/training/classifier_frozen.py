@@ -10,16 +10,8 @@ import pandas as pd
 
 from emscout.evaluate.classification import score_categories
 from emscout.specimens.accuracy import tabulate
-from emscout.specimens.heads import (
-    Head,
-    choose_settings,
-    cross_predict,
-    fit_head,
-    fit_temperature,
-    probabilities,
-    set_threshold,
-    split_folds,
-)
+from emscout.specimens.head_settings import choose_settings, cross_predict, split_folds
+from emscout.specimens.heads import Head, fit_head, fit_temperature, probabilities, set_threshold
 from emscout.specimens.novelty import know_features, know_foreign
 from emscout.training.classifier_data import Pictures, twin_share
 

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from emscout.errors import OutputError, UsageError
 from emscout.evaluate.split import VALIDATION_SHARE
+from emscout.io.run_folder import strangers_in
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["Device", "TrainingOptions", "open_run", "read_options", "write_options"]
+__all__ = ["Device", "TrainingOptions", "check_run", "open_run", "read_options", "write_options"]
 
 Device = Literal["auto", "cpu", "cuda"]
+
+# Of what a run writes, what it cannot do without.
+_WRITTEN = ("model.onnx", "model.md", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,18 @@ class TrainingOptions:
             raise UsageError("--minutes, --save-every and --validate-every are minutes, more than 0.")
 
 
+def check_run(run: Path) -> None:
+    """Make sure that a folder is for a training run: one it holds, or one to begin.
+
+    Raises
+    ------
+    OutputError
+        When it holds results of something else.
+    """
+    if not (run / "options.json").exists() and (stranger := strangers_in(run, _WRITTEN)):
+        raise OutputError(f"'{run}' holds {stranger}: choose a new or an empty folder with -o.")
+
+
 def open_run(run: Path, options: DataclassInstance, *, resume: bool, begun: bool) -> None:
     """Make the folder of a run and note its options; a run that is there goes on by ``resume`` alone.
 
@@ -83,9 +99,10 @@ def open_run(run: Path, options: DataclassInstance, *, resume: bool, begun: bool
     Raises
     ------
     OutputError
-        When ``run`` cannot be written; or when ``resume`` is not set and it holds a run that is begun, or one of other
-        options.
+        When ``run`` cannot be written, or holds results of something else; or when ``resume`` is not set and it holds a
+        run that is begun, or one of other options.
     """
+    check_run(run)
     if not resume:
         if begun:
             raise OutputError(f"'{run}' holds a training run: go on with it by --resume, or choose another folder.")

@@ -3,6 +3,7 @@ import { attempt, byId, cells, element, get, short } from "./api.js";
 import { startChooser } from "./chooser.js";
 import { readRun } from "./form.js";
 import { watch, work } from "./job.js";
+import { mark, showPlaces } from "./pick.js";
 
 const NONE = "–";
 let state = null;
@@ -30,7 +31,7 @@ function imageRow(image, index) {
         image.count,
         image.count_border,
         length(image.d50),
-        `${length(image.d10)} – ${length(image.d90)}`,
+        image.d10 === null ? NONE : `${length(image.d10)} – ${length(image.d90)}`,
         image.nm_per_px === null ? "uncalibrated" : `${short(image.nm_per_px)} nm`,
       ];
   const made = cells(...numbers);
@@ -45,9 +46,30 @@ async function choose(index) {
   byId("one-title").textContent = image.image;
   byId("overlay").src = `/analyze/result/overlays/${encodeURIComponent(image.image)}.png?of=${state.number}`;
   byId("columns").replaceChildren(element("tr", {}, ...found.columns.map((name) => element("th", { textContent: spell(name) }))));
-  byId("particles").replaceChildren(...found.rows.map((row) => element("tr", {}, ...cells(...row.map(shorten)))));
+  byId("particles").replaceChildren(...found.rows.map(particleRow));
+  const line = (name, value) => `${spell(name)}: ${shorten(value) ?? NONE}`;
+  const lines = (index) => found.columns.map((name, place) => line(name, found.rows[index][place]));
+  showPlaces({ places: found.places, size: found.size, lines }, (place) => {
+    choseRow(place);
+    byId("particles").rows[place].scrollIntoView({ block: "nearest" });
+  });
   byId("more").hidden = found.rows.length === found.count;
   byId("more").textContent = `The first ${found.rows.length} of ${found.count}; all are in particles.csv.`;
+}
+
+// The number of a particle shows where it is.
+function particleRow([label, ...measured], index) {
+  const button = element("button", { type: "button", className: "link", textContent: label, title: "show it in the picture" });
+  button.addEventListener("click", () => {
+    mark(index);
+    choseRow(index);
+    byId("mark").scrollIntoView({ block: "nearest" });
+  });
+  return element("tr", {}, element("td", { className: "number" }, button), ...cells(...measured.map(shorten)));
+}
+
+function choseRow(index) {
+  [...byId("particles").rows].forEach((row, place) => row.classList.toggle("chosen", place === index));
 }
 
 const shorten = (value) => (typeof value === "number" ? Number(value.toPrecision(3)) : value);

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import typer
-
-from emscout.cli.evaluate.classes import classes
-from emscout.cli.evaluate.locate import locate
-from emscout.cli.evaluate.movie import movie
-from emscout.cli.evaluate.particles import particles
-from emscout.cli.evaluate.scale import scale
+from emscout.cli.commands import make_group
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Score what is found on labelled images of your own.")
-app.command()(particles)
-app.command()(locate)
-app.command()(classes)
-app.command()(movie)
-app.command()(scale)
+_COMMANDS = {name: f"{__name__}.{name}:{name}" for name in ("particles", "locate", "classes", "movie", "scale")}
 
 
-@app.callback()
 def _evaluate() -> None:
     """Score what is found on labelled images of your own."""
+
+
+app = make_group("evaluate", "Score what is found on labelled images of your own.", _COMMANDS, _evaluate)

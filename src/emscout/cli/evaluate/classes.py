@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Column
 
+from emscout.cli.evaluate.folder import reserve
 from emscout.cli.progress import progress_bar
-from emscout.cli.screen import make_screen
-from emscout.specimens.accuracy import claim_evaluation, evaluate_classes, save_evaluation, spell_accuracy
+from emscout.cli.screen import make_screen, make_table, spell_score
+from emscout.models import load_category_model
+from emscout.specimens.accuracy import FILES, evaluate_classes, save_evaluation, spell_accuracy
 from emscout.specimens.features import BACKBONE
 
 __all__ = ["classes"]
@@ -35,19 +37,19 @@ def classes(
 
     Example: [bold]emscout evaluate classes labelled/ --model run/model.onnx -o scores[/]
     """
-    if out is not None:
-        claim_evaluation(out, data, model, overwrite=overwrite, only_look=True)
+    sha256 = load_category_model(model).sha256
+    claim = reserve(out, "classes", [data], {"model": model}, FILES, overwrite=overwrite, model_sha256=sha256)
     with progress_bar() as show:
         tables, notes, failures = evaluate_classes(data, model, progress=show)
     screen = make_screen()
     scores = tables["scores"].iloc[0]
-    table = Table(
+    table = make_table(
         Column("category"),
         *(Column(name, justify="right") for name in ("pictures", "precision", "recall", "F1")),
         title=f"{escape(model)} on {int(scores['n'])} picture{'s' * int(scores['n'] != 1)}",
     )
     for row in tables["categories"].to_dict("records"):
-        cells = ("" if row[name] != row[name] else f"{row[name]:.3f}" for name in ("precision", "recall", "f1"))
+        cells = (spell_score(row[name]) for name in ("precision", "recall", "f1"))
         table.add_row(escape(row["category"]), str(row["n"]), *cells)
     screen.print(table)
     accuracy = spell_accuracy(scores)
@@ -64,7 +66,7 @@ def classes(
     for failure in failures:
         screen.print(f"[red]failed:[/] {escape(failure)}", soft_wrap=True)
     if out is not None:
-        claim_evaluation(out, data, model, overwrite=overwrite)
+        claim()
         save_evaluation(tables, out)
         screen.print(f"Tables: [bold]{escape(str(out))}[/]", soft_wrap=True)
     if failures:

@@ -8,10 +8,11 @@ from typing import Annotated
 import pandas as pd
 import typer
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Column
 
-from emscout.cli.screen import make_screen
-from emscout.crystals.accuracy import evaluate_locator, save_scores
+from emscout.cli.evaluate.folder import reserve
+from emscout.cli.screen import make_screen, make_table, spell_score
+from emscout.crystals.accuracy import FILES, evaluate_locator, save_scores
 from emscout.evaluate.locator import FIRST
 
 __all__ = ["locate"]
@@ -44,6 +45,7 @@ def locate(
         typer.Option(help="Label that means crystal; by default 1, yes, true, crystal …", metavar="LABEL"),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the tables.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
 ) -> None:
     """Score what emscout locate found against labelled tiles or masks.
 
@@ -56,27 +58,25 @@ def locate(
 
     Example: [bold]emscout evaluate locate found/ labels.csv --positive C[/]
     """
+    options = {"positive": sorted(positive or ())}
+    claim = reserve(out, "locate", [folder, truth], options, FILES, overwrite=overwrite)
     tables = evaluate_locator(folder, truth, positive or ())
     screen = make_screen()
     pooled, mean = tables["scores"].to_dict("records")
-    table = Table(
-        Column("", no_wrap=True),
+    table = make_table(
+        Column("score", no_wrap=True),
         Column("pooled", justify="right"),
         Column("mean over\nimages", justify="right"),
         title=f"{escape(str(folder))}: {len(tables['images'])} images, {pooled['n_tiles']} tiles",
     )
     for name, label in _ROWS.items():
-        cells = ("" if pd.isna(one.get(name)) else _number(one[name]) for one in (pooled, mean))
-        table.add_row(label, *cells)
+        table.add_row(label, *(spell_score(one.get(name)) for one in (pooled, mean)))
     screen.print(table)
     if pd.isna(pooled["n_positive"]):
         screen.print(
             "No label is known to mean crystal: name one with --positive to score the targets.", soft_wrap=True
         )
     if out is not None:
+        claim()
         save_scores(tables, out)
         screen.print(f"Tables: [bold]{escape(str(out))}[/]", soft_wrap=True)
-
-
-def _number(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.3f}"

@@ -10,11 +10,13 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from emscout.cli.screen import make_screen
+from emscout.cli.evaluate.folder import reserve
+from emscout.cli.screen import make_screen, make_table, spell_score
 from emscout.movies.accuracy import evaluate_movie, save_scores
 
 __all__ = ["movie"]
 
+_FILES = ("scores.csv", "masks.csv", "events.csv")
 _LABELS = {
     ("masks", "mean dice"): "masks: mean Dice",
     ("masks", "least dice"): "masks: least Dice",
@@ -43,6 +45,7 @@ def movie(
         ),
     ],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the tables.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
 ) -> None:
     """Score what emscout movie found against masks of some frames, or against known drift, tracks and events.
 
@@ -52,23 +55,26 @@ def movie(
 
     Example: [bold]emscout evaluate movie followed/ masks/[/]
     """
+    claim = reserve(out, "movie", [folder, truth], {}, _FILES, overwrite=overwrite)
     tables = evaluate_movie(folder, truth)
     screen = make_screen()
-    table = Table(Column("", no_wrap=True), Column("", justify="right"), title=escape(str(folder)))
+    table = make_table(Column("score", no_wrap=True), Column("value", justify="right"), title=escape(str(folder)))
     for what, score, value in tables["scores"].itertuples(index=False):
         if (what, score) in _LABELS:
-            table.add_row(_LABELS[what, score], f"{value:.0f}" if float(value).is_integer() else f"{value:.4f}")
+            whole = float(value).is_integer()
+            table.add_row(_LABELS[what, score], spell_score(int(value) if whole else value, "{:.4f}"))
     screen.print(table)
     for name in ("masks", "events"):
         if name in tables:
             screen.print(_rows(tables[name]))
     if out is not None:
+        claim()
         save_scores(tables, out)
         screen.print(f"Tables: [bold]{escape(str(out))}[/]", soft_wrap=True)
 
 
 def _rows(rows: pd.DataFrame) -> Table:
-    table = Table(*(Column(str(name), overflow="fold") for name in rows.columns))
+    table = make_table(*(Column(str(name).replace("_", " "), overflow="fold") for name in rows.columns))
     for row in rows.itertuples(index=False):
-        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else escape(str(value)) for value in row))
+        table.add_row(*(spell_score(value) if isinstance(value, float) else escape(str(value)) for value in row))
     return table

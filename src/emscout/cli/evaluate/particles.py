@@ -10,8 +10,9 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
+from emscout.cli.evaluate.folder import reserve
 from emscout.cli.progress import progress_bar
-from emscout.cli.screen import make_screen
+from emscout.cli.screen import make_screen, make_table, spell_score
 from emscout.evaluate.split import SPLIT_SEED, VALIDATION_SHARE, split_images
 from emscout.io.labels import find_labelled
 from emscout.particles.accuracy import evaluate_particles, save_evaluation
@@ -19,6 +20,7 @@ from emscout.particles.segment import DEFAULT_MODEL
 
 __all__ = ["particles"]
 
+_FILES = ("scores.csv", "images.csv", "sweep.csv", "sweep.png", "calibration.csv")
 _ROWS = {
     "paper_ap": "AP",
     "paper_ap50": "AP50",
@@ -58,6 +60,7 @@ def particles(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the Monte-Carlo samples.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for tables and a plot.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
 ) -> None:
     """Find particles in labelled images and score them against their labels.
 
@@ -70,6 +73,14 @@ def particles(
 
     Example: [bold]emscout evaluate particles labelled/ --split val -o scores[/]
     """
+    options = {
+        "split": split,
+        "model": model,
+        "samples": samples,
+        "max_uncertainty": max_uncertainty,
+        "seed": seed,
+    }
+    claim = reserve(out, "particles", [data], options, _FILES, overwrite=overwrite)
     images = find_labelled(data)
     if split != "all":
         training, validation = split_images(data, [image.name for image in images], VALIDATION_SHARE, SPLIT_SEED)
@@ -91,6 +102,7 @@ def particles(
         error = tables["calibration"]["ece"].iloc[0] if len(tables["calibration"]) else float("nan")
         screen.print(f"Expected calibration error of the probability, 10 bins of equal count: {error:.3f}")
     if out is not None:
+        claim()
         save_evaluation(tables, out)
         screen.print(f"Tables: [bold]{escape(str(out))}[/]", soft_wrap=True)
 
@@ -98,26 +110,27 @@ def particles(
 def _scores(scores: pd.DataFrame, title: str) -> Table:
     columns = scores.to_dict("records")
     limit = scores["max_uncertainty_nats"].iloc[-1]
-    table = Table(
-        Column("", no_wrap=True),
+    table = make_table(
+        Column("score", no_wrap=True),
         *(Column(f"{one['particles']}\n{one['over']}", justify="right") for one in columns),
         title=title,
         caption=None if pd.isna(limit) else f"filtered: particles of a mean uncertainty of at most {limit:.3g} nats",
     )
     for name, label in {"n_true": "true particles", "n_predicted": "found"}.items():
-        table.add_row(label, *(f"{one[name]:.0f}" for one in columns))
+        # A count is one of all images together.
+        table.add_row(label, *(f"{one[name]:.0f}" if one["over"] == "pooled" else "" for one in columns))
     for name, label in _ROWS.items():
         if name in _SECTIONS:
             table.add_section()
             table.add_row(f"[bold]{_SECTIONS[name]}[/]")
-        table.add_row(label, *("" if pd.isna(one[name]) else f"{one[name]:.3f}" for one in columns))
+        table.add_row(label, *(spell_score(one[name]) for one in columns))
     return table
 
 
 def _sweep(sweep: pd.DataFrame) -> Table:
     names = ("precision_50", "recall_50", "f1_50", "paper_ap", "paper_ap50", "paper_ap75", "paper_mean_iou")
     heads = ("precision", "recall", "F1", "AP", "AP50", "AP75", "mIoU")
-    table = Table(
+    table = make_table(
         Column("≤ nats", justify="right"),
         *(Column(head, justify="right") for head in heads),
         title="Particles kept up to an uncertainty: means over images",

@@ -7,14 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Column
 
+from emscout.cli.evaluate.folder import reserve
 from emscout.cli.progress import progress_bar
-from emscout.cli.screen import make_screen
+from emscout.cli.screen import make_screen, make_table, spell_score
 from emscout.scale.accuracy import evaluate_scales, save_scores
 
 __all__ = ["scale"]
 
+_FILES = ("scores.csv", "images.csv")
 _SHARES = {
     "value_right": "value and unit right, of the readable",
     "length_2": "of those: length within 2 %",
@@ -40,6 +42,7 @@ def scale(
         typer.Option(help="Images of the first half of the papers in sources.csv, of the second, or all."),
     ] = "all",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the tables.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
 ) -> None:
     """Read the printed scales of images and score them against a table of what is printed.
 
@@ -50,17 +53,20 @@ def scale(
 
     Example: [bold]emscout evaluate scale figures/ --truth scales.csv -o scores[/]
     """
+    inputs = [data] if truth is None else [data, truth]
+    claim = reserve(out, "scale", inputs, {"split": split}, _FILES, overwrite=overwrite)
     screen = make_screen()
     with progress_bar() as show:
         tables = evaluate_scales(data, truth=truth, half=None if split == "all" else split, progress=show)
     scores = tables["scores"].iloc[0]
-    table = Table(Column("", no_wrap=True), Column("", justify="right"), title=escape(str(data)))
+    table = make_table(Column("score", no_wrap=True), Column("value", justify="right"), title=escape(str(data)))
     for name, label in _COUNTS.items():
-        table.add_row(label, f"{scores[name]:.0f}")
+        table.add_row(label, spell_score(int(scores[name])))
     for name, label in _SHARES.items():
-        table.add_row(label, f"{scores[name]:.1%}")
+        table.add_row(label, spell_score(scores[name], "{:.1%}"))
     table.add_row("seconds an image", f"{scores['seconds_per_image']:.2f}")
     screen.print(table)
     if out is not None:
+        claim()
         save_scores(tables, out)
         screen.print(f"Tables: [bold]{escape(str(out))}[/]", soft_wrap=True)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import typer
-
-from emscout.cli.train.autoencoder import autoencoder
-from emscout.cli.train.classifier import classifier
-from emscout.cli.train.particles import particles
+from emscout.cli.commands import make_group
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Train a network on images of your own.")
-app.command()(particles)
-app.command()(classifier)
-app.command()(autoencoder)
+_COMMANDS = {name: f"{__name__}.{name}:{name}" for name in ("particles", "classifier", "autoencoder")}
 
 
-@app.callback()
 def _train() -> None:
     """Train a network on images of your own."""
+
+
+app = make_group("train", "Train a network on images of your own.", _COMMANDS, _train)

@@ -15,7 +15,7 @@ from emscout.cli.train.session import needs_torch, options_given, training_sessi
 from emscout.errors import UsageError
 from emscout.training.classifier_options import ClassifierOptions
 from emscout.training.nffa import download_nffa
-from emscout.training.options import read_options
+from emscout.training.options import check_run, read_options
 
 __all__ = ["classifier"]
 
@@ -59,6 +59,7 @@ def classifier(
         raise UsageError("What to train on is missing: give a folder with one folder a category, or --dataset nffa.")
     if resume and (dataset is None or (out / "options.json").exists()):
         options = replace(options, **read_options(out, ClassifierOptions) | options_given(context, options))
+    check_run(out)  # before gigabytes are fetched
     screen = make_screen()
     with training_session(screen, out, options) as show, needs_torch():
         if dataset is not None:

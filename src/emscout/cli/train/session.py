@@ -69,7 +69,7 @@ def training_session(screen: Console, run: Path, options: DataclassInstance) -> 
     logger = logging.getLogger("emscout.training")
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    logger.addHandler(RichHandler(console=screen, show_path=False, show_level=False))
+    logger.addHandler(RichHandler(console=screen, show_path=False, show_level=False, log_time_format="%H:%M:%S"))
     screen.print(_list(options))
     shown = -1
     try:
