@@ -24,7 +24,7 @@ from emscout.errors import EmscoutError, UsageError
 from emscout.io.files import sha256_of
 from emscout.micrograph import Micrograph
 from emscout.report.overlay import shrink_image, stretch_contrast
-from emscout.scale import NoScale, ScaleReading, annotation_mask, calibrate, read_scale_bar
+from emscout.scale import NoScale, ScaleReading, annotation_mask, calibrate, read_scale
 from emscout.scale.calibrate import Trust
 
 __all__ = ["POSITION", "SmallImage", "Survey", "survey_images"]
@@ -144,7 +144,7 @@ def survey_images(
         survey.images.append(row)
         if micrograph is not None:
             # Of a stack the first frame that can be read tells the scale of all.
-            bar = scale_bars.get(source["path"]) or read_scale_bar(micrograph.image)
+            bar = scale_bars.get(source["path"]) or read_scale(micrograph)
             scale_bars[source["path"]] = bar
             calibration, row["calibration_note"] = calibrate(micrograph, trust=trust, reading=bar)
             row["nm_per_px"] = calibration.nm_per_px if calibration else None

@@ -24,7 +24,7 @@ from emscout.particles.bayesian import default_max_uncertainty, filter_particles
 from emscout.particles.distributions import radial_distribution, size_distribution, summarize_particles
 from emscout.particles.measure import measure_particles
 from emscout.particles.segment import DEFAULT_MODEL, WATERSHED, Polarity, leave_out_print, segment_particles
-from emscout.scale import NoScale, ScaleReading, annotation_mask, calibrate, read_scale_bar
+from emscout.scale import NoScale, ScaleReading, annotation_mask, calibrate, read_scale
 from emscout.scale.calibrate import Trust
 from emscout.tables import to_physical
 from emscout.units import parse_length
@@ -270,12 +270,12 @@ def measure_image(
 
 def _read_scale(row: dict[str, Any], micrograph: Micrograph) -> ScaleReading | NoScale:
     """The printed scale; of a stack that of its first frame, for all."""
-    return _scale_of_stack(row["path"]) if row["frame"] else read_scale_bar(micrograph.image)
+    return _scale_of_stack(row["path"]) if row["frame"] else read_scale(micrograph)
 
 
 @lru_cache(maxsize=4)
 def _scale_of_stack(path: str) -> ScaleReading | NoScale:
-    return read_scale_bar(read_series(path, resample=True)[0].image)
+    return read_scale(read_series(path, resample=True)[0])
 
 
 def _segment(micrograph: Micrograph, options: AnalyzeOptions) -> tuple[Segmentation, str]:

@@ -14,8 +14,8 @@ from emscout.evaluate.split import SPLIT_SEED, read_sources, split_by_source
 from emscout.io import read_series
 from emscout.io.files import write_atomic
 from emscout.io.find import images_in
+from emscout.scale.colour import read_scale
 from emscout.scale.read_scales import reading_row
-from emscout.scale.reading import read_scale_bar
 from emscout.units import nm_per_unit
 
 __all__ = ["evaluate_scales", "save_scores"]
@@ -63,7 +63,7 @@ def evaluate_scales(
             progress(i, len(table), name)
         micrograph = read_series(files[name])[0]
         start = time.perf_counter()
-        reading = read_scale_bar(micrograph.image)
+        reading = read_scale(micrograph)
         seconds += time.perf_counter() - start
         row = reading_row(reading)
         factor = nm_per_unit(row["unit"])

@@ -6,7 +6,8 @@ from typing import Literal
 
 from emscout.errors import CalibrationError
 from emscout.micrograph import Calibration, Micrograph
-from emscout.scale.reading import NoScale, ScaleReading, read_scale_bar
+from emscout.scale.colour import read_scale
+from emscout.scale.reading import NoScale, ScaleReading
 
 __all__ = ["AGREEING", "Trust", "calibrate"]
 
@@ -53,7 +54,7 @@ def calibrate(
     if trust == "metadata":
         return metadata, "" if metadata else "The file says no pixel size, and the printed bar is not trusted."
     if reading is None:
-        reading = read_scale_bar(micrograph.image)
+        reading = read_scale(micrograph)
     if isinstance(reading, NoScale):
         if trust == "bar":
             return None, f"No pixel size: {reading.reason}"

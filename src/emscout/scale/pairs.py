@@ -81,13 +81,8 @@ def bars_beside(grey: np.ndarray, printed: PrintedLabel) -> list[tuple[float, Ba
     bars = [bar for bar in bars if not bar.cut or bar.x0 <= 0 or bar.x1 >= width - 1]
     edges = [bar for bar in bars if _is_frame(bar, bars) or _is_edge_of_plate(bar, bars, line)]
     bars = [bar for bar in bars if bar not in edges and not _is_half(grey, bar, line)]
-    # A short one may be an edge: it must be drawn well, the more so in another ink than the letters.
     ink = _is_ink_bright(grey, line)
-    bars = [
-        bar
-        for bar in bars
-        if bar.length_px >= _SHORT * line.width_px or bar.quality >= _DRAWN_WELL[0 if bar.bright == ink else 1]
-    ]
+    bars = [bar for bar in bars if _is_drawn(bar, line, bar.bright == ink)]
     letter_px = line.width_px / max(1.0, len(line.text) * (printed.label.stop - printed.label.start))
     fitting = sorted(((fit(bar, line, letter_px, width), bar) for bar in bars), key=lambda one: -one[0])
     kept: list[tuple[float, Bar]] = []
@@ -108,10 +103,22 @@ def _with(joined: list[Bar], bars: list[Bar]) -> list[Bar]:
     return joined + [bar for bar in bars if not any(one.x0 <= bar.x0 and bar.x1 <= one.x1 for one in joined)]
 
 
+def _is_drawn(bar: Bar, line: TextLine, same_ink: bool) -> bool:
+    """Whether it is no edge of what is beside a text, the less likely when drawn in the ink of the letters."""
+    caps_beside_text = bar.cap_px > _gap_rows(bar, line) + _MAX_BESIDE_TEXT * line.height_px
+    if caps_beside_text and not same_ink:
+        return False  # the edges of a plate
+    return bar.length_px >= _SHORT * line.width_px or bar.quality >= _DRAWN_WELL[0 if same_ink else 1]
+
+
+def _gap_rows(bar: Bar, line: TextLine) -> float:
+    return max(0.0, bar.top - line.bottom, line.top - bar.bottom)
+
+
 def fit(bar: Bar, line: TextLine, letter_px: float, image_width: int) -> float:
     """How well a bar and a text with letters so wide stand together, 0..1; 0 where they cannot be of one scale."""
     size = max(4.0, line.height_px)
-    gap_rows = max(0.0, bar.top - line.bottom, line.top - bar.bottom) / size
+    gap_rows = _gap_rows(bar, line) / size
     gap_cols = max(0.0, bar.x0 - line.right, line.left - bar.x1) / size
     beside = gap_rows == 0 and gap_cols <= _MAX_GAP_BESIDE
     over = gap_cols <= 0.5 and gap_rows <= _MAX_GAP_ABOVE
@@ -121,8 +128,6 @@ def fit(bar: Bar, line: TextLine, letter_px: float, image_width: int) -> float:
         return 0.0
     if bar.cap_px > _MAX_CAP * size:
         return 0.0  # the frame of a field of the banner
-    if bar.cap_px > gap_rows * size + _MAX_BESIDE_TEXT * size and gap_cols == 0:
-        return 0.0  # the edges of a plate, with the text between them
     if bar.cut and bar.length_px > 0.6 * image_width:
         return 0.0  # the frame of a banner
     off_centre = (

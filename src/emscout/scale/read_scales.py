@@ -17,8 +17,9 @@ from emscout.io.files import image_names, write_atomic
 from emscout.io.run_folder import claim_folder, describe_run
 from emscout.micrograph import Report
 from emscout.report.overlay import write_png
+from emscout.scale.colour import read_scale
 from emscout.scale.pictures import contact_sheet, draw_reading
-from emscout.scale.reading import ScaleReading, read_scale_bar
+from emscout.scale.reading import ScaleReading
 
 __all__ = ["COLUMNS", "read_scales", "reading_row"]
 
@@ -108,7 +109,7 @@ def reading_row(reading: Any) -> dict[str, Any]:
 def _read_source(source: dict[str, Any], *, out: Path) -> dict[str, Any]:
     try:
         micrograph = read_series(source["path"])[0]
-        reading = read_scale_bar(micrograph.image)
+        reading = read_scale(micrograph)
         with write_atomic(out / "pictures" / f"{source['image']}.png") as path:
             write_png(path, draw_reading(micrograph.image, reading, source["image"]))
     except Exception as error:

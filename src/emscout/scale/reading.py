@@ -28,6 +28,7 @@ _UNUSUAL = 0.2  # weight of a number that bars are not made for, such as 108
 _NM_PER_PX = (5e-4, 5e4)  # finer than any lens, coarser than any microscope's view
 _MAX_LENGTH_NM = 1.0e7
 _MIN_SHARE = 0.05  # of the image's width, for a bar without a label: shorter ones are edges in the specimen
+_COLOURED = 60  # by which the channels of print in colour differ, of 255
 _SPELLED = {"nm": "nm", "um": "µm", "mm": "mm", "A": "Å"}
 
 
@@ -102,14 +103,22 @@ def read_scale_bar(image: np.ndarray) -> ScaleReading | NoScale:
     Parameters
     ----------
     image : ndarray, shape (H, W) or (H, W, 3)
-        Of any dtype; colours are turned to grey.
+        Of any dtype; colours are turned to grey, and where that shows no scale, print is looked for by its colour.
 
     Returns
     -------
     ScaleReading or NoScale
         A wrong scale is worse than none: whatever is in doubt is a `NoScale` with its reason.
     """
-    grey = to_bytes(image)
+    answer = _read(to_bytes(image))
+    if image.ndim == 3 and isinstance(answer, NoScale) and (answer.bar is None or answer.line is None):
+        coloured = _read(_colour_of_print(image))
+        if isinstance(coloured, ScaleReading):
+            return coloured
+    return answer
+
+
+def _read(grey: np.ndarray | None) -> ScaleReading | NoScale:
     if grey is None:
         return NoScale("The image is too small, or constant: there is nothing to read.")
     seen: list[PrintedLabel] = []
@@ -268,6 +277,13 @@ def to_bytes(image: np.ndarray) -> np.ndarray | None:
         grey = np.nan_to_num(_grey(image[start : start + 256]), nan=low)
         scaled[start : start + 256] = np.clip((grey - low) * (255 / max(high - low, 1e-12)), 0, 255)
     return scaled
+
+
+def _colour_of_print(image: np.ndarray) -> np.ndarray | None:
+    """How coloured each pixel is; None where nothing is as print would be."""
+    channels = image[..., :3].astype(np.int32)
+    coloured = channels.max(axis=2) - channels.min(axis=2)
+    return to_bytes(coloured) if np.percentile(coloured, 99.9) >= _COLOURED else None
 
 
 def _grey(image: np.ndarray) -> np.ndarray:
