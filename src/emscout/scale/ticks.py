@@ -16,6 +16,7 @@ _MIN_STEP = 12.0  # grey levels of 255
 _STEPS = (0.5, 0.3)  # of what stands out most
 _MAX_WIDTH_PX = 9
 _MIN_SPACING_PX = 4
+_LEAST_HEIGHT = 1 / 15  # of the least length of a row
 _MOST_IN_A_ROW = 50  # with letters; more are the grain of the specimen
 _MOST_BETWEEN = 0.5  # as many a tick
 _MAX_HIDDEN = 1
@@ -52,7 +53,9 @@ def _tick_rows(raised: np.ndarray, step: float, min_length_px: int, bright: bool
     _, components, boxes, _ = cv2.connectedComponentsWithStats((raised > step).astype(np.uint8), connectivity=8)
     labels = np.asarray(components, np.int32)
     wide, high = boxes[:, cv2.CC_STAT_WIDTH], boxes[:, cv2.CC_STAT_HEIGHT]
-    numbers = np.flatnonzero((wide <= _MAX_WIDTH_PX) & (high >= 2) & (wide <= high + 1))
+    # In a large picture what is smaller is grain.
+    least_px = max(2, round(_LEAST_HEIGHT * min_length_px))
+    numbers = np.flatnonzero((wide <= _MAX_WIDTH_PX) & (high >= least_px) & (wide <= high + 1))
     numbers = numbers[numbers > 0]
     if len(numbers) < _MIN_TICKS - _MAX_HIDDEN:
         return []
