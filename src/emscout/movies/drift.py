@@ -72,7 +72,7 @@ def estimate_drift(
     ----------
     frames : sequence of ndarray (H, W)
         Grey values of any type, read when asked for: a few, evenly spread, to see what is usual; the first ones
-        backwards, to see whether they can be trusted; then each once, in order, by another thread, a few ahead. Memory
+        backwards, to see whether they can be trusted; then each once, in order, by another thread, some ahead. Memory
         does not grow with their number.
     printed : ndarray of bool, shape (H, W), or None
         Where something is printed on the frames, which does not move with the specimen.

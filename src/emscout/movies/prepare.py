@@ -1,11 +1,11 @@
-"""Frames made ready to be matched: read, judged by their grey values, transformed; a few ahead of who asks for them."""
+"""Frames made ready to be matched: read, judged by their grey values, transformed; a batch ahead of the caller."""
 
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +15,8 @@ from emscout.movies.frame_quality import Survey, clean
 
 __all__ = ["Prepared", "prepare"]
 
-# Enough that neither waits for the other.
-_AHEAD = 4
+# So many at once, as threads that hand over every frame take longer than one alone.
+_BATCH = 16
 
 _log = logging.getLogger(__name__)
 
@@ -48,18 +48,17 @@ def prepare(frames: Sequence[np.ndarray], order: Iterable[int], found: Survey) -
     UsageError
         When a frame has another size than the movie.
     """
+    left = iter(order)
+
+    def prepare_some() -> list[Prepared]:
+        return [_prepare_one(frames, i, found) for i in islice(left, _BATCH)]
+
     with ThreadPoolExecutor(1) as one_thread:
-        waiting: deque[Future[Prepared]] = deque()
-        try:
-            for i in order:
-                waiting.append(one_thread.submit(_prepare_one, frames, i, found))
-                if len(waiting) > _AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for rest in waiting:
-                rest.cancel()
+        batch = prepare_some()
+        while batch:
+            following = one_thread.submit(prepare_some)
+            yield from batch
+            batch = following.result()
 
 
 def _prepare_one(frames: Sequence[np.ndarray], i: int, found: Survey) -> Prepared:
