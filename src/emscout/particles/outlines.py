@@ -75,8 +75,9 @@ def refine_outlines(labels: np.ndarray, grey: np.ndarray, level: float = _LEVEL)
     """
     refined = np.zeros_like(labels)
     places = [_look_around(labels, number, box) for number, box in enumerate(ndimage.find_objects(labels), 1)]
-    inside, outside = _usual_greys(places, grey)
-    for number, place in enumerate(places, 1):
+    finest = [_smooth(grey, place.near, _BLURS_PX[0]) for place in places]
+    usual = _usual_greys(places, finest)
+    for number, (place, first_look) in enumerate(zip(places, finest, strict=True), 1):
         near, particle = place.near, place.particle
         free = place.free & (refined[near] == 0)
         redrawn = particle & free
@@ -86,7 +87,8 @@ def refine_outlines(labels: np.ndarray, grey: np.ndarray, level: float = _LEVEL)
                 break
             # As many pixels outside the half height, however much is blurred.
             at = 0.5 + (level - 0.5) * _BLURS_PX[0] / blur_px
-            contrast, drawn = _redraw(place, free, grey, blur_px, at, inside, outside)
+            look = first_look if blur_px == _BLURS_PX[0] else _smooth(grey, place.near, blur_px)
+            contrast, drawn = _redraw(place, free, look, at, usual)
             round_px = min(_ROUND * blur_px, _WIDEST_BLUR * place.diameter_px)
             if drawn is not None:
                 redrawn = _one_piece(free & (ndimage.gaussian_filter(drawn.astype(np.float32), round_px) > 0.5))
@@ -114,6 +116,13 @@ class _Place(NamedTuple):
         return inner, self.free & (self.depth < -self.band_px) & (self.depth >= -2.5 * self.band_px)
 
 
+class _Look(NamedTuple):
+    """What is around a particle, blurred, and what noise is left in it."""
+
+    smooth: np.ndarray
+    noise: np.ndarray
+
+
 class _Usual(NamedTuple):
     """What is usual of a grey among the particles of an image."""
 
@@ -137,13 +146,12 @@ def _look_around(labels: np.ndarray, number: int, box: tuple[slice, ...]) -> _Pl
     return _Place(near, particle, particle | (labels[near] == 0), depth, diameter_px, band_px)
 
 
-def _usual_greys(places: list[_Place], grey: np.ndarray) -> tuple[_Usual, _Usual]:
-    """The usual greys inside and outside of the particles."""
+def _usual_greys(places: list[_Place], looks: list[_Look]) -> tuple[_Usual, _Usual]:
+    """The usual greys inside and outside of the particles, as looks at each of them show it."""
     known = []
-    for place in places:
+    for place, (smooth, noise) in zip(places, looks, strict=True):
         inner, outer = place.zones()
         if inner.any() and outer.any():
-            smooth, noise = _smooth(grey, place.near, _BLURS_PX[0])
             deviation = _deviation(noise[inner | outer])
             known.append([(np.median(smooth[zone]), _error(zone, deviation)) for zone in (inner, outer)])
     if len(known) < _FEWEST_PARTICLES:
@@ -155,8 +163,8 @@ def _usual_greys(places: list[_Place], grey: np.ndarray) -> tuple[_Usual, _Usual
     return _Usual(usual[0], own[0]), _Usual(usual[1], own[1])
 
 
-def _smooth(grey: np.ndarray, near: tuple[slice, ...], blur_px: float) -> tuple[np.ndarray, np.ndarray]:
-    """A part of the image blurred, and what noise is left in it: all of it at every radius would fill the memory."""
+def _smooth(grey: np.ndarray, near: tuple[slice, ...], blur_px: float) -> _Look:
+    """A part of the image blurred: all of it at every radius would fill the memory."""
     import cv2
 
     reach = int(8 * blur_px + 0.5)
@@ -167,7 +175,7 @@ def _smooth(grey: np.ndarray, near: tuple[slice, ...], blur_px: float) -> tuple[
     else:
         # Forty times as fast as SciPy's.
         smooth = cv2.medianBlur(ndimage.gaussian_filter(grey[around], _FINEST_PX), 3)
-    return smooth[inner], (smooth - ndimage.gaussian_filter(grey[around], 2 * blur_px))[inner]
+    return _Look(smooth[inner], (smooth - ndimage.gaussian_filter(grey[around], 2 * blur_px))[inner])
 
 
 def _deviation(noise: np.ndarray) -> float:
@@ -180,16 +188,11 @@ def _error(zone: np.ndarray, deviation: float) -> float:
 
 
 def _redraw(
-    place: _Place,
-    free: np.ndarray,
-    grey: np.ndarray,
-    blur_px: float,
-    level: float,
-    usual_inside: _Usual,
-    usual_outside: _Usual,
+    place: _Place, free: np.ndarray, look: _Look, level: float, usual: tuple[_Usual, _Usual]
 ) -> tuple[float, np.ndarray | None]:
     """Contrast over noise, and one particle's pixels where it is clear which."""
-    smooth, noise = _smooth(grey, place.near, blur_px)
+    smooth, noise = look
+    usual_inside, usual_outside = usual
     inner, outer = place.zones()
     outer = outer & free
     fewest = _FEWEST_PX if np.isinf(usual_inside.variance) else 1
