@@ -70,6 +70,14 @@ def test_a_mosaic_is_no_decompression_bomb(tmp_path, monkeypatch):
     assert Image.MAX_IMAGE_PIXELS == 100
 
 
+def test_what_would_fill_the_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(tmp_path / "huge.png")
+    monkeypatch.setattr("emscout.io.reading._MOST_PX", 599)
+    with pytest.raises(ReadError, match=r"'.*huge.png' is 30 x 20 px, more than .*: crop it or bin it"):
+        read(tmp_path / "huge.png")
+    assert read_series(tmp_path / "huge.png").shape == (20, 30)
+
+
 @pytest.mark.parametrize(
     "image", [np.zeros((8, 8)), np.full((8, 8), np.nan), np.full((1, 1), 7.0)], ids=["0", "nan", "1x1"]
 )

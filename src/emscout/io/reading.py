@@ -25,6 +25,8 @@ __all__ = ["inspect", "read", "read_series"]
 
 _SAME_SIZE = 0.01
 _SAME_CALIBRATION = 1e-4
+_MOST_PX = 2_000_000_000
+"""A file may claim any size; reading more pixels than this would fill the memory before anything is told."""
 
 
 def read(
@@ -254,6 +256,12 @@ def _square_shape(frames: Frames) -> tuple[int, int]:
 
 def _load(path: Path, frames: Frames, shape: tuple[int, int], frame: int) -> np.ndarray:
     what = f"frame {frame} of '{path}'" if frames.length > 1 else f"'{path}'"
+    if math.prod(frames.shape) > _MOST_PX:
+        height, width = frames.shape
+        raise ReadError(
+            f"{what} is {width} x {height} px, more than the {_MOST_PX // 1_000_000} million pixels that fit into the "
+            "memory: crop it or bin it."
+        )
     with _read_errors(path, what):
         try:
             pixels = _plain(frames.load(frame))
