@@ -89,3 +89,9 @@ def test_evaluate_says_what_the_table_lacks(figures, tmp_path):
     done = emscout("evaluate", "scale", figures[0], "--truth", tmp_path / "bad.csv")
     assert done.returncode == 1
     assert "nm_per_px" in done.stderr
+
+
+def test_a_folder_without_the_truth_is_wrong_usage(tmp_path):
+    done = emscout("evaluate", "scale", tmp_path)
+    assert done.returncode == 2
+    assert "no table of true scales" in done.stderr and "--truth" in done.stderr
