@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Column, Table
@@ -28,6 +27,8 @@ def make_table(*columns: Column | str, title: str | None = None, caption: str | 
 
 def spell_score(value: float | None, form: str = "{:.3f}") -> str:
     """A score for a table: counts as they are, shares by ``form``, nothing where there is none."""
+    import pandas as pd  # here, as commands that tell no scores need not wait for it
+
     if pd.isna(value):
         return ""
     return str(value) if isinstance(value, int) else form.format(value)

@@ -9,11 +9,13 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-__all__ = ["match_tracks", "score_drift", "score_events", "score_links"]
+__all__ = ["CROSSINGS", "match_tracks", "score_drift", "score_events", "score_links"]
 
 # A frame whose shift is off by more than this, after the constant offset, is wrong rather than imprecise.
 _WRONG_PX = 1.0
-_CROSSINGS = ("left-field", "entered-field")
+
+CROSSINGS = ("left-field", "entered-field")
+"""Kinds of events at the edge of the field."""
 
 
 def score_drift(true_shift_px: np.ndarray, shift_px: np.ndarray, counted: np.ndarray | None = None) -> dict[str, float]:
@@ -202,7 +204,7 @@ def score_events(
         (abs(truth[i][0] - frame), i, j)
         for j, (frame, kind, some) in enumerate(found)
         for i in places.get((kind, some), [])
-        if abs(truth[i][0] - frame) <= tolerance_frames or kind in _CROSSINGS
+        if abs(truth[i][0] - frame) <= tolerance_frames or kind in CROSSINGS
     ]
     used_true: set[int] = set()
     used: set[int] = set()

@@ -119,7 +119,8 @@ def claim_folder(
     before = _read_run(out)
     ours = before is not None and before["command"] == run["command"]
     stranger = "" if ours else strangers_in(out, (*files, *folders))
-    if not ours and any(Path(source["path"]).parent == out.resolve() for source in run["inputs"]):
+    place = out.resolve()
+    if not ours and any(Path(source["path"]).parent == place for source in run["inputs"]):
         stranger = "the images themselves"  # a picture among results would be one of them the next time
     if stranger:
         raise OutputError(f"{out} holds {stranger}: choose a new or an empty folder with -o.")

@@ -9,13 +9,16 @@ import numpy as np
 import pandas as pd
 
 from emscout.errors import ReadError, UsageError
-from emscout.evaluate.movies import score_drift, score_events, score_links
+from emscout.evaluate.movies import CROSSINGS, score_drift, score_events, score_links
 from emscout.io.files import write_atomic
 from emscout.io.find import images_in
 from emscout.io.labels import read_label_image
 from emscout.movies.results import read_labels
 
-__all__ = ["evaluate_movie", "save_scores"]
+__all__ = ["FILES", "evaluate_movie", "save_scores"]
+
+FILES = ("scores.csv", "masks.csv", "events.csv")
+"""Names of what `save_scores` writes."""
 
 # So far from the edge a particle's centre is surely on one side of it.
 _ASIDE_PX = 1.0
@@ -169,7 +172,7 @@ def _in_field(true: pd.DataFrame, folder: Path, drift: pd.DataFrame, by_px: floa
 
 def _with_crossings(events: pd.DataFrame, true: pd.DataFrame, folder: Path, drift: pd.DataFrame) -> pd.DataFrame:
     """True events, with those who crossed the edge of what was looked at rather than that of the frames."""
-    within = events[~events["kind"].isin(("left-field", "entered-field"))]
+    within = events[~events["kind"].isin(CROSSINGS)]
     changed: dict[int, list[int]] = {}
     for at, some in within[["frame", "particles"]].itertuples(index=False):
         for number in map(int, some.split()):
@@ -185,7 +188,7 @@ def _with_crossings(events: pd.DataFrame, true: pd.DataFrame, folder: Path, drif
         for i in np.flatnonzero(inside[1:] != inside[:-1]):
             # What has come or gone by itself did not cross.
             if not any(frames[i] < at <= frames[i + 1] for at in changed.get(particle, [])):
-                rows.append((frames[i + 1], "left-field" if inside[i] else "entered-field", str(particle)))
+                rows.append((frames[i + 1], CROSSINGS[0 if inside[i] else 1], str(particle)))
     crossings = pd.DataFrame(rows, columns=["frame", "kind", "particles"])
     return pd.concat([within, crossings], ignore_index=True) if rows else within
 

@@ -18,6 +18,7 @@ from emscout.errors import NothingToFindError
 from emscout.micrograph import Segmentation
 from emscout.models import AutoencoderModel, load_autoencoder_model
 from emscout.particles.component_tree import noise_gradient, outline_gradient, split_at_necks
+from emscout.particles.outlines import smooth_finely
 from emscout.particles.watershed import segment_watershed
 
 __all__ = [
@@ -27,13 +28,9 @@ __all__ = [
     "normalise",
     "reconstruct",
     "segment_autoencoder",
-    "smooth_reproduced",
 ]
 
 Polarity = Literal["auto", "bright", "dark"]
-
-_SMOOTH_PX = 0.5
-"""Standard deviation of the smoothing that follows the network, before a median of 3 x 3 pixels."""
 
 TILE_PX = 768
 """Larger images go through the network tile by tile."""
@@ -185,23 +182,6 @@ def normalise(image: np.ndarray) -> tuple[np.ndarray, float, float]:
     return np.clip(grey, -_MOST_SPREADS, _MOST_SPREADS).astype(np.float32), centre, spread
 
 
-def smooth_reproduced(reproduced: np.ndarray) -> np.ndarray:
-    """What the network gave back, without the grain that it left.
-
-    Parameters
-    ----------
-    reproduced : ndarray of float32, shape (H, W)
-
-    Returns
-    -------
-    ndarray of float32, shape (H, W)
-        Outlines fray less than after a wider Gaussian that costs small particles as much of their area.
-    """
-    import cv2
-
-    return cv2.medianBlur(ndimage.gaussian_filter(reproduced, _SMOOTH_PX), 3)
-
-
 def find_polarity(smooth: np.ndarray) -> Literal["bright", "dark"]:
     """Whether particles are brighter or darker than what is around them: what the watershed explains better.
 
@@ -237,7 +217,7 @@ def find_level(smooth: np.ndarray) -> float:
 
 def _find(image: np.ndarray, model: str | Path, polarity: Polarity, split: bool) -> _Found:
     reproduced = reconstruct(image, load_autoencoder_model(model))
-    smooth = smooth_reproduced(reproduced)
+    smooth = smooth_finely(reproduced)
     if polarity == "auto":
         polarity = find_polarity(smooth)
     known = np.isfinite(image)

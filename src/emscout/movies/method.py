@@ -19,11 +19,10 @@ from emscout.movies.autoencoder import (
     find_polarity,
     reconstruct,
     segment_autoencoder,
-    smooth_reproduced,
 )
 from emscout.movies.options import MovieOptions
 from emscout.particles.bayesian import default_max_uncertainty, filter_particles, normalise_grey, select_particles
-from emscout.particles.outlines import HALF_HEIGHT, refine_outlines
+from emscout.particles.outlines import HALF_HEIGHT, refine_outlines, smooth_finely
 from emscout.particles.segment import WATERSHED, Polarity, segment_particles
 from emscout.particles.watershed import segment_watershed
 from emscout.units import parse_length_px
@@ -131,7 +130,7 @@ class Method:
         if self.kind == "watershed":
             return segment_watershed(image, split=False)[1]
         reproduced = reconstruct(image, load_autoencoder_model(self.options.model))
-        return find_polarity(smooth_reproduced(reproduced))
+        return find_polarity(smooth_finely(reproduced))
 
 
 def choose_method(options: MovieOptions) -> tuple[Method, str | None]:

@@ -34,7 +34,10 @@ from emscout.particles.measure import measure_particles
 from emscout.particles.segment import WATERSHED, segment_particles
 from emscout.report.sweep import plot_sweep
 
-__all__ = ["evaluate_particles", "save_evaluation"]
+__all__ = ["FILES", "evaluate_particles", "save_evaluation"]
+
+FILES = ("scores.csv", "images.csv", "sweep.csv", "sweep.png", "calibration.csv")
+"""Names of what `save_evaluation` writes."""
 
 SWEEP_NATS = (0.006, 0.008, 0.01, 0.012, 0.014, 0.016, 0.018, 0.02, 0.025, 0.03, 0.04, 0.06, 0.1, 0.2)
 """Thresholds of the mean uncertainty that the sweep tries."""

@@ -18,7 +18,10 @@ from emscout.scale.colour import read_scale
 from emscout.scale.read_scales import reading_row
 from emscout.units import nm_per_unit
 
-__all__ = ["evaluate_scales", "save_scores"]
+__all__ = ["FILES", "evaluate_scales", "save_scores"]
+
+FILES = ("scores.csv", "images.csv")
+"""Names of what `save_scores` writes."""
 
 _COLUMNS = {"name", "nm_per_px"}
 

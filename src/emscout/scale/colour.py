@@ -7,7 +7,7 @@ import numpy as np
 from emscout.errors import EmscoutError
 from emscout.io.colour import read_colours
 from emscout.micrograph import Micrograph
-from emscout.scale.reading import NoScale, ScaleReading, read_scale_bar
+from emscout.scale.reading import NoScale, ScaleReading, read_in_colour, read_scale_bar
 
 __all__ = ["read_scale"]
 
@@ -32,4 +32,4 @@ def read_scale(micrograph: Micrograph) -> ScaleReading | NoScale:
         colours = read_colours(micrograph.path)
     except EmscoutError:
         return answer
-    return read_scale_bar(colours) if colours.ndim == 3 else answer
+    return read_in_colour(colours, answer) if colours.ndim == 3 else answer

@@ -15,7 +15,7 @@ from emscout.scale.looks import likely_bars, look_at_bars, look_below, look_clos
 from emscout.scale.pairs import PrintedLabel, bars_beside, printed_labels
 from emscout.scale.text import TextLine, read_lines
 
-__all__ = ["NoScale", "ScaleReading", "read_scale_bar", "to_bytes"]
+__all__ = ["NoScale", "ScaleReading", "read_in_colour", "read_scale_bar", "to_bytes"]
 
 MIN_CONFIDENCE = 0.5
 _MIN_FIT = 0.35
@@ -111,11 +111,22 @@ def read_scale_bar(image: np.ndarray) -> ScaleReading | NoScale:
         A wrong scale is worse than none: whatever is in doubt is a `NoScale` with its reason.
     """
     answer = _read(to_bytes(image))
-    if image.ndim == 3 and isinstance(answer, NoScale) and (answer.bar is None or answer.line is None):
-        coloured = _read(_colour_of_print(image))
-        if isinstance(coloured, ScaleReading):
-            return coloured
-    return answer
+    return read_in_colour(image, answer) if image.ndim == 3 else answer
+
+
+def read_in_colour(colours: np.ndarray, answer: ScaleReading | NoScale) -> ScaleReading | NoScale:
+    """Look for print by its colour where grey showed no scale.
+
+    Parameters
+    ----------
+    colours : ndarray, shape (H, W, 3)
+    answer : ScaleReading or NoScale
+        What grey showed; it stands where there is a bar with a label, or no scale in colour either.
+    """
+    if isinstance(answer, ScaleReading) or (answer.bar is not None and answer.line is not None):
+        return answer
+    coloured = _read(_colour_of_print(colours))
+    return coloured if isinstance(coloured, ScaleReading) else answer
 
 
 def _read(grey: np.ndarray | None) -> ScaleReading | NoScale:

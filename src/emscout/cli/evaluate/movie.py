@@ -12,11 +12,10 @@ from rich.table import Column, Table
 
 from emscout.cli.evaluate.folder import reserve
 from emscout.cli.screen import make_screen, make_table, spell_score
-from emscout.movies.accuracy import evaluate_movie, save_scores
+from emscout.movies.accuracy import FILES, evaluate_movie, save_scores
 
 __all__ = ["movie"]
 
-_FILES = ("scores.csv", "masks.csv", "events.csv")
 _LABELS = {
     ("masks", "mean dice"): "masks: mean Dice",
     ("masks", "least dice"): "masks: least Dice",
@@ -55,7 +54,7 @@ def movie(
 
     Example: [bold]emscout evaluate movie followed/ masks/[/]
     """
-    claim = reserve(out, "movie", [folder, truth], {}, _FILES, overwrite=overwrite)
+    claim = reserve(out, "movie", [folder, truth], {}, FILES, overwrite=overwrite)
     tables = evaluate_movie(folder, truth)
     screen = make_screen()
     table = make_table(Column("score", no_wrap=True), Column("value", justify="right"), title=escape(str(folder)))

@@ -15,12 +15,11 @@ from emscout.cli.progress import progress_bar
 from emscout.cli.screen import make_screen, make_table, spell_score
 from emscout.evaluate.split import SPLIT_SEED, VALIDATION_SHARE, split_images
 from emscout.io.labels import find_labelled
-from emscout.particles.accuracy import evaluate_particles, save_evaluation
+from emscout.particles.accuracy import FILES, evaluate_particles, save_evaluation
 from emscout.particles.segment import DEFAULT_MODEL
 
 __all__ = ["particles"]
 
-_FILES = ("scores.csv", "images.csv", "sweep.csv", "sweep.png", "calibration.csv")
 _ROWS = {
     "paper_ap": "AP",
     "paper_ap50": "AP50",
@@ -80,7 +79,7 @@ def particles(
         "max_uncertainty": max_uncertainty,
         "seed": seed,
     }
-    claim = reserve(out, "particles", [data], options, _FILES, overwrite=overwrite)
+    claim = reserve(out, "particles", [data], options, FILES, overwrite=overwrite)
     images = find_labelled(data)
     if split != "all":
         training, validation = split_images(data, [image.name for image in images], VALIDATION_SHARE, SPLIT_SEED)

@@ -12,11 +12,10 @@ from rich.table import Column
 from emscout.cli.evaluate.folder import reserve
 from emscout.cli.progress import progress_bar
 from emscout.cli.screen import make_screen, make_table, spell_score
-from emscout.scale.accuracy import evaluate_scales, save_scores
+from emscout.scale.accuracy import FILES, evaluate_scales, save_scores
 
 __all__ = ["scale"]
 
-_FILES = ("scores.csv", "images.csv")
 _SHARES = {
     "value_right": "value and unit right, of the readable",
     "length_2": "of those: length within 2 %",
@@ -54,7 +53,7 @@ def scale(
     Example: [bold]emscout evaluate scale figures/ --truth scales.csv -o scores[/]
     """
     inputs = [data] if truth is None else [data, truth]
-    claim = reserve(out, "scale", inputs, {"split": split}, _FILES, overwrite=overwrite)
+    claim = reserve(out, "scale", inputs, {"split": split}, FILES, overwrite=overwrite)
     screen = make_screen()
     with progress_bar() as show:
         tables = evaluate_scales(data, truth=truth, half=None if split == "all" else split, progress=show)
