@@ -7,22 +7,24 @@
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from emscout.errors import EmscoutError
-from emscout.micrograph import Calibration, Micrograph, Report, Segmentation, Series
 
 if TYPE_CHECKING:
     from emscout.crystals.locate import LocateOptions, locate
     from emscout.io import read, read_series
+    from emscout.micrograph import Calibration, Micrograph, Report, Segmentation, Series
     from emscout.movies.follow import MovieOptions, follow
     from emscout.particles import AnalyzeOptions, analyze, filter_particles, measure_particles, segment_particles
 
-__version__ = version("emscout")
-
-# Imported when first used, so that `import emscout` stays light.
+# Imported when first used, so that `import emscout` stays light and Ctrl+C is heard from the start.
 _LAZY = {
+    "Calibration": "emscout.micrograph",
+    "Micrograph": "emscout.micrograph",
+    "Report": "emscout.micrograph",
+    "Segmentation": "emscout.micrograph",
+    "Series": "emscout.micrograph",
     "read": "emscout.io",
     "read_series": "emscout.io",
     "LocateOptions": "emscout.crystals.locate",
@@ -58,6 +60,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("emscout")
     if name not in _LAZY:
         raise AttributeError(f"module 'emscout' has no attribute '{name}'")
     return getattr(import_module(_LAZY[name]), name)

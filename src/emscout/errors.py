@@ -56,7 +56,7 @@ class CalibrationError(EmscoutError):
 
 
 class ModelError(EmscoutError):
-    """A model that is not there, is damaged, or is not one of emscout's."""
+    """A model that is damaged, or is not one of emscout's."""
 
 
 class NothingToFindError(EmscoutError):

@@ -200,7 +200,17 @@ def test_pictures_of_an_article_do_not_count_twice(tmp_path, composite):
         Image.fromarray(composite.image).save(tmp_path / name)
     (tmp_path / "article.nxml").write_text(JATS)
     (tmp_path / "notes.txt").write_text("no document")
-    assert [path.name for path in find_documents([tmp_path])] == ["article.nxml", "other.png"]
+    for given in ([tmp_path], [tmp_path / "other.png", tmp_path / "gold-g001.png", tmp_path / "article.nxml"]):
+        assert [path.name for path in find_documents(given)] == ["article.nxml", "other.png"]
+
+
+def test_articles_in_folders_of_their_own_need_a_pattern(tmp_path, composite):
+    (tmp_path / "first").mkdir()
+    Image.fromarray(composite.image).save(tmp_path / "first" / "gold-g001.png")
+    (tmp_path / "first" / "article.nxml").write_text(JATS)
+    with pytest.raises(UsageError, match=r"subfolders only.*/\*/\*'"):
+        find_documents([tmp_path])
+    assert [path.name for path in find_documents([tmp_path / "*" / "*"])] == ["article.nxml"]
 
 
 def test_nothing_to_do_is_said(tmp_path):

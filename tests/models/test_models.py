@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from emscout import models
-from emscout.errors import ModelError
+from emscout.errors import ModelError, UsageError
 from emscout.models import METADATA_KEY, MODELS, load_category_model, load_model
 
 FOLDER = Path(models.__file__).parent
@@ -37,7 +37,7 @@ def test_a_model_of_another_kind_is_refused_and_says_of_which():
         load_model("technique-v1")
     with pytest.raises(ModelError, match=r"finds particles.* names categories"):
         load_category_model("particles-v2")
-    with pytest.raises(ModelError, match=r"no model 'nonsense': give technique-v1, or the path"):
+    with pytest.raises(UsageError, match=r"no model 'nonsense': give technique-v1, or the path"):
         load_category_model("nonsense")
 
 
@@ -86,7 +86,7 @@ def test_half_a_model_is_refused(tmp_path):
 @pytest.mark.parametrize("model", ["particles-v99", "nowhere.onnx", "weights.pt"])
 def test_a_model_that_is_not_there_is_named(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match=model):
+    with pytest.raises(UsageError, match=model):
         load_model(model)
 
 

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 import emscout as em
-from emscout.errors import ModelError, OutputError, UsageError
+from emscout.errors import OutputError, UsageError
 from emscout.synthetic import make_micrograph
 
 
@@ -309,6 +309,6 @@ def test_doubtful_particles_are_dropped_and_counted(tmp_path):
 
 def test_an_unknown_model_is_refused_with_the_names_of_those_there_are(tmp_path):
     path = write_micrograph(tmp_path / "a.tif", 0)
-    with pytest.raises(ModelError, match="particles-v2"):
+    with pytest.raises(UsageError, match="particles-v2"):
         em.analyze([path], tmp_path / "out", em.AnalyzeOptions(model="particles-v999"))
     assert not (tmp_path / "out").exists()

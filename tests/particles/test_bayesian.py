@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from emscout.errors import ModelError, NothingToFindError, UsageError
+from emscout.errors import NothingToFindError, UsageError
 from emscout.evaluate import score_matched
 from emscout.micrograph import Segmentation
 from emscout.particles import bayesian
@@ -118,7 +118,7 @@ def test_options_that_make_no_sense(scene, options):
 
 
 def test_an_unknown_model(scene):
-    with pytest.raises(ModelError, match="particles-v0"):
+    with pytest.raises(UsageError, match="particles-v0"):
         segment_bayesian(scene[0], model="particles-v0")
 
 

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from emscout.errors import ModelError  # noqa: E402
+from emscout.errors import ModelError, UsageError  # noqa: E402
 from emscout.models import MODELS, load_model  # noqa: E402
 from emscout.training.network import DROPOUT_CHANNELS, ParticleNetwork  # noqa: E402
 from emscout.training.weights import load_imagenet_weights, load_model_weights  # noqa: E402
@@ -60,7 +60,7 @@ def test_what_is_not_the_weights_is_refused_and_never_run(content, tmp_path, cap
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ModelError, match="missing"):
         load_imagenet_weights(ParticleNetwork().trunk, tmp_path / "missing.ckpt")
-    with pytest.raises(ModelError, match="no model"):
+    with pytest.raises(UsageError, match="no model"):
         load_model_weights(ParticleNetwork(), "nonsense")
 
 

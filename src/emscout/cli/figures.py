@@ -38,7 +38,7 @@ def figures(
 
     Figures are cut into their panels; plots, drawings and photographs are left out; scale bars and captions say how
     large a pixel is. An inset is a panel of its own. An article in HTML or XML needs its pictures in the same
-    folder.
+    folder; when each article has a folder of its own, give 'papers/*/*'.
 
     Writes to OUT: [bold]figures.csv[/] (one row a panel), [bold]panels/[/] (each as PNG), [bold]reports/[/] (a page a
     document), [bold]overviews/[/] (how each figure was cut) and [bold]measured/[/] (every particle).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +100,7 @@ def find_documents(paths: Sequence[str | Path]) -> list[Path]:
     """Expand files, folders and patterns into documents and figures.
 
     Of a folder (one level) and of a pattern the files with a suffix of a document or a picture count; a picture that
-    belongs to an article in the same folder does not count again.
+    belongs to one of the articles does not count again.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def find_documents(paths: Sequence[str | Path]) -> list[Path]:
             found.setdefault(file.resolve(), file)
     if not found:
         raise UsageError("Nothing is given: name PDFs, articles, figures or folders of them.")
-    return sorted(found.values(), key=natural_key)
+    return sorted(_without_pictures_of_articles(found), key=natural_key)
 
 
 def _expand(path: Path) -> list[Path]:
@@ -132,6 +132,11 @@ def _expand(path: Path) -> list[Path]:
                 f"The folder '{path}' cannot be read ({error.strerror}): ask its owner for permission."
             ) from error
         if not files:
+            if _documents_among(Path(name) for name in glob(f"{escape(str(path))}/*/*")):  # noqa: PTH207
+                raise UsageError(
+                    f"'{path}' holds documents in its subfolders only, and these are not searched: name them as "
+                    f"'{path}/*/*'."
+                )
             raise UsageError(
                 f"The folder '{path}' holds no document or figure: name one with PDF, HTML, XML or images."
             )
@@ -146,17 +151,20 @@ def _expand(path: Path) -> list[Path]:
 
 
 def _documents_among(files: Iterator[Path]) -> list[Path]:
-    known = [
+    return [
         file
         for file in files
         if file.suffix.lower() in (*DOCUMENT_SUFFIXES, *PICTURE_SUFFIXES)
         and not file.name.startswith(".")
         and file.is_file()
     ]
-    articles = [file for file in known if file.suffix.lower() in DOCUMENT_SUFFIXES and file.suffix.lower() != ".pdf"]
-    if not articles:
-        return known
+
+
+def _without_pictures_of_articles(found: dict[Path, Path]) -> list[Path]:
+    suffixes = set(DOCUMENT_SUFFIXES) - {".pdf"}
+    if not (articles := [file for file in found.values() if file.suffix.lower() in suffixes]):
+        return list(found.values())
     from emscout.literature.articles import pictures_of
 
     owned = {picture.resolve() for article in articles for picture in pictures_of(article)}
-    return [file for file in known if file.resolve() not in owned]
+    return [file for resolved, file in found.items() if resolved not in owned]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from emscout.errors import ModelError
+from emscout.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -202,8 +202,10 @@ def load_model(model: str | Path) -> Model:
 
     Raises
     ------
+    UsageError
+        When there is no such model.
     ModelError
-        When there is no such model, or the file is damaged or not emscout's.
+        When the file is damaged or not emscout's.
     """
     return _load(model, Model)
 
@@ -227,10 +229,12 @@ def _load(model: str | Path, kind: type[_Kind]) -> _Kind:
     path = model_path(model)
     if str(model) not in MODELS and path.suffix.lower() != ".onnx":
         names = "".join(f"{name}, or " for name in kind.shipped)
-        raise ModelError(f"There is no model '{model}': give {names}the path of an .onnx file.")
+        raise UsageError(f"There is no model '{model}': give {names}the path of an .onnx file.")
     expected = MODELS[str(model)][1] if str(model) in MODELS else None
     try:
         changed = path.stat().st_mtime_ns
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no model '{path}': check the spelling of the path.") from error
     except OSError as error:
         raise ModelError(f"{path}: the model cannot be read ({error.strerror}).") from error
     loaded = _load_file(path.resolve(), changed, expected)
