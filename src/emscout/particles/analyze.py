@@ -196,8 +196,7 @@ def analyze(
 
 
 def _open(path: Path, options: AnalyzeOptions) -> Series:
-    pixel_size_nm = None if options.pixel_size is None else parse_length(options.pixel_size, px_allowed=False)[0]
-    return read_series(path, pixel_size_nm=pixel_size_nm, resample=options.resample)
+    return read_series(path, pixel_size_nm=options.pixel_size_nm, resample=options.resample)
 
 
 def _analyze_source(source: dict[str, Any], *, out: Path, options: AnalyzeOptions) -> dict[str, Any]:

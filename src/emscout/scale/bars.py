@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from emscout.scale.caps import find_caps
+from emscout.scale.ends import MAX_SOFTNESS_PX, find_end, stands_alone
 from emscout.scale.tips import find_tips
 
 __all__ = ["Bar", "find_bars"]
@@ -17,7 +18,8 @@ _MIN_STEP = 7.0  # grey levels of 255
 _PURE = 0.2  # of the range of grey: a bar is pure white or black, and its ends leave that
 _STRETCH_PX = 9
 _MOST = 150  # runs looked at closely: the longest
-_MAX_SOFTNESS_PX = 5.0  # of an end
+_END_PART = 0.12  # of its length
+_LEAST_SEEN = 0.4  # of that
 _TIP_ERROR_PX = 0.6  # the tip of an arrow is finer than a pixel
 _MAX_CAPPED = 0.12  # of its length: no thicker a bar has caps
 
@@ -192,9 +194,12 @@ def _measure(signed: np.ndarray, raised: np.ndarray, rows: slice, cols: slice, b
     if _differs(signed, core[0], -1, cols) < 0.5 or _differs(signed, core[-1], 1, cols) < 0.5:
         return None
     level = raised[core[0] : core[-1] + 1].mean(axis=0)
-    contrast = float(np.median(level[cols]))
-    left = _end(level, cols.start, -1, contrast)
-    right = _end(level, cols.stop - 1, 1, contrast)
+    seen_by = float(np.median(level[cols]))
+    # Pure white is told from what is nearly white, but drawn on something darker still.
+    contrast = max(seen_by, _contrast_aside(signed, core, cols))
+    level = level + (contrast - seen_by)
+    left = find_end(level, cols.start, -1, contrast, seen_by / 2)
+    right = find_end(level, cols.stop - 1, 1, contrast, seen_by / 2)
     x0, x1 = left[0], right[0]
     if x1 - x0 < max(4.0, 1.2 * len(core)):
         return None
@@ -205,11 +210,15 @@ def _measure(signed: np.ndarray, raised: np.ndarray, rows: slice, cols: slice, b
     profile = drawn.mean(axis=0)
     unevenness = float(np.subtract(*np.percentile(profile, (85, 15)))) / contrast
     worst = float(np.abs(ndimage.uniform_filter1d(profile, 3) - np.median(profile)).max()) / contrast
-    above, below = (_share_outside(signed, row, step, body, contrast) for row, step in ((core[0], -1), (core[-1], 1)))
     softness = max(left[1], right[1])
-    if unevenness > 0.6 or worst > 0.6 or min(above, below) < 0.75 or softness > _MAX_SOFTNESS_PX:
+    if unevenness > 0.6 or worst > 0.6 or softness > MAX_SOFTNESS_PX:
         return None
-    if not _stands_alone(signed[core[0] : core[-1] + 1].mean(axis=0), x0, x1, float(drawn.mean()), contrast):
+    above, below = (_share_outside(signed, row, step, body, contrast) for row, step in ((core[0], -1), (core[-1], 1)))
+    if min(above, below) < 0.75:
+        return None
+    if not stands_alone(signed[core[0] : core[-1] + 1].mean(axis=0), x0, x1, float(drawn.mean()), seen_by):
+        return None
+    if not all(_is_seen(signed, core, end, contrast) for end in _end_parts(body)):
         return None
     quality = float(
         np.clip(1 - unevenness / 2 - worst / 2, 0, 1) * np.clip(1.15 - 0.1 * softness, 0, 1) * min(above, below)
@@ -234,53 +243,20 @@ def _measure(signed: np.ndarray, raised: np.ndarray, rows: slice, cols: slice, b
     error = float(np.hypot(0.25, softness * (0.1 + noise)))
     error = max(error, _TIP_ERROR_PX) if style == "arrow" else error
     cut = left[2] or right[2]
-    return Bar(x0, x1, top, bottom, style, error, contrast, quality, bright, cut, cap_px, cap_width_px)
+    return Bar(x0, x1, top, bottom, style, error, seen_by, quality, bright, cut, cap_px, cap_width_px)
 
 
-def _end(level: np.ndarray, start: int, step: int, contrast: float) -> tuple[float, float, bool]:
-    """Where a bar ends, how many pixels the step takes, and whether the border of the image comes first.
-
-    ``start`` lies inside; the end is where half the height of the step is crossed, between two columns.
-    """
-    last = len(level) - 1 if step > 0 else 0
-    at = start
-    while at != last and level[at] >= 0.5 * contrast:
-        at += step
-    if level[at] >= 0.5 * contrast:
-        return at + 0.5 * step, 1.0, True
-    beyond = level[max(0, at - 1) : at + 5] if step > 0 else level[max(0, at - 4) : at + 2]
-    outside = min(float(np.median(beyond)), 0.5 * contrast)
-    within = level[max(0, at - 10) : max(1, at - 2)] if step > 0 else level[at + 3 : at + 11]
-    inside = float(np.median(within)) if len(within) else contrast
-    half = (inside + outside) / 2
-    # From inside outwards, the first crossing of the middle between both levels.
-    at -= 3 * step
-    at = int(np.clip(at, 0, len(level) - 1))
-    while at != last and level[at] >= half:
-        at += step
-    before = level[at - step] if 0 <= at - step < len(level) else inside
-    fall = before - level[at]
-    place = at - step + step * ((before - half) / fall if fall > 0 else 0.5)
-    low, high = outside + 0.2 * (inside - outside), outside + 0.8 * (inside - outside)
-    softness, outward, inward = 1.0, at, at - step
-    while 0 <= outward < len(level) and level[outward] > low and softness <= _MAX_SOFTNESS_PX:
-        softness, outward = softness + 1, outward + step
-    while 0 <= inward < len(level) and level[inward] < high and softness <= _MAX_SOFTNESS_PX:
-        softness, inward = softness + 1, inward - step
-    return float(place), softness, False
-
-
-def _stands_alone(level: np.ndarray, x0: float, x1: float, inside: float, contrast: float) -> bool:
-    """Whether a bar's grey is left beyond both its ends; the gap between a bar and something else goes on there."""
-    before = level[max(0, int(x0) - 6) : max(0, int(x0) - 1)]
-    behind = level[int(np.ceil(x1)) + 2 : int(np.ceil(x1)) + 7]
-    return all(len(beyond) == 0 or inside - np.percentile(beyond, 25) > 0.4 * contrast for beyond in (before, behind))
+def _contrast_aside(signed: np.ndarray, core: np.ndarray, cols: slice) -> float:
+    """By how much a run differs from the darkest within three rows of it, on the side where that is less."""
+    inside = signed[core[0] : core[-1] + 1, cols].mean(axis=0)
+    sides = [signed[max(0, core[0] - 3) : core[0], cols], signed[core[-1] + 1 : core[-1] + 4, cols]]
+    return min((float(np.median(inside - side.min(axis=0))) for side in sides if len(side)), default=0.0)
 
 
 def _differs(signed: np.ndarray, row: int, step: int, cols: slice) -> float:
-    """Share of a run along which the picture is darker than it two rows above, or below; a first, quick look."""
-    at = row + 2 * step
-    return float(np.mean(signed[row, cols] - signed[at, cols] > 2.0)) if 0 <= at < len(signed) else 1.0
+    """Share of a run along which the picture is darker than it within two rows above, or below; a first, quick look."""
+    beyond = [at for at in (row + step, row + 2 * step) if 0 <= at < len(signed)]
+    return float(np.mean(signed[row, cols] - signed[beyond, cols].min(axis=0) > 2.0)) if len(beyond) == 2 else 1.0
 
 
 def _share_outside(signed: np.ndarray, row: int, step: int, body: slice, contrast: float) -> float:
@@ -293,6 +269,17 @@ def _share_outside(signed: np.ndarray, row: int, step: int, body: slice, contras
             return max(best, 1.0) if distance <= 2 else best
         best = max(best, float(np.mean(inside - signed[at, body] > 0.35 * contrast)))
     return best
+
+
+def _end_parts(body: slice) -> tuple[slice, slice]:
+    long = min(body.stop - body.start, max(6, round(_END_PART * (body.stop - body.start))))
+    return slice(body.start, body.start + long), slice(body.stop - long, body.stop)
+
+
+def _is_seen(signed: np.ndarray, core: np.ndarray, part: slice, contrast: float) -> bool:
+    """Whether a part of a bar differs from what is above or below it; a bright particle at its end does not."""
+    edges = ((core[0], -1), (core[-1], 1))
+    return any(_share_outside(signed, row, step, part, contrast) >= _LEAST_SEEN for row, step in edges)
 
 
 def _is_same(a: Bar, b: Bar) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 __all__ = ["find_caps"]
 
 _WIDEST_KNOB_PX = 3.2  # from the end of a bar to the middle of a low cap
+_HANGING = 0.75  # of its contrast, by which a bar's grey may differ where a stroke stands on it
 _REACH = 0.06  # of its length, within which the end of a bar holds its cap
 
 
@@ -42,6 +43,7 @@ def find_caps(
     body = slice(int(x0 + reach) + 1, max(int(x0 + reach) + 2, int(x1 - reach)))
     high, either = range(2, 3 + max(2, len(core) // 2)), (-1, 1)  # rows beyond the bar; upwards and downwards
     looks = [(either, high), ((-1,), high), ((1,), high), (either, range(1, 3))]
+    bar_level = signed[core[0] : core[-1] + 1].mean(axis=0) > inside - _HANGING * contrast
     for sides, rows in looks + ([(either, range(1, 2))] if low else []):
         upright = [(core[0] if side < 0 else core[-1]) + side * row for side in sides for row in rows]
         if min(upright) < 0 or max(upright) >= height:
@@ -53,6 +55,8 @@ def find_caps(
             first, last = sorted((end - 2.5 * step, end + reach * step))
             columns = np.arange(max(0, int(np.ceil(first))), min(width, int(last) + 1))
             level = signed[np.ix_(upright, columns)].min(axis=0) - (inside - contrast) - edge
+            # A stroke stands on the bar; what begins beyond it is the edge of a plate.
+            level[~_on_bar(bar_level[columns], step)] = 0.0
             weights = np.clip(level - 0.4 * level.max(initial=0.0), 0, None)
             filled = np.flatnonzero(weights)
             if (
@@ -61,8 +65,8 @@ def find_caps(
                 and np.ptp(filled) + 1 <= max(4, 0.7 * len(columns))
             ):
                 middle, wide = (weights * columns).sum() / weights.sum(), np.sum(level >= 0.5 * level.max())
-                # What widens that slowly is the head of an arrow.
-                if 1 not in rows or abs(middle - end) <= _WIDEST_KNOB_PX:
+                # What widens that slowly is the head of an arrow; what stands further inside is something else.
+                if abs(middle - end) <= (_WIDEST_KNOB_PX if 1 in rows else max(_WIDEST_KNOB_PX, wide + 1)):
                     strokes.append((float(middle), float(level.max()), float(wide)))
         if len(strokes) == 2 and min(strokes[0][1], strokes[1][1]) > 0.3 * max(strokes[0][1], strokes[1][1]):
             (left, _, left_width), (right, _, right_width) = strokes
@@ -71,8 +75,18 @@ def find_caps(
                 for at in (left, right)
                 for side in sides
             ]
-            return left, right, float(max(reaches)), (left_width + right_width) / 2
+            # Without a row of its own a stroke is the outline of an end, except for the knobs that were asked for.
+            if low or max(reaches) > 0:
+                return left, right, float(max(reaches)), (left_width + right_width) / 2
     return None
+
+
+def _on_bar(drawn: np.ndarray, step: float) -> np.ndarray:
+    """Of columns at an end of a bar, where step leads into it, those that it reaches without a gap."""
+    reached = drawn if step < 0 else drawn[::-1]
+    gap = int(np.argmin(reached)) if not reached.all() else len(reached)
+    on_bar = np.arange(len(reached)) < gap
+    return on_bar if step < 0 else on_bar[::-1]
 
 
 def _stroke_px(signed: np.ndarray, core: np.ndarray, col: int, side: int, level: float) -> int:

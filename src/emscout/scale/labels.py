@@ -117,7 +117,7 @@ def find_labels(text: str) -> list[Label]:
 def _label(match: re.Match[str], line: str, alone: bool) -> Label | None:
     written = re.sub(r"\s", "", match["number"]).replace(",", ".").replace("·", ".")
     written = re.sub(r"^\|+(?=[1-9])", "", written)  # an end of the bar, not a digit
-    if not written:
+    if not written or re.match(r"[il][1-9]", written):  # a one, or an end of the bar
         return None
     number = written.translate(_DIGITS)
     slips = sum(a != b for a, b in zip(written, number, strict=True))

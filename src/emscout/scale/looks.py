@@ -9,7 +9,8 @@ import numpy as np
 from emscout.scale.bars import Bar, find_bars
 from emscout.scale.labels import find_labels
 from emscout.scale.letters import MIN_INK, bar_ink, lines_beside, read_closely
-from emscout.scale.pairs import printed_labels, surrounds
+from emscout.scale.pairs import printed_labels
+from emscout.scale.plates import surrounds
 from emscout.scale.text import TextLine, read_lines
 
 __all__ = ["likely_bars", "look_at_bars", "look_below", "look_closely", "look_from_afar"]
@@ -18,6 +19,7 @@ _PIXELS_FROM_AFAR = 250_000
 _PIXELS_BELOW = 300_000
 _PIXELS_OF_A_PART = 150_000
 _BARS_LOOKED_AT = 3
+_SMALL = 300_000
 _BESIDE = 0.8  # of a line's height: as wide as a digit with what is around it
 _SURE = 0.8  # of a line that is read at one look only
 
@@ -96,7 +98,9 @@ def likely_bars(grey: np.ndarray) -> list[Bar]:
     height, width = grey.shape
     step = max(1, round((height * width / 1_500_000) ** 0.5))
     small = cv2.resize(grey, (width // step, height // step), interpolation=cv2.INTER_AREA).astype(np.float32)
-    bars = find_bars(small, max(16, width // step // 30), (max(3, height // step // 40),))
+    thin, thick = max(3, height // step // 40), max(8, height // step // 16)
+    # Boxes are thick where the image is small.
+    bars = find_bars(small, max(16, width // step // 30), (thin, thick) if grey.size < _SMALL else (thin,))
     kept: list[Bar] = []
     for bar in sorted(bars, key=lambda bar: -bar.quality * bar.contrast):
         plausible = bar.length_px < 0.7 * width / step and bar.quality > 0.5

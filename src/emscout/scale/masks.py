@@ -6,7 +6,8 @@ import numpy as np
 from scipy import ndimage
 
 from emscout.scale.annotations import banner_height, drawn_over
-from emscout.scale.reading import NoScale, ScaleReading, to_bytes
+from emscout.scale.grey import to_bytes
+from emscout.scale.reading import NoScale, ScaleReading
 
 __all__ = ["annotation_mask"]
 

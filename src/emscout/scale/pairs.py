@@ -10,10 +10,11 @@ import numpy as np
 from emscout.scale.bars import Bar, find_bars
 from emscout.scale.labels import Label, find_labels
 from emscout.scale.parts import join_bars, join_fields
+from emscout.scale.plates import is_halo, is_margin, is_plate, surrounds
 from emscout.scale.text import TextLine
 from emscout.scale.ticks import find_ticks
 
-__all__ = ["PrintedLabel", "bars_beside", "fit", "printed_labels", "surrounds"]
+__all__ = ["PrintedLabel", "bars_beside", "fit", "printed_labels"]
 
 # All in heights of the label.
 _MAX_GAP_ABOVE = 2.5
@@ -26,8 +27,13 @@ _WINDOW_ROWS = 4.0
 _WINDOW_COLS = 30.0
 _MIN_LENGTH = 0.5
 _MIN_LENGTH_PX = 12
+_THICKEST_PART = 0.6  # of a bar that is parted by its text
 _SHORT = 0.5  # of the text's width
-_DRAWN_WELL = (0.6, 0.9)  # in the letters' ink, in another
+_LONG_ALONG_BORDER = 0.4  # of the image's width
+_DRAWN_WELL = (0.7, 0.9)  # in the letters' ink, in another
+_LONGER = 1.04
+_RIVAL = 0.5  # of the best fit
+_ALIKE = 1.15  # of two halves of a bar
 _LONGEST_STROKE = 2.5  # of a letter, in widths of one
 
 
@@ -75,32 +81,41 @@ def bars_beside(grey: np.ndarray, printed: PrintedLabel) -> list[tuple[float, Ba
     thickness = tuple(max(3, round(part * size)) for part in (_THIN, _MAX_THICKNESS))
     bars = [bar.moved(top, left) for bar in find_bars(window, min_length, thickness)]
     bars = _with(join_fields(bars), bars)
-    bars = _with(join_bars(grey, bars, line.left, line.right, line.top, line.bottom), bars)
+    thin = [bar for bar in bars if bar.bottom - bar.top <= _THICKEST_PART * line.height_px]
+    bars = _with(join_bars(grey, thin, line.left, line.right, line.top, line.bottom), bars)
     bars += [bar.moved(top, left) for bar in find_ticks(window, 3 * min_length)]
     # What the window cuts is not cut by the image's border, but too far away.
     bars = [bar for bar in bars if not bar.cut or bar.x0 <= 0 or bar.x1 >= width - 1]
+    bars = [bar for bar in bars if not _is_along_border(bar, height, width)]
     edges = [bar for bar in bars if _is_frame(bar, bars) or _is_edge_of_plate(bar, bars, line)]
-    bars = [bar for bar in bars if bar not in edges and not _is_half(grey, bar, line)]
+    bars = [bar for bar in bars if bar not in edges and not _is_half(grey, bar, line) and not is_plate(grey, bar, line)]
+    bars = [bar for bar in bars if not is_halo(grey, bar)]
     ink = _is_ink_bright(grey, line)
-    bars = [bar for bar in bars if _is_drawn(bar, line, bar.bright == ink)]
+    bars = [bar for bar in bars if _is_drawn(bar, line, bar.bright == ink) and not is_margin(grey, bar, bars, line)]
+    bars = [bar for bar in bars if not any(_goes_on(bar, other) for other in bars)]
     letter_px = line.width_px / max(1.0, len(line.text) * (printed.label.stop - printed.label.start))
     fitting = sorted(((fit(bar, line, letter_px, width), bar) for bar in bars), key=lambda one: -one[0])
     kept: list[tuple[float, Bar]] = []
     for score, bar in fitting:
         if score > 0 and not any(surrounds(bar, other) for _, other in kept):
             kept.append((score, bar))
-    return kept
+    parted = [score for score, bar in kept if bar.length_px > _SHORT * line.width_px and _is_parted(bar, bars)]
+    return [] if parted and parted[0] > _RIVAL * kept[0][0] else kept
 
 
 def _is_ink_bright(grey: np.ndarray, line: TextLine) -> bool:
-    """Whether letters are brighter than what they stand on, of which there is more."""
+    """Whether letters are brighter than what they stand on."""
     box = grey[max(0, int(line.top)) : int(line.bottom) + 1, max(0, int(line.left)) : int(line.right) + 1]
     return bool(np.median(box) < np.percentile(box, (2, 98)).mean())
 
 
 def _with(joined: list[Bar], bars: list[Bar]) -> list[Bar]:
     """Joined bars, and those of the others that are no part of them."""
-    return joined + [bar for bar in bars if not any(one.x0 <= bar.x0 and bar.x1 <= one.x1 for one in joined)]
+    return joined + [
+        bar
+        for bar in bars
+        if not any(one.x0 <= bar.x0 and bar.x1 <= one.x1 and one.top <= bar.row_px <= one.bottom for one in joined)
+    ]
 
 
 def _is_drawn(bar: Bar, line: TextLine, same_ink: bool) -> bool:
@@ -109,6 +124,29 @@ def _is_drawn(bar: Bar, line: TextLine, same_ink: bool) -> bool:
     if caps_beside_text and not same_ink:
         return False  # the edges of a plate
     return bar.length_px >= _SHORT * line.width_px or bar.quality >= _DRAWN_WELL[0 if same_ink else 1]
+
+
+def _is_parted(bar: Bar, bars: list[Bar]) -> bool:
+    """Whether it is half of a bar that is parted by another text than the one beside it."""
+    return bar.style in ("line", "caps") and any(
+        other.bright == bar.bright
+        and max(abs(other.top - bar.top), abs(other.bottom - bar.bottom)) <= 1
+        and 1 / _ALIKE < other.length_px / bar.length_px < _ALIKE
+        and 0 < max(other.x0 - bar.x1, bar.x0 - other.x1) < bar.length_px
+        for other in bars
+    )
+
+
+def _goes_on(bar: Bar, other: Bar) -> bool:
+    """Whether it is only a part of another bar: an end was taken where the specimen behind it changes."""
+    return (
+        other.bright == bar.bright
+        and other.top <= bar.row_px <= other.bottom
+        and other.x0 <= bar.x0 + 1
+        and bar.x1 - 1 <= other.x1
+        and other.length_px > _LONGER * bar.length_px
+        and other.contrast > bar.contrast
+    )
 
 
 def _gap_rows(bar: Bar, line: TextLine) -> float:
@@ -164,6 +202,11 @@ def _is_frame(bar: Bar, bars: list[Bar]) -> bool:
     )
 
 
+def _is_along_border(bar: Bar, height: int, width: int) -> bool:
+    """Whether it is what was left of the gap between two panels when one was cut out."""
+    return bar.length_px > _LONG_ALONG_BORDER * width and (bar.top < 0.5 or bar.bottom > height - 1.5)
+
+
 def _is_edge_of_plate(bar: Bar, bars: list[Bar], line: TextLine) -> bool:
     """Whether it and another line as long lie above and below both a text and a bar beside that."""
     margin = 0.2 * line.height_px
@@ -182,7 +225,7 @@ def _is_edge_of_plate(bar: Bar, bars: list[Bar], line: TextLine) -> bool:
 def _is_half(grey: np.ndarray, bar: Bar, line: TextLine) -> bool:
     """Whether a line beside a text goes on at the other side of it, though it was not seen whole there."""
     size = max(4.0, line.height_px)
-    if bar.style in ("split", "ticks") or bar.bottom - bar.top > 0.35 * size or not line.top < bar.row_px < line.bottom:
+    if bar.style in ("split", "ticks") or bar.bottom - bar.top > 0.5 * size or not line.top < bar.row_px < line.bottom:
         return False
     if bar.x1 < (line.left + line.right) / 2:
         first, last = line.right - 0.2 * size, line.right + 3.5 * size
@@ -199,13 +242,6 @@ def _is_half(grey: np.ndarray, bar: Bar, line: TextLine) -> bool:
         return False
     means = np.convolve((along if bar.bright else -along), np.ones(window) / window, "valid")
     return bool(means.max() > 0.4 * bar.contrast)
-
-
-def surrounds(bar: Bar, better: Bar) -> bool:
-    """Whether it is only the gap between a better bar and the edge of its plate, or another line."""
-    common = min(bar.x1, better.x1) - max(bar.x0, better.x0)
-    touching = min(abs(bar.top - better.bottom), abs(better.top - bar.bottom)) <= 2
-    return bar.bright != better.bright and touching and common > 0.8 * min(bar.length_px, better.length_px)
 
 
 def _heads(lines: list[TextLine], left: float, right: float, line: TextLine) -> bool:

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from emscout.report.overlay import load_font
-from emscout.scale.reading import NoScale, ScaleReading, to_bytes
+from emscout.scale.grey import to_bytes
+from emscout.scale.reading import NoScale, ScaleReading
 from emscout.units import spell_length
 
 __all__ = ["contact_sheet", "draw_reading"]

@@ -9,26 +9,27 @@ import numpy as np
 
 from emscout.micrograph import Calibration
 from emscout.scale.bars import Bar
+from emscout.scale.grey import colour_of_print, to_bytes
 from emscout.scale.labels import Label
 from emscout.scale.letters import read_closely
 from emscout.scale.looks import likely_bars, look_at_bars, look_below, look_closely, look_from_afar
 from emscout.scale.pairs import PrintedLabel, bars_beside, printed_labels
 from emscout.scale.text import TextLine, read_lines
 
-__all__ = ["NoScale", "ScaleReading", "read_in_colour", "read_scale_bar", "to_bytes"]
+__all__ = ["NoScale", "ScaleReading", "read_in_colour", "read_scale_bar"]
 
 MIN_CONFIDENCE = 0.5
 _MIN_FIT = 0.35
 _RIVAL = 0.8  # of the best fit
 _AGREEING = 0.02  # of the pixel size, beside the error of both
 _SAME_LABEL = 0.6  # share of the readings of a label that must say the same
+_SMALLEST_PX = 8.25  # height of a label with letters of five pixels, of which a 2 is not told from an 8
 _SURE = 0.8  # of a text in which a letter was taken for another
 _CLEARLY_WORSE = 0.75  # in confidence
 _UNUSUAL = 0.2  # weight of a number that bars are not made for, such as 108
 _NM_PER_PX = (5e-4, 5e4)  # finer than any lens, coarser than any microscope's view
 _MAX_LENGTH_NM = 1.0e7
 _MIN_SHARE = 0.05  # of the image's width, for a bar without a label: shorter ones are edges in the specimen
-_COLOURED = 60  # by which the channels of print in colour differ, of 255
 _SPELLED = {"nm": "nm", "um": "µm", "mm": "mm", "A": "Å"}
 
 
@@ -125,7 +126,7 @@ def read_in_colour(colours: np.ndarray, answer: ScaleReading | NoScale) -> Scale
     """
     if isinstance(answer, ScaleReading) or (answer.bar is not None and answer.line is not None):
         return answer
-    coloured = _read(_colour_of_print(colours))
+    coloured = _read(colour_of_print(colours))
     return coloured if isinstance(coloured, ScaleReading) else answer
 
 
@@ -159,6 +160,10 @@ def _read_label(grey: np.ndarray, printed: PrintedLabel) -> ScaleReading | NoSca
     if not bars or bars[0][0] < _MIN_FIT:
         return NoScale(f"'{line.text}' is printed, but no bar beside it.", line=line)
     fits, bar = next((one for one in bars if not one[1].cut and one[0] >= max(_MIN_FIT, 0.6 * bars[0][0])), bars[0])
+    if line.height_px < _SMALLEST_PX:
+        return NoScale(
+            f"The letters beside the bar are too small to be told apart ('{line.text}' as they look).", bar, line
+        )
     # The same wrong digit may be seen at every look, where none of them is sure.
     if printed.label.slips and line.score < _SURE:
         return NoScale(f"'{line.text}' beside the bar cannot be read with certainty.", bar, line)
@@ -272,30 +277,3 @@ def _why_none(likely: list[Bar], seen: list[PrintedLabel], width: int) -> NoScal
     if any(abs(bar.length_px / first.length_px - 1) > 0.05 or abs(bar.row_px - first.row_px) < 3 for bar in bars[1:]):
         return NoScale("What may be scale bars is drawn, but no length is written beside any that can be read.")
     return NoScale("What may be a scale bar is drawn, but no length is written beside it that can be read.", first)
-
-
-def to_bytes(image: np.ndarray) -> np.ndarray | None:
-    """Grey values 0..255; None where there is nothing to see."""
-    sample = _grey(image[:: max(1, image.shape[0] // 1000), :: max(1, image.shape[1] // 1000)])
-    sample = sample[np.isfinite(sample)]
-    if min(image.shape[:2]) < 32 or sample.size == 0 or sample.min() == sample.max():
-        return None
-    # White and black of what is printed are the ends of the range; a few hot pixels are not.
-    low, high = (float(end) for end in np.percentile(sample, (0.05, 99.95)))
-    scaled = np.empty(image.shape[:2], np.uint8)
-    # In strips: a copy of a whole mosaic as floats takes several times its memory.
-    for start in range(0, len(image), 256):
-        grey = np.nan_to_num(_grey(image[start : start + 256]), nan=low)
-        scaled[start : start + 256] = np.clip((grey - low) * (255 / max(high - low, 1e-12)), 0, 255)
-    return scaled
-
-
-def _colour_of_print(image: np.ndarray) -> np.ndarray | None:
-    """How coloured each pixel is; None where nothing is as print would be."""
-    channels = image[..., :3].astype(np.int32)
-    coloured = channels.max(axis=2) - channels.min(axis=2)
-    return to_bytes(coloured) if np.percentile(coloured, 99.9) >= _COLOURED else None
-
-
-def _grey(image: np.ndarray) -> np.ndarray:
-    return (image[..., :3] @ np.array([0.299, 0.587, 0.114]) if image.ndim == 3 else image).astype(np.float32)
