@@ -49,10 +49,10 @@ def test_wrong_usage_exits_2_with_a_sentence(words, sentence, labelled_folder, t
     assert not (tmp_path / "run").exists()
 
 
-def test_a_model_that_is_none_to_start_from_exits_1(labelled_folder, tmp_path):
+def test_a_model_that_is_none_to_start_from_is_wrong_usage(labelled_folder, tmp_path):
     pytest.importorskip("torch")
     done = emscout(labelled_folder, "-o", tmp_path / "run", "--start-from", "nonsense")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "nonsense" in done.stderr
 
 

@@ -200,8 +200,8 @@ def _measure(signed: np.ndarray, raised: np.ndarray, rows: slice, cols: slice, b
     level = level + (contrast - seen_by)
     left = find_end(level, cols.start, -1, contrast, seen_by / 2)
     right = find_end(level, cols.stop - 1, 1, contrast, seen_by / 2)
-    x0, x1 = left[0], right[0]
-    if x1 - x0 < max(4.0, 1.2 * len(core)):
+    x0, x1, softness = left[0], right[0], max(left[1], right[1])
+    if softness > MAX_SOFTNESS_PX or x1 - x0 < max(4.0, 1.2 * len(core)):
         return None
     trim = 2.5 if x1 - x0 > 20 else 1.5  # soft ends and the tips of arrows are not its body
     first = max(0, int(np.ceil(x0 + trim)))
@@ -210,8 +210,7 @@ def _measure(signed: np.ndarray, raised: np.ndarray, rows: slice, cols: slice, b
     profile = drawn.mean(axis=0)
     unevenness = float(np.subtract(*np.percentile(profile, (85, 15)))) / contrast
     worst = float(np.abs(ndimage.uniform_filter1d(profile, 3) - np.median(profile)).max()) / contrast
-    softness = max(left[1], right[1])
-    if unevenness > 0.6 or worst > 0.6 or softness > MAX_SOFTNESS_PX:
+    if unevenness > 0.6 or worst > 0.6:
         return None
     above, below = (_share_outside(signed, row, step, body, contrast) for row, step in ((core[0], -1), (core[-1], 1)))
     if min(above, below) < 0.75:

@@ -39,8 +39,7 @@ def find_end(level: np.ndarray, start: int, step: int, contrast: float, drop: fl
     inside = float(np.median(within)) if len(within) else contrast
     half = (inside + outside) / 2
     # From inside outwards, the first crossing of the middle between both levels.
-    at -= 3 * step
-    at = int(np.clip(at, 0, len(level) - 1))
+    at = min(max(at - 3 * step, 0), len(level) - 1)
     while at != last and level[at] >= half:
         at += step
     before = level[at - step] if 0 <= at - step < len(level) else inside
