@@ -160,3 +160,13 @@ def test_text_that_is_turned():
 @pytest.mark.parametrize("image", [np.zeros((64, 64), np.uint8), np.full((64, 64), np.nan, np.float32), np.eye(4)])
 def test_nothing_to_see(image):
     assert "nothing to read" in no_scale(image)
+
+
+@pytest.mark.parametrize(
+    ("text", "font_px"), [("z = 505 µm", 22), ("5-10 nm", 14), ("3.1 ± 1.2 nm", 22), ("d = 5 nm", 28)]
+)
+def test_a_length_that_was_measured_is_no_scale_also_where_a_bar_is_drawn(text, font_px):
+    grey = np.clip(120 + 6 * np.random.default_rng(1).normal(size=(384, 512)), 0, 255).astype(np.uint8)
+    ink, style = (0, "box") if text.startswith("5-") else (255, "line")
+    image, _ = print_scale(text, style, length_px=140, font_px=font_px, image=grey, seed=4, ink=ink)
+    assert isinstance(read_scale_bar(image), NoScale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -66,10 +67,11 @@ def look_at_bars(grey: np.ndarray, bars: list[Bar]) -> list[TextLine]:
     return lines
 
 
-def look_closely(grey: np.ndarray, bars: list[Bar]) -> list[TextLine]:
+def look_closely(grey: np.ndarray, bars: list[Bar], seen: list[TextLine]) -> list[TextLine]:
     """Lines beside what looks like a bar, cut out and read one by one: for letters too small or blurred to be found.
 
-    Only lines that say one length, at whichever look they say any.
+    Only lines that say one length, at whichever look they say any, and none that is what was left of a line seen before
+    when its beginning was cut off: "z = 505 µm" is no scale.
     """
     found: list[TextLine] = []
     for bar in bars[:_BARS_LOOKED_AT]:
@@ -82,9 +84,21 @@ def look_closely(grey: np.ndarray, bars: list[Bar]) -> list[TextLine]:
             wider = replace(line, left=line.left - aside, right=line.right + aside)
             again = readings + _with_lengths(read_closely(grey, wider, bar))
             lengths = {find_labels(read.text)[0].length_nm for read in again}
-            if len(lengths) == 1 and (len(again) > 1 or readings[0].score > _SURE):
-                found.append(max(readings, key=lambda read: read.score))
+            best = max(readings, key=lambda read: read.score)
+            sure = len(lengths) == 1 and (len(again) > 1 or readings[0].score > _SURE)
+            if sure and not any(_is_end_of(best, other) for other in seen):
+                found.append(best)
     return found
+
+
+def _is_end_of(line: TextLine, other: TextLine) -> bool:
+    """Whether it is the end of another line, which was read well and says no length."""
+    rows = min(line.bottom, other.bottom) - max(line.top, other.top)
+    cols = min(line.right, other.right) - max(line.left, other.left)
+    within = rows > 0.5 * line.height_px and cols > 0.5 * line.width_px
+    number, whole = (re.sub(r"\D", "", one.text) for one in (line, other))
+    longer = whole.endswith(number) and (whole != number or not re.match(r"\W*\d", other.text))
+    return within and longer and other.score > _SURE and not find_labels(other.text)
 
 
 def _with_lengths(lines: list[TextLine]) -> list[TextLine]:

@@ -133,24 +133,24 @@ def read_in_colour(colours: np.ndarray, answer: ScaleReading | NoScale) -> Scale
 def _read(grey: np.ndarray | None) -> ScaleReading | NoScale:
     if grey is None:
         return NoScale("The image is too small, or constant: there is nothing to read.")
-    seen: list[PrintedLabel] = []
+    lines: list[TextLine] = []
     for look in (read_lines, look_from_afar, look_below):
-        answer = _answer(grey, look(grey), seen)
-        if answer is not None:
+        lines += (found := look(grey))
+        if (answer := _answer(grey, found)) is not None:
             return answer
     likely = likely_bars(grey)
-    for look_at in (look_at_bars, look_closely):
-        answer = _answer(grey, look_at(grey, likely), seen)
-        if answer is not None:
-            return answer
-    return _why_none(likely, seen, grey.shape[1])
+    lines += (found := look_at_bars(grey, likely))
+    if (answer := _answer(grey, found)) is not None:
+        return answer
+    lines += (found := look_closely(grey, likely, lines))
+    if (answer := _answer(grey, found)) is not None:
+        return answer
+    return _why_none(likely, printed_labels(lines), grey.shape[1])
 
 
-def _answer(grey: np.ndarray, lines: list[TextLine], seen: list[PrintedLabel]) -> ScaleReading | NoScale | None:
-    """What the labels of one look say together; they are added to those seen."""
-    labels = printed_labels(lines)
-    seen += labels
-    return _agree([_read_label(grey, one) for one in labels])
+def _answer(grey: np.ndarray, lines: list[TextLine]) -> ScaleReading | NoScale | None:
+    """What the labels of one look say together."""
+    return _agree([_read_label(grey, one) for one in printed_labels(lines)])
 
 
 def _read_label(grey: np.ndarray, printed: PrintedLabel) -> ScaleReading | NoScale:
