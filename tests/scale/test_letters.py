@@ -53,4 +53,4 @@ def test_lines_beside_a_bar_are_found_by_their_ink():
 
 def test_a_bar_on_a_specimen_without_letters_says_nothing():
     image, _ = print_scale("", "box", length_px=140, ink=255, seed=6)
-    assert look_closely(image, likely_bars(image)) == []
+    assert look_closely(image, likely_bars(image), []) == []
