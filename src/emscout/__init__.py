@@ -61,7 +61,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return import_module("importlib.metadata").version("emscout")
+        from importlib.metadata import version  # takes longer to load than all of this
+
+        return version("emscout")
     if name not in _LAZY:
         raise AttributeError(f"module 'emscout' has no attribute '{name}'")
     return getattr(import_module(_LAZY[name]), name)

@@ -20,7 +20,7 @@ _PIXELS_FROM_AFAR = 250_000
 _PIXELS_BELOW = 300_000
 _PIXELS_OF_A_PART = 150_000
 _BARS_LOOKED_AT = 3
-_SMALL = 300_000
+_PIXELS_SMALL = 300_000
 _BESIDE = 0.8  # of a line's height: as wide as a digit with what is around it
 _SURE = 0.8  # of a line that is read at one look only
 
@@ -114,7 +114,7 @@ def likely_bars(grey: np.ndarray) -> list[Bar]:
     small = cv2.resize(grey, (width // step, height // step), interpolation=cv2.INTER_AREA).astype(np.float32)
     thin, thick = max(3, height // step // 40), max(8, height // step // 16)
     # Boxes are thick where the image is small.
-    bars = find_bars(small, max(16, width // step // 30), (thin, thick) if grey.size < _SMALL else (thin,))
+    bars = find_bars(small, max(16, width // step // 30), (thin, thick) if grey.size < _PIXELS_SMALL else (thin,))
     kept: list[Bar] = []
     for bar in sorted(bars, key=lambda bar: -bar.quality * bar.contrast):
         plausible = bar.length_px < 0.7 * width / step and bar.quality > 0.5

@@ -32,7 +32,7 @@ _SHORT = 0.5  # of the text's width
 _LONG_ALONG_BORDER = 0.4  # of the image's width
 _DRAWN_WELL = (0.7, 0.9)  # in the letters' ink, in another
 _LONGER = 1.04
-_RIVAL = 0.5  # of the best fit
+_AS_LIKELY = 0.5  # of the best fit
 _ALIKE = 1.15  # of two halves of a bar
 _LONGEST_STROKE = 2.5  # of a letter, in widths of one
 
@@ -100,7 +100,7 @@ def bars_beside(grey: np.ndarray, printed: PrintedLabel) -> list[tuple[float, Ba
         if score > 0 and not any(surrounds(bar, other) for _, other in kept):
             kept.append((score, bar))
     parted = [score for score, bar in kept if bar.length_px > _SHORT * line.width_px and _is_parted(bar, bars)]
-    return [] if parted and parted[0] > _RIVAL * kept[0][0] else kept
+    return [] if parted and parted[0] > _AS_LIKELY * kept[0][0] else kept
 
 
 def _is_ink_bright(grey: np.ndarray, line: TextLine) -> bool:

@@ -60,10 +60,9 @@ def is_halo(grey: np.ndarray, bar: Bar) -> bool:
         return False
     cols = slice(max(0, round(bar.x0) + 2), max(0, round(bar.x1) - 1))
     top, bottom = round(bar.top + 0.5), round(bar.bottom + 0.5)
-    inside = (1 if bar.bright else -1) * bar_ink(grey, bar)
-    sides = [grey[max(0, top - 3) : top, cols], grey[bottom : bottom + 3, cols]]
-    signed = [side.astype(np.float32) if bar.bright else -side.astype(np.float32) for side in sides if side.size]
-    steps = [inside - float(np.median(side.min(axis=0))) for side in signed]
+    sign = np.float32(1 if bar.bright else -1)
+    sides = [sign * grey[rows, cols] for rows in (slice(max(0, top - 3), top), slice(bottom, bottom + 3))]
+    steps = [float(sign * bar_ink(grey, bar) - np.median(side.min(axis=0))) for side in sides if side.size]
     return len(steps) == 2 and min(steps) < _FAINT * max(steps)
 
 

@@ -109,8 +109,10 @@ def name_category(
     ------
     NothingToFindError
         When the picture is of a single grey value.
+    UsageError
+        When there is no such model.
     ModelError
-        When there is no such model, or it does not name categories.
+        When it does not name categories.
     """
     loaded = model if isinstance(model, CategoryModel) else load_category_model(model)
     view = view_picture(pixels, loaded.description["side_px"], mask_banner=loaded.description["mask_banner"])

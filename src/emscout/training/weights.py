@@ -12,9 +12,8 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from emscout import models
 from emscout.errors import ModelError
-from emscout.models import MODELS, load_model
+from emscout.models import load_model, model_path
 from emscout.training.network import ParticleNetwork, Trunk
 
 __all__ = ["load_imagenet_weights", "load_model_weights"]
@@ -71,12 +70,13 @@ def load_model_weights(network: ParticleNetwork, model: str) -> None:
 
     Raises
     ------
+    UsageError
+        When there is no such model.
     ModelError
-        When it is no such model, or one of another architecture.
+        When it is damaged, or of another architecture.
     """
     load_model(model)  # refuses what is damaged or foreign
-    path = Path(models.__file__).parent / MODELS[model][0] if model in MODELS else Path(model)
-    arrays = _read_weights(path)
+    arrays = _read_weights(model_path(model))
     try:
         with torch.no_grad():
             for name, module in network.trunk.named_modules(prefix="trunk"):
