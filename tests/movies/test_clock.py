@@ -9,9 +9,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from emscout.micrograph import Series
 from emscout.movies import estimate_drift
-from emscout.movies.clock import find_clock
+from emscout.annotations.clock import find_clock
 from emscout.movies.follow import MovieOptions, follow
-from emscout.movies.overlay import find_overlay
+from emscout.annotations.burnt_in import find_overlay
 from emscout.synthetic_movie import make_movie
 
 FONT = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import fft, ndimage
 
 from emscout.errors import NothingToFindError, ReadError, UsageError
-from emscout.movies.overlay import stands_out
+from emscout.annotations.burnt_in import stands_out
 from emscout.movies.working_grid import (
     WorkingGrid,
     band_power,

@@ -12,7 +12,7 @@ from skimage import measure
 
 from emscout.errors import NothingToFindError
 from emscout.particles.component_tree import Particle, View, choose_particles, noise_gradient, outline_gradient
-from emscout.scale.annotations import banner_height, drawn_over
+from emscout.annotations.banner import banner_height, drawn_over
 
 __all__ = ["segment_watershed"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from emscout.scale.annotations import banner_height, drawn_over
+from emscout.annotations.banner import banner_height, drawn_over
 from emscout.scale.grey import to_bytes
 from emscout.scale.reading import NoScale, ScaleReading
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from emscout.errors import NothingToFindError
-from emscout.scale.annotations import banner_height
+from emscout.annotations.banner import banner_height
 
 __all__ = ["SIDE_PX", "view_picture", "without_banner"]
 
