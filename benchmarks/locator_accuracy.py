@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 from rich.progress import track
 
-from emscout.crystals.cluster import cluster_tiles
-from emscout.crystals.decide import HALF_SHARE, decide, trust
+from emscout.crystals.choice.cluster import cluster_tiles
+from emscout.crystals.choice.decide import HALF_SHARE, decide, trust
 from emscout.crystals.grid import cut_grid
-from emscout.crystals.knowledge import fit_knowledge, least_sure, rank
+from emscout.crystals.choice.user_labels import fit_knowledge, least_sure, rank
 from emscout.crystals.network import particle_share
-from emscout.crystals.presets import PRESETS, Preset
-from emscout.crystals.propose import SCORE_STATISTICS, TileModel, propose_target, read_signs, score_tiles
+from emscout.crystals.choice.presets import PRESETS, Preset
+from emscout.crystals.choice.propose import SCORE_STATISTICS, TileModel, propose_target, read_signs, score_tiles
 from emscout.crystals.statistics import calculate_statistics
 from emscout.crystals.survey import survey_images
 from emscout.crystals.windows import window_sums

@@ -5,7 +5,7 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score, completeness_score, homogeneity_score
 from sklearn.preprocessing import StandardScaler
 
-from emscout.crystals.cluster import (
+from emscout.crystals.choice.cluster import (
     CLUSTERERS,
     MOST_IN_TREE,
     choose_advice,
@@ -15,7 +15,7 @@ from emscout.crystals.cluster import (
     standardise,
 )
 from emscout.crystals.grid import cut_grid
-from emscout.crystals.presets import PRESETS
+from emscout.crystals.choice.presets import PRESETS
 from emscout.crystals.statistics import STATISTICS, calculate_statistics, choose_levels
 from emscout.errors import UsageError
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emscout.crystals.decide import choose_target, find_tile, stands_apart
-from emscout.crystals.propose import Proposal
+from emscout.crystals.choice.decide import choose_target, find_tile, stands_apart
+from emscout.crystals.choice.propose import Proposal
 from emscout.errors import UsageError
 
 

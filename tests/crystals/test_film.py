@@ -8,7 +8,7 @@ from scipy import ndimage
 from skimage.draw import line
 
 from emscout.crystals.background import black_share
-from emscout.crystals.film import DEEP, measure_depth
+from emscout.crystals.choice.film import DEEP, measure_depth
 from emscout.crystals.grid import cut_grid
 from emscout.crystals.locate import LocateOptions, locate
 

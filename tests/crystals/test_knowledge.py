@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from emscout.crystals.knowledge import (
+from emscout.crystals.choice.user_labels import (
     fit_knowledge,
     least_sure,
     load_knowledge,
@@ -11,7 +11,7 @@ from emscout.crystals.knowledge import (
     rank_similar,
     save_knowledge,
 )
-from emscout.crystals.propose import load_tile_model, score_tiles
+from emscout.crystals.choice.propose import load_tile_model, score_tiles
 from emscout.errors import OutputError, ReadError, UsageError
 
 

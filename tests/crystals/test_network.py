@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emscout.crystals.decide import HALF_SHARE, trust
+from emscout.crystals.choice.decide import HALF_SHARE, trust
 from emscout.crystals.grid import cut_grid, cut_tiles
 from emscout.crystals.locate import LocateOptions
 from emscout.crystals.network import ENCODER_STATISTICS, PARTICLE_SHARE, encode_tiles, particle_share

@@ -7,10 +7,10 @@ from scipy import ndimage
 from skimage import draw
 from sklearn.metrics import roc_auc_score
 
-from emscout.crystals import propose
+from emscout.crystals.choice import propose
 from emscout.crystals.grid import cut_grid, cut_tiles
 from emscout.crystals.looks import LOOKS, describe_tiles, measure_contrast
-from emscout.crystals.propose import load_tile_model, propose_target, read_signs, score_tiles
+from emscout.crystals.choice.propose import load_tile_model, propose_target, read_signs, score_tiles
 from emscout.crystals.windows import window_sums
 from emscout.errors import ModelError, NothingToFindError
 

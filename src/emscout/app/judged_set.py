@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from emscout.compute import Progress
-from emscout.crystals.decide import Decision
+from emscout.crystals.choice.decide import Decision
 from emscout.crystals.locate import ImageSet, LocateOptions, gather_set, judge_set, save_set, survey_set
 from emscout.crystals.mosaic import read_layout
 from emscout.crystals.pictures import commonest_cluster

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from emscout.crystals.cluster import CLUSTERERS, LINKAGES, METRICS
+from emscout.crystals.choice.cluster import CLUSTERERS, LINKAGES, METRICS
 from emscout.crystals.network import ENCODER, ENCODER_STATISTICS
-from emscout.crystals.presets import PRESETS, Preset
+from emscout.crystals.choice.presets import PRESETS, Preset
 from emscout.crystals.statistics import STATISTICS
 from emscout.errors import UsageError
 from emscout.scale.calibrate import Trust

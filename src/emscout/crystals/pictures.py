@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
-from emscout.crystals.cluster import grow_tree, standardise
-from emscout.crystals.decide import Decision, cluster_set
+from emscout.crystals.choice.cluster import grow_tree, standardise
+from emscout.crystals.choice.decide import Decision, cluster_set
 from emscout.crystals.mosaic import draw_mosaic, read_layout
-from emscout.crystals.presets import Preset
-from emscout.crystals.propose import propose_target
+from emscout.crystals.choice.presets import Preset
+from emscout.crystals.choice.propose import propose_target
 from emscout.crystals.survey import Survey
 from emscout.crystals.targets import cells_of
 from emscout.errors import EmscoutError

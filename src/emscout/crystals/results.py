@@ -13,11 +13,11 @@ import pandas as pd
 
 from emscout.compute import Progress
 from emscout.crystals import pictures
-from emscout.crystals.cluster import choose_advice
-from emscout.crystals.decide import Decision, stands_apart
-from emscout.crystals.knowledge import save_knowledge
+from emscout.crystals.choice.cluster import choose_advice
+from emscout.crystals.choice.decide import Decision, stands_apart
+from emscout.crystals.choice.user_labels import save_knowledge
 from emscout.crystals.navigator import write_navigator
-from emscout.crystals.presets import Preset
+from emscout.crystals.choice.presets import Preset
 from emscout.crystals.survey import Survey
 from emscout.io.files import write_atomic
 from emscout.io.run_folder import write_json

@@ -1,7 +1,7 @@
 """What the user shows: tiles like this one, and a classifier that learns from a handful of answers.
 
 The classifier is a Gaussian process over tiles (Rasmussen & Williams 2006, chapter 3). What it thinks before the first
-answer is the score of `emscout.crystals.propose`; its kernel says how sets of images were seen to differ, so that five
+answer is the score of `emscout.crystals.choice.propose`; its kernel says how sets of images were seen to differ, so that five
 answers tell which way this set does. Answers of an earlier grid count as those of this one.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emscout.crystals.propose import TileModel, load_tile_model, moderate
+from emscout.crystals.choice.propose import TileModel, load_tile_model, moderate
 from emscout.errors import OutputError, ReadError, UsageError
 
 __all__ = ["Knowledge", "fit_knowledge", "least_sure", "load_knowledge", "rank", "rank_similar", "save_knowledge"]
@@ -34,7 +34,7 @@ class Knowledge:
     model : str
         Name of the tile model that read the signs.
     examples : tuple of tuple of float
-        Signs of the tiles that were answered for, see `emscout.crystals.propose.read_signs`.
+        Signs of the tiles that were answered for, see `emscout.crystals.choice.propose.read_signs`.
     crystal : tuple of bool
         Whether each is crystal.
     """
@@ -107,7 +107,7 @@ def fit_knowledge(
 def rank(signs: np.ndarray, knowledge: Knowledge | None, model: TileModel | None = None) -> np.ndarray:
     """How crystal-like tiles (n, n_signs) are after the answers, 0 to 1; ½ and more is a target.
 
-    Without knowledge this is `emscout.crystals.propose.score_tiles`.
+    Without knowledge this is `emscout.crystals.choice.propose.score_tiles`.
     """
     model = model or load_tile_model()
     shown = np.array(knowledge.examples if knowledge else (), float).reshape(-1, signs.shape[1])

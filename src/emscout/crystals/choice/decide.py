@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from emscout.crystals.cluster import cluster_tiles, reduce, standardise
-from emscout.crystals.film import DEEP, MOSTLY_FILM, is_noise, measure_depth, noise_and_more
-from emscout.crystals.knowledge import Knowledge, fit_knowledge, least_sure, rank, rank_similar
+from emscout.crystals.choice.cluster import cluster_tiles, reduce, standardise
+from emscout.crystals.choice.film import DEEP, MOSTLY_FILM, is_noise, measure_depth, noise_and_more
+from emscout.crystals.choice.user_labels import Knowledge, fit_knowledge, least_sure, rank, rank_similar
 from emscout.crystals.network import PARTICLE_SHARE
-from emscout.crystals.presets import Preset
-from emscout.crystals.propose import Proposal, beside, propose_target, read_signs
+from emscout.crystals.choice.presets import Preset
+from emscout.crystals.choice.propose import Proposal, beside, propose_target, read_signs
 from emscout.errors import NothingToFindError, UsageError
 
 __all__ = [
@@ -60,7 +60,7 @@ class Decision:
     question : int or None
         Row of the tile whose answer would tell most; ``None`` when there is none left to ask about.
     by_depth : bool
-        Whether the score says how far tiles lie below the film, see `emscout.crystals.film.measure_depth`.
+        Whether the score says how far tiles lie below the film, see `emscout.crystals.choice.film.measure_depth`.
     """
 
     tiles: pd.DataFrame
