@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from emscout.crystals.navigator import write_navigator
+from emscout.crystals.navigation.navigator import write_navigator
 
 IMAGES = pd.DataFrame(
     {

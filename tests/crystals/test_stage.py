@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emscout.crystals.stage import place_on_stage, stage_position_um
+from emscout.crystals.navigation.stage import place_on_stage, stage_position_um
 
 
 @pytest.mark.parametrize(

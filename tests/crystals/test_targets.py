@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from emscout.crystals.grid import cut_grid, cut_tiles
-from emscout.crystals.targets import TARGET_COLUMNS, cells_of, merge_targets
+from emscout.crystals.navigation.targets import TARGET_COLUMNS, cells_of, merge_targets
 
 
 def table(lattice, scores, image="a"):

@@ -19,7 +19,7 @@ from emscout.crystals.mosaic import read_layout
 from emscout.crystals.pictures import commonest_cluster
 from emscout.crystals.results import describe_clusters, summarize
 from emscout.crystals.survey import Survey
-from emscout.crystals.targets import cells_of
+from emscout.crystals.navigation.targets import cells_of
 from emscout.errors import UsageError
 from emscout.report.heat_map import colour_of, tint_of
 

@@ -21,9 +21,9 @@ from emscout.crystals.choice.user_labels import Knowledge, load_knowledge
 from emscout.crystals.network import PARTICLE_SHARE
 from emscout.crystals.options import LocateOptions
 from emscout.crystals.choice.propose import SCORE_STATISTICS
-from emscout.crystals.stage import place_on_stage
+from emscout.crystals.navigation.stage import place_on_stage
 from emscout.crystals.survey import Survey, survey_images
-from emscout.crystals.targets import merge_targets
+from emscout.crystals.navigation.targets import merge_targets
 from emscout.errors import ReadError
 from emscout.io import find_images, read_series
 from emscout.io.files import sha256_of
@@ -173,7 +173,7 @@ def judge_set(images: ImageSet, survey: Survey, options: LocateOptions) -> tuple
     decision : Decision
         Its table of tiles has ``target_rank`` too.
     targets : DataFrame
-        See `emscout.crystals.targets.merge_targets`; in nm where calibrated, and on the stage where that is known.
+        See `emscout.crystals.navigation.targets.merge_targets`; in nm where calibrated, and on the stage where that is known.
     """
     decision = decide(
         survey.tiles,

@@ -16,7 +16,7 @@ from emscout.crystals.mosaic import draw_mosaic, read_layout
 from emscout.crystals.choice.presets import Preset
 from emscout.crystals.choice.propose import propose_target
 from emscout.crystals.survey import Survey
-from emscout.crystals.targets import cells_of
+from emscout.crystals.navigation.targets import cells_of
 from emscout.errors import EmscoutError
 from emscout.report.heat_map import TilePicture, draw_contact_sheet, draw_heat_map, tint_tiles
 from emscout.report.overlay import shrink_image

@@ -16,7 +16,7 @@ from emscout.crystals import pictures
 from emscout.crystals.choice.cluster import choose_advice
 from emscout.crystals.choice.decide import Decision, stands_apart
 from emscout.crystals.choice.user_labels import save_knowledge
-from emscout.crystals.navigator import write_navigator
+from emscout.crystals.navigation.navigator import write_navigator
 from emscout.crystals.choice.presets import Preset
 from emscout.crystals.survey import Survey
 from emscout.io.files import write_atomic

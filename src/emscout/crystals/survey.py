@@ -18,7 +18,7 @@ from emscout.crystals.grid import Lattice
 from emscout.crystals.histogram import N_LEVELS
 from emscout.crystals.looks import LOOKS, describe_tiles, measure_contrast
 from emscout.crystals.network import ENCODER_STATISTICS, PARTICLE_SHARE, encode_tiles, particle_share
-from emscout.crystals.stage import stage_position_um
+from emscout.crystals.navigation.stage import stage_position_um
 from emscout.crystals.statistics import Levels, calculate_statistics, choose_levels
 from emscout.errors import EmscoutError, UsageError
 from emscout.io.files import sha256_of
