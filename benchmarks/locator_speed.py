@@ -23,8 +23,8 @@ from rich.table import Table
 from scipy import stats
 from skimage.feature import graycomatrix, graycoprops
 
-from emscout.crystals.grid import Lattice, cut_grid, cut_tiles
-from emscout.crystals.statistics import STATISTICS, calculate_statistics, choose_levels
+from emscout.crystals.tiles.grid import Lattice, cut_grid, cut_tiles
+from emscout.crystals.tiles.statistics import STATISTICS, calculate_statistics, choose_levels
 from emscout.synthetic import make_micrograph
 
 QUANTILES = {

@@ -3,8 +3,8 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from emscout.crystals.background import black_share, bright_level, find_black, find_stripes, flatten
-from emscout.crystals.grid import cut_grid, cut_tiles
+from emscout.crystals.tiles.background import black_share, bright_level, find_black, find_stripes, flatten
+from emscout.crystals.tiles.grid import cut_grid, cut_tiles
 
 SIDE = 500
 ROW, COL = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from emscout.crystals.grid import Lattice, cut_grid, cut_tiles
-from emscout.crystals.windows import window_counts, window_extremes, window_sums
+from emscout.crystals.tiles.grid import Lattice, cut_grid, cut_tiles
+from emscout.crystals.tiles.windows import window_counts, window_extremes, window_sums
 from emscout.errors import UsageError
 
 LATTICES = {

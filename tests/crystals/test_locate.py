@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import tifffile
 
-from emscout.crystals.background import black_share
-from emscout.crystals.grid import cut_grid
+from emscout.crystals.tiles.background import black_share
+from emscout.crystals.tiles.grid import cut_grid
 from emscout.crystals.locate import LocateOptions, locate
 from emscout.errors import EmscoutError, NothingToFindError, OutputError, ReadError, UsageError
 from emscout.synthetic_overview import make_overview

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from emscout.crystals.choice.decide import HALF_SHARE, trust
-from emscout.crystals.grid import cut_grid, cut_tiles
+from emscout.crystals.tiles.grid import cut_grid, cut_tiles
 from emscout.crystals.locate import LocateOptions
-from emscout.crystals.network import ENCODER_STATISTICS, PARTICLE_SHARE, encode_tiles, particle_share
-from emscout.crystals.windows import window_sums
+from emscout.crystals.tiles.network import ENCODER_STATISTICS, PARTICLE_SHARE, encode_tiles, particle_share
+from emscout.crystals.tiles.windows import window_sums
 from emscout.errors import UsageError
 from emscout.synthetic import make_micrograph
 

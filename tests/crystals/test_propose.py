@@ -8,10 +8,10 @@ from skimage import draw
 from sklearn.metrics import roc_auc_score
 
 from emscout.crystals.choice import propose
-from emscout.crystals.grid import cut_grid, cut_tiles
-from emscout.crystals.looks import LOOKS, describe_tiles, measure_contrast
+from emscout.crystals.tiles.grid import cut_grid, cut_tiles
+from emscout.crystals.tiles.tile_features import LOOKS, describe_tiles, measure_contrast
 from emscout.crystals.choice.propose import load_tile_model, propose_target, read_signs, score_tiles
-from emscout.crystals.windows import window_sums
+from emscout.crystals.tiles.windows import window_sums
 from emscout.errors import ModelError, NothingToFindError
 
 GRID = (12, 12)

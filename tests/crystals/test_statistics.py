@@ -4,8 +4,8 @@ import tifffile
 from scipy import ndimage, stats
 from skimage.feature import graycomatrix, graycoprops
 
-from emscout.crystals.grid import Lattice, cut_grid, cut_tiles
-from emscout.crystals.statistics import STATISTICS, Levels, calculate_statistics, choose_levels
+from emscout.crystals.tiles.grid import Lattice, cut_grid, cut_tiles
+from emscout.crystals.tiles.statistics import STATISTICS, Levels, calculate_statistics, choose_levels
 from emscout.errors import UsageError
 
 SHAPE = (96, 110)

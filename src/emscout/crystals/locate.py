@@ -16,9 +16,9 @@ import pandas as pd
 from emscout.compute import Progress
 from emscout.crystals import results
 from emscout.crystals.choice.decide import Decision, decide, find_tile
-from emscout.crystals.grid import Lattice, cut_grid, cut_tiles
+from emscout.crystals.tiles.grid import Lattice, cut_grid, cut_tiles
 from emscout.crystals.choice.user_labels import Knowledge, load_knowledge
-from emscout.crystals.network import PARTICLE_SHARE
+from emscout.crystals.tiles.network import PARTICLE_SHARE
 from emscout.crystals.options import LocateOptions
 from emscout.crystals.choice.propose import SCORE_STATISTICS
 from emscout.crystals.navigation.stage import place_on_stage

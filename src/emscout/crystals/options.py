@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from emscout.crystals.choice.cluster import CLUSTERERS, LINKAGES, METRICS
-from emscout.crystals.network import ENCODER, ENCODER_STATISTICS
+from emscout.crystals.tiles.network import ENCODER, ENCODER_STATISTICS
 from emscout.crystals.choice.presets import PRESETS, Preset
-from emscout.crystals.statistics import STATISTICS
+from emscout.crystals.tiles.statistics import STATISTICS
 from emscout.errors import UsageError
 from emscout.scale.calibrate import Trust
 from emscout.units import parse_length

@@ -13,13 +13,13 @@ import pandas as pd
 from scipy import ndimage
 
 from emscout.compute import Progress
-from emscout.crystals.background import black_share, bright_level, find_black, find_stripes, flatten
-from emscout.crystals.grid import Lattice
-from emscout.crystals.histogram import N_LEVELS
-from emscout.crystals.looks import LOOKS, describe_tiles, measure_contrast
-from emscout.crystals.network import ENCODER_STATISTICS, PARTICLE_SHARE, encode_tiles, particle_share
+from emscout.crystals.tiles.background import black_share, bright_level, find_black, find_stripes, flatten
+from emscout.crystals.tiles.grid import Lattice
+from emscout.crystals.tiles.histogram import N_LEVELS
+from emscout.crystals.tiles.tile_features import LOOKS, describe_tiles, measure_contrast
+from emscout.crystals.tiles.network import ENCODER_STATISTICS, PARTICLE_SHARE, encode_tiles, particle_share
 from emscout.crystals.navigation.stage import stage_position_um
-from emscout.crystals.statistics import Levels, calculate_statistics, choose_levels
+from emscout.crystals.tiles.statistics import Levels, calculate_statistics, choose_levels
 from emscout.errors import EmscoutError, UsageError
 from emscout.io.files import sha256_of
 from emscout.micrograph import Micrograph
@@ -76,7 +76,7 @@ class Survey:
     tiles : DataFrame
         `POSITION`, ``black`` (bool), a column a statistic; the tiles of an image in rows from its upper left.
     looks : ndarray of float32, shape (n_tiles, n_looks)
-        How each tile looks, see `emscout.crystals.looks`.
+        How each tile looks, see `emscout.crystals.tiles.tile_features`.
     lattices, black, pictures : dict
         By image name: its windows; where it is black, bool (H, W); the image in small.
     """
@@ -111,7 +111,7 @@ def survey_images(
     lay : callable
         The windows of a micrograph.
     statistics : sequence of str
-        Names of `emscout.crystals.statistics.STATISTICS`, and columns of `emscout.crystals.network`.
+        Names of `emscout.crystals.tiles.statistics.STATISTICS`, and columns of `emscout.crystals.tiles.network`.
     even : bool
         Take out uneven light and bring images to one brightness; else grey values stay as they were recorded.
     leave_out_black : bool

@@ -12,7 +12,7 @@ import pandas as pd
 from emscout.crystals.choice.cluster import cluster_tiles, reduce, standardise
 from emscout.crystals.choice.film import DEEP, MOSTLY_FILM, is_noise, measure_depth, noise_and_more
 from emscout.crystals.choice.user_labels import Knowledge, fit_knowledge, least_sure, rank, rank_similar
-from emscout.crystals.network import PARTICLE_SHARE
+from emscout.crystals.tiles.network import PARTICLE_SHARE
 from emscout.crystals.choice.presets import Preset
 from emscout.crystals.choice.propose import Proposal, beside, propose_target, read_signs
 from emscout.errors import NothingToFindError, UsageError

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from emscout.crystals.looks import LOOKS, MAPS
+from emscout.crystals.tiles.tile_features import LOOKS, MAPS
 from emscout.errors import ModelError, NothingToFindError
 
 __all__ = [
@@ -136,7 +136,7 @@ def read_signs(looks: np.ndarray, model: TileModel | None = None) -> np.ndarray:
     Parameters
     ----------
     looks : ndarray, shape (n, n_looks)
-        Of all tiles of all images that are not black, see `emscout.crystals.looks.describe_tiles`.
+        Of all tiles of all images that are not black, see `emscout.crystals.tiles.tile_features.describe_tiles`.
     model : TileModel, optional
 
     Returns

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from emscout.crystals.grid import Lattice
+from emscout.crystals.tiles.grid import Lattice
 
 __all__ = ["TARGET_COLUMNS", "cells_of", "merge_targets"]
 

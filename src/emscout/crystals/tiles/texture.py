@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emscout.crystals.grid import Lattice
-from emscout.crystals.histogram import each_level
-from emscout.crystals.windows import window_sums
+from emscout.crystals.tiles.grid import Lattice
+from emscout.crystals.tiles.histogram import each_level
+from emscout.crystals.tiles.windows import window_sums
 
 __all__ = ["N_GREYS", "CoOccurrence", "co_occurrence", "squared_gradient"]
 

@@ -1,7 +1,7 @@
 """Statistics of the grey values in every window of an image.
 
 Moments come from running sums, ranges from running extremes, all else from running histograms of 256 grey levels (exact
-for 8-bit images, see :mod:`emscout.crystals.histogram`); nothing is cut out but for ``mode_1024``. Pixels that are not
+for 8-bit images, see :mod:`emscout.crystals.tiles.histogram`); nothing is cut out but for ``mode_1024``. Pixels that are not
 finite are missing: they count in no statistic, and a window that holds no other has NaN for each of them.
 """
 
@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emscout.crystals.grid import Lattice
-from emscout.crystals.histogram import Levels, choose_levels, each_level
-from emscout.crystals.texture import N_GREYS, CoOccurrence, co_occurrence, squared_gradient
-from emscout.crystals.windows import window_extremes, window_sums
+from emscout.crystals.tiles.grid import Lattice
+from emscout.crystals.tiles.histogram import Levels, choose_levels, each_level
+from emscout.crystals.tiles.texture import N_GREYS, CoOccurrence, co_occurrence, squared_gradient
+from emscout.crystals.tiles.windows import window_extremes, window_sums
 from emscout.errors import UsageError
 
 __all__ = ["STATISTICS", "Levels", "Windows", "calculate_statistics", "choose_levels"]

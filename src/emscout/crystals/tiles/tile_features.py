@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from emscout.crystals.grid import Lattice
-from emscout.crystals.windows import window_sums
+from emscout.crystals.tiles.grid import Lattice
+from emscout.crystals.tiles.windows import window_sums
 
 __all__ = ["LOOKS", "MAPS", "WIDTHS", "Contrast", "describe_tiles", "measure_contrast"]
 

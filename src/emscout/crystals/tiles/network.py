@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from emscout.crystals.grid import Lattice
-from emscout.crystals.windows import window_sums
+from emscout.crystals.tiles.grid import Lattice
+from emscout.crystals.tiles.windows import window_sums
 from emscout.errors import NothingToFindError
 from emscout.models import load_model
 from emscout.particles.bayesian import normalise_grey, resize, segment_bayesian

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emscout.crystals.grid import Lattice
-from emscout.crystals.windows import window_counts
+from emscout.crystals.tiles.grid import Lattice
+from emscout.crystals.tiles.windows import window_counts
 
 __all__ = ["N_LEVELS", "Levels", "choose_levels", "each_level"]
 

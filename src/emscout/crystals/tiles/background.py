@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from emscout.crystals.grid import Lattice, part_evenly
-from emscout.crystals.windows import window_sums
+from emscout.crystals.tiles.grid import Lattice, part_evenly
+from emscout.crystals.tiles.windows import window_sums
 
 __all__ = ["black_share", "bright_level", "find_black", "find_stripes", "flatten"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emscout.crystals.grid import Lattice, are_apart
+from emscout.crystals.tiles.grid import Lattice, are_apart
 
 __all__ = ["window_counts", "window_extremes", "window_sums"]
 
