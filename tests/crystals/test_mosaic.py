@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emscout.crystals.mosaic import draw_mosaic, read_layout
+from emscout.crystals.report.mosaic import draw_mosaic, read_layout
 
 
 @pytest.mark.parametrize(

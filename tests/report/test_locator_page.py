@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emscout.report.heat_map import TilePicture
-from emscout.report.locator_page import describe_panel, write_locator_page
+from emscout.crystals.report.heat_map import TilePicture
+from emscout.crystals.report.page import describe_panel, write_locator_page
 
 NAME = "</script><b>'grid' & \"co\""
 

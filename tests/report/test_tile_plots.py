@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.cluster.hierarchy import linkage
 
-from emscout.report.tile_plots import plot_advice, plot_dendrogram, plot_scatter, spread_out
+from emscout.crystals.report.tile_plots import plot_advice, plot_dendrogram, plot_scatter, spread_out
 
 
 @pytest.fixture

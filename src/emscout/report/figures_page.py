@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from emscout.report.locator_page import as_uri
+from emscout.crystals.report.page import as_uri
 
 __all__ = ["draw_panels", "write_figures_page"]
 

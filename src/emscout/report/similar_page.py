@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emscout.report.classes_page import page_environment
-from emscout.report.locator_page import as_uri
+from emscout.crystals.report.page import as_uri
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from emscout.report.heat_map import TARGET_COLOUR, TilePicture, colour_of, tint_of
+from emscout.crystals.report.heat_map import TARGET_COLOUR, TilePicture, colour_of, tint_of
 
 if TYPE_CHECKING:
     import pandas as pd

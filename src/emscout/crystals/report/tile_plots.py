@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from emscout.report.heat_map import TARGET_COLOUR, colour_of
+from emscout.crystals.report.heat_map import TARGET_COLOUR, colour_of
 from emscout.report.plots import INK, styled
 
 if TYPE_CHECKING:
