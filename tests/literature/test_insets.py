@@ -9,8 +9,8 @@ from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from emscout.literature.boxes import Box
-from emscout.literature.insets import find_insets
+from emscout.literature.panels.boxes import Box
+from emscout.literature.panels.insets import find_insets
 from emscout.literature.mine import FigureOptions, mine
 from emscout.synthetic_figure import make_figure
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from emscout.literature.boxes import Box
+from emscout.literature.panels.boxes import Box
 
 __all__ = ["LEAST_IOU", "count_found"]
 

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from scipy import ndimage
 
-from emscout.literature.surfaces import is_drawn, luminance
+from emscout.literature.panels.surfaces import is_drawn, luminance
 
 __all__ = ["Kind", "kind_of_panel"]
 

@@ -14,7 +14,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from emscout.errors import ReadError
-from emscout.literature.boxes import Box
+from emscout.literature.panels.boxes import Box
 from emscout.literature.captions import figure_number
 from emscout.literature.documents import Document, Figure, find_doi
 from emscout.literature.pdf_text import Line, captions_of, lines_of

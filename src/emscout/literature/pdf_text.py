@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pypdfium2
 
-from emscout.literature.boxes import Box
+from emscout.literature.panels.boxes import Box
 from emscout.literature.captions import is_caption
 
 __all__ = ["Line", "captions_of", "lines_of"]

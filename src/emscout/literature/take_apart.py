@@ -11,15 +11,15 @@ from PIL import Image
 from emscout.errors import EmscoutError
 from emscout.io.files import sha256_of, write_atomic
 from emscout.io.run_folder import failed_row
-from emscout.literature.boxes import Box
+from emscout.literature.panels.boxes import Box
 from emscout.literature.captions import scale_bar_nm, technique_of, text_of_panel
 from emscout.literature.documents import Document, Figure
-from emscout.literature.insets import find_insets
+from emscout.literature.panels.insets import find_insets
 from emscout.literature.kinds import kind_of_panel
-from emscout.literature.letters import letters_among, read_letters, read_text
-from emscout.literature.panels import cut_at_letters, find_panels
+from emscout.literature.panels.letters import letters_among, read_letters, read_text
+from emscout.literature.panels.find import cut_at_letters, find_panels
 from emscout.literature.scales import scale_of_panel
-from emscout.literature.surfaces import luminance
+from emscout.literature.panels.surfaces import luminance
 from emscout.micrograph import Micrograph
 from emscout.particles.analyze import AnalyzeOptions, measure_image
 from emscout.report.figures_page import draw_panels

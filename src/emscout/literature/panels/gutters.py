@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from emscout.literature.boxes import Cut
-from emscout.literature.seams import find_seams
-from emscout.literature.surfaces import SAME, blocks_of, is_drawn, is_uneven
+from emscout.literature.panels.boxes import Cut
+from emscout.literature.panels.seams import find_seams
+from emscout.literature.panels.surfaces import SAME, blocks_of, is_drawn, is_uneven
 
 __all__ = ["find_cut"]
 

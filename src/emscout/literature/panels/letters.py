@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emscout.literature.boxes import Box
-from emscout.literature.surfaces import luminance
+from emscout.literature.panels.boxes import Box
+from emscout.literature.panels.surfaces import luminance
 from emscout.scale.text import TextLine, read_lines
 
 __all__ = ["letters_among", "read_letters", "read_text"]

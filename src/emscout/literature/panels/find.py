@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from emscout.literature.boxes import Box, Cut
-from emscout.literature.grouping import group_ink
-from emscout.literature.gutters import find_cut
-from emscout.literature.seams import find_seam
-from emscout.literature.surfaces import SAME, is_drawn, is_filled, is_flat
+from emscout.literature.panels.boxes import Box, Cut
+from emscout.literature.panels.grouping import group_ink
+from emscout.literature.panels.gutters import find_cut
+from emscout.literature.panels.seams import find_seam
+from emscout.literature.panels.surfaces import SAME, is_drawn, is_filled, is_flat
 
 __all__ = ["cut_at_letters", "find_panels"]
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from emscout.literature.boxes import Box
-from emscout.literature.surfaces import luminance
+from emscout.literature.panels.boxes import Box
+from emscout.literature.panels.surfaces import luminance
 
 __all__ = ["Edges", "find_edges", "find_rectangles"]
 

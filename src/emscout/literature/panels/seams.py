@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from emscout.literature.boxes import Cut
-from emscout.literature.surfaces import blocks_of, is_filled, luminance
+from emscout.literature.panels.boxes import Cut
+from emscout.literature.panels.surfaces import blocks_of, is_filled, luminance
 
 __all__ = ["find_seam", "find_seams"]
 

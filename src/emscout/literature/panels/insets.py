@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emscout.literature.boxes import Box
-from emscout.literature.frames import Edges, find_edges, find_rectangles
-from emscout.literature.letters import read_text
-from emscout.literature.surfaces import is_drawn, is_flat, luminance
+from emscout.literature.panels.boxes import Box
+from emscout.literature.panels.frames import Edges, find_edges, find_rectangles
+from emscout.literature.panels.letters import read_text
+from emscout.literature.panels.surfaces import is_drawn, is_flat, luminance
 
 __all__ = ["Inset", "find_insets"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from emscout.literature.boxes import Box
+from emscout.literature.panels.boxes import Box
 
 __all__ = ["group_ink"]
 
