@@ -2,7 +2,7 @@
 
 import pytest
 
-from emscout.literature.captions import figure_number, is_caption, scale_bar_nm, technique_of, text_of_panel
+from emscout.literature.sources.captions import figure_number, is_caption, scale_bar_nm, technique_of, text_of_panel
 
 CAPTION = (
     "Figure 3. TEM images of (a) Au spheres, (b, c) Au rods and (d) the corresponding SAED pattern. "

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from emscout.errors import ReadError, UsageError
-from emscout.literature.documents import find_documents, open_document
+from emscout.literature.sources.open import find_documents, open_document
 
 CAPTIONS = [
     "Figure 1. (a) TEM image of gold spheres and (b) of gold rods made in the same way; (c) their sizes, by number.",

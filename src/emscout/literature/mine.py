@@ -15,7 +15,7 @@ from emscout.errors import tell_error
 from emscout.io.files import image_names, sha256_of
 from emscout.io.run_folder import claim_folder, describe_run, failed_row, write_json
 from emscout.literature import results
-from emscout.literature.documents import find_documents, open_document
+from emscout.literature.sources.open import find_documents, open_document
 from emscout.literature.take_apart import take_apart
 from emscout.micrograph import Report
 from emscout.models import load_model

@@ -12,8 +12,8 @@ from emscout.errors import EmscoutError
 from emscout.io.files import sha256_of, write_atomic
 from emscout.io.run_folder import failed_row
 from emscout.literature.panels.boxes import Box
-from emscout.literature.captions import scale_bar_nm, technique_of, text_of_panel
-from emscout.literature.documents import Document, Figure
+from emscout.literature.sources.captions import scale_bar_nm, technique_of, text_of_panel
+from emscout.literature.sources.open import Document, Figure
 from emscout.literature.panels.insets import find_insets
 from emscout.literature.kinds import kind_of_panel
 from emscout.literature.panels.letters import letters_among, read_letters, read_text

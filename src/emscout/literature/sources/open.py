@@ -12,7 +12,7 @@ import numpy as np
 
 from emscout.errors import ReadError, UsageError
 from emscout.io.find import natural_key
-from emscout.literature.pictures import PICTURE_SUFFIXES, read_figure
+from emscout.literature.sources.pictures import PICTURE_SUFFIXES, read_figure
 
 __all__ = ["DOCUMENT_SUFFIXES", "Document", "Figure", "find_documents", "find_doi", "open_document"]
 
@@ -77,13 +77,13 @@ def open_document(path: Path) -> Document:
     if not head:
         raise ReadError(f"'{path}' is empty (0 bytes): copy it again.")
     if b"%PDF-" in head:
-        from emscout.literature.pdf import open_pdf  # PDFium, for those who have PDFs only
+        from emscout.literature.sources.pdf import open_pdf  # PDFium, for those who have PDFs only
 
         return open_pdf(path)
     if path.suffix.lower() == ".pdf":
         raise ReadError(f"'{path}' is no PDF, or its beginning is damaged: download it again.")
     if path.suffix.lower() in DOCUMENT_SUFFIXES:
-        from emscout.literature.articles import open_article
+        from emscout.literature.sources.articles import open_article
 
         return open_article(path)
     figure = Figure("", "", lambda: read_figure(path))
@@ -164,7 +164,7 @@ def _without_pictures_of_articles(found: dict[Path, Path]) -> list[Path]:
     suffixes = set(DOCUMENT_SUFFIXES) - {".pdf"}
     if not (articles := [file for file in found.values() if file.suffix.lower() in suffixes]):
         return list(found.values())
-    from emscout.literature.articles import pictures_of
+    from emscout.literature.sources.articles import pictures_of
 
     owned = {picture.resolve() for article in articles for picture in pictures_of(article)}
     return [file for resolved, file in found.items() if resolved not in owned]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pypdfium2
 
 from emscout.literature.panels.boxes import Box
-from emscout.literature.captions import is_caption
+from emscout.literature.sources.captions import is_caption
 
 __all__ = ["Line", "captions_of", "lines_of"]
 
@@ -15,7 +15,7 @@ _LONGEST_CAPTION = 4000
 
 
 class Line(NamedTuple):
-    """Text and the box around it, in the units of `emscout.literature.pdf`."""
+    """Text and the box around it, in the units of `emscout.literature.sources.pdf`."""
 
     text: str
     box: Box
@@ -23,7 +23,7 @@ class Line(NamedTuple):
 
 def lines_of(page: pypdfium2.PdfPage) -> list[Line]:
     """The lines of a page, in the order they are stored."""
-    from emscout.literature.pdf import displayed
+    from emscout.literature.sources.pdf import displayed
 
     text_page = page.get_textpage()
     lines = []

@@ -15,10 +15,10 @@ import pypdfium2.raw as pdfium
 
 from emscout.errors import ReadError
 from emscout.literature.panels.boxes import Box
-from emscout.literature.captions import figure_number
-from emscout.literature.documents import Document, Figure, find_doi
-from emscout.literature.pdf_text import Line, captions_of, lines_of
-from emscout.literature.pictures import MOST_PX, too_large
+from emscout.literature.sources.captions import figure_number
+from emscout.literature.sources.open import Document, Figure, find_doi
+from emscout.literature.sources.pdf_text import Line, captions_of, lines_of
+from emscout.literature.sources.pictures import MOST_PX, too_large
 
 __all__ = ["UNITS_PER_PT", "open_pdf"]
 
