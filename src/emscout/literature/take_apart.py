@@ -22,7 +22,7 @@ from emscout.literature.scales import scale_of_panel
 from emscout.literature.panels.surfaces import luminance
 from emscout.micrograph import Micrograph
 from emscout.particles.analyze import AnalyzeOptions, measure_image
-from emscout.report.figures_page import draw_panels
+from emscout.literature.report import draw_panels
 
 __all__ = ["take_apart"]
 
