@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 
 from emscout.evaluate.movies import score_events, score_links
 from emscout.movies.events import find_events
-from emscout.movies.growth import growth_exponent
+from emscout.movies.kinetics.growth import growth_exponent
 from emscout.movies.link import link_particles
 from emscout.synthetic_movie import SyntheticMovie, make_movie
 

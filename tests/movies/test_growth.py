@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from emscout.errors import UsageError
-from emscout.movies.growth import fit_power_law, growth_exponent
+from emscout.movies.kinetics.growth import fit_power_law, growth_exponent
 from emscout.synthetic_movie import make_movie
 
 

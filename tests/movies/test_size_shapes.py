@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from emscout.movies.size_shapes import compare_shapes, lsw_density
+from emscout.movies.kinetics.size_shapes import compare_shapes, lsw_density
 
 U = np.linspace(0, 1.5, 20_001)
 

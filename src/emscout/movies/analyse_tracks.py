@@ -12,14 +12,14 @@ import pandas as pd
 from emscout.compute import Progress
 from emscout.micrograph import Series
 from emscout.movies import results
-from emscout.movies.coarsen import explain_particles, ripening_prevails
-from emscout.movies.curves import curves
+from emscout.movies.kinetics.coarsen import explain_particles, ripening_prevails
+from emscout.movies.kinetics.curves import curves
 from emscout.movies.events import find_events
 from emscout.movies.field import Field
-from emscout.movies.growth import growth_exponent
+from emscout.movies.kinetics.growth import growth_exponent
 from emscout.movies.link import link_particles
 from emscout.movies.sights import outline_noise_px
-from emscout.movies.size_shapes import compare_shapes
+from emscout.movies.kinetics.size_shapes import compare_shapes
 from emscout.tables import to_physical
 
 __all__ = ["sized_frames", "understand"]

@@ -28,7 +28,7 @@ from emscout.movies.options import MovieOptions
 from emscout.annotations.burnt_in import find_overlay, moves_under
 from emscout.movies.printed import read_print
 from emscout.movies.segment_frames import segment_frames, settle_method
-from emscout.movies.size_shapes import lsw_density
+from emscout.movies.kinetics.size_shapes import lsw_density
 from emscout.movies.analyse_tracks import sized_frames, understand
 from emscout.movies.warn import tell_unreadable, warn_of_drift, warn_of_overlay, warn_of_result
 from emscout.report.movie_footage import Footage
