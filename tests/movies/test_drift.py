@@ -10,7 +10,7 @@ from skimage.registration import phase_cross_correlation
 from emscout import read_series
 from emscout.errors import NothingToFindError, ReadError, UsageError
 from emscout.movies import common_field, estimate_drift, shift_frame
-from emscout.movies.drift import COLUMNS
+from emscout.movies.registration.drift import COLUMNS
 from emscout.synthetic_movie import make_movie
 
 BAD = {

@@ -11,7 +11,7 @@ from scipy import ndimage
 from emscout.movies import estimate_drift
 from emscout.movies.follow import MovieOptions, follow
 from emscout.movies.frames import open_movie
-from emscout.movies.printed import read_print
+from emscout.movies.registration.printed import read_print
 from emscout.synthetic_movie import make_movie
 from emscout.synthetic_scale import print_scale
 

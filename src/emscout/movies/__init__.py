@@ -1,6 +1,6 @@
 """How does the specimen change? Drift, particles frame by frame, tracks, coarsening."""
 
-from emscout.movies.drift import common_field, estimate_drift, shift_frame
+from emscout.movies.registration.drift import common_field, estimate_drift, shift_frame
 from emscout.movies.follow import MovieOptions, follow
 from emscout.movies.frames import open_movie
 

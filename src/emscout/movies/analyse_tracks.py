@@ -15,7 +15,7 @@ from emscout.movies import results
 from emscout.movies.kinetics.coarsen import explain_particles, ripening_prevails
 from emscout.movies.kinetics.curves import curves
 from emscout.movies.events import find_events
-from emscout.movies.field import Field
+from emscout.movies.registration.field import Field
 from emscout.movies.kinetics.growth import growth_exponent
 from emscout.movies.link import link_particles
 from emscout.movies.sights import outline_noise_px

@@ -20,13 +20,13 @@ from emscout.io.run_folder import claim_folder, describe_run, write_json
 from emscout.micrograph import Report, Series
 from emscout.movies import results
 from emscout.annotations.clock import find_clock
-from emscout.movies.drift import estimate_drift
-from emscout.movies.field import Field, choose_field
+from emscout.movies.registration.drift import estimate_drift
+from emscout.movies.registration.field import Field, choose_field
 from emscout.movies.frames import Images, files_of, open_movie
 from emscout.movies.method import Method, choose_method
 from emscout.movies.options import MovieOptions
 from emscout.annotations.burnt_in import find_overlay, moves_under
-from emscout.movies.printed import read_print
+from emscout.movies.registration.printed import read_print
 from emscout.movies.segment_frames import segment_frames, settle_method
 from emscout.movies.kinetics.size_shapes import lsw_density
 from emscout.movies.analyse_tracks import sized_frames, understand

@@ -22,7 +22,7 @@ from emscout.errors import ReadError
 from emscout.io.files import write_atomic
 from emscout.io.run_folder import write_json
 from emscout.micrograph import Calibration, Series
-from emscout.movies.drift import shift_frame
+from emscout.movies.registration.drift import shift_frame
 from emscout.report.exporters import write_labels
 
 __all__ = [

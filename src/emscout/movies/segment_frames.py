@@ -13,11 +13,11 @@ import pandas as pd
 from emscout.compute import Progress, map_tasks
 from emscout.errors import OutputError, UsageError, tell_error
 from emscout.micrograph import Micrograph, Series
-from emscout.movies.field import Cut
+from emscout.movies.registration.field import Cut
 from emscout.movies.frames import open_movie
 from emscout.movies.method import Method
 from emscout.movies.options import MovieOptions
-from emscout.movies.printed import read_print
+from emscout.movies.registration.printed import read_print
 from emscout.movies.results import finished_frame, save_frame
 from emscout.particles.measure import measure_particles
 from emscout.particles.segment import leave_out_print

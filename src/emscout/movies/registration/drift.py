@@ -14,9 +14,9 @@ from scipy import ndimage
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from emscout.errors import NothingToFindError, UsageError
-from emscout.movies.alignment import Match, Template
-from emscout.movies.frame_quality import Survey, survey
-from emscout.movies.prepare import Prepared, prepare
+from emscout.movies.registration.alignment import Match, Template
+from emscout.movies.registration.frame_quality import Survey, survey
+from emscout.movies.registration.prepare import Prepared, prepare
 
 __all__ = ["COLUMNS", "common_field", "estimate_drift", "shift_frame"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import fft
 
-from emscout.movies.working_grid import WorkingGrid
+from emscout.movies.registration.working_grid import WorkingGrid
 
 __all__ = ["Match", "Template"]
 

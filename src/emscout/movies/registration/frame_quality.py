@@ -10,7 +10,7 @@ from scipy import fft, ndimage
 
 from emscout.errors import NothingToFindError, ReadError, UsageError
 from emscout.annotations.burnt_in import stands_out
-from emscout.movies.working_grid import (
+from emscout.movies.registration.working_grid import (
     WorkingGrid,
     band_power,
     choose_grid,

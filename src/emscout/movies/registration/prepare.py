@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from emscout.errors import ReadError, UsageError
-from emscout.movies.frame_quality import Survey, clean
+from emscout.movies.registration.frame_quality import Survey, clean
 
 __all__ = ["Prepared", "prepare"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from emscout.errors import NothingToFindError
-from emscout.movies.drift import common_field
+from emscout.movies.registration.drift import common_field
 
 __all__ = ["Cut", "Field", "choose_field"]
 
