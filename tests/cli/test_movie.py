@@ -50,7 +50,7 @@ def test_stopped_it_says_how_to_go_on(frames, tmp_path, monkeypatch):
     def stop(*args, **more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("emscout.movies.segment_frames.measure_frame", stop)
+    monkeypatch.setattr("emscout.movies.segmentation.segment_frames.measure_frame", stop)
     result = movie(frames, "-o", tmp_path / "out")
     assert result.exit_code == 130
     assert "continues from there" in result.output

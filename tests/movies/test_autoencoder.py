@@ -19,7 +19,7 @@ from emscout.models import (  # noqa: E402
     load_model,
 )
 from emscout.movies import autoencoder  # noqa: E402
-from emscout.movies.autoencoder import area_bands, find_polarity, reconstruct, segment_autoencoder  # noqa: E402
+from emscout.movies.segmentation.autoencoder import area_bands, find_polarity, reconstruct, segment_autoencoder  # noqa: E402
 from emscout.synthetic import make_micrograph  # noqa: E402
 
 STRIDE_PX, REACH_PX = 4, 8

@@ -23,11 +23,11 @@ from emscout.annotations.clock import find_clock
 from emscout.movies.registration.drift import estimate_drift
 from emscout.movies.registration.field import Field, choose_field
 from emscout.movies.frames import Images, files_of, open_movie
-from emscout.movies.method import Method, choose_method
+from emscout.movies.segmentation.method import Method, choose_method
 from emscout.movies.options import MovieOptions
 from emscout.annotations.burnt_in import find_overlay, moves_under
 from emscout.movies.registration.printed import read_print
-from emscout.movies.segment_frames import segment_frames, settle_method
+from emscout.movies.segmentation.segment_frames import segment_frames, settle_method
 from emscout.movies.kinetics.size_shapes import lsw_density
 from emscout.movies.analyse_tracks import sized_frames, understand
 from emscout.movies.warn import tell_unreadable, warn_of_drift, warn_of_overlay, warn_of_result

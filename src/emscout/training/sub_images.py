@@ -9,7 +9,7 @@ import numpy as np
 
 from emscout.errors import NothingToFindError, ReadError, UsageError
 from emscout.micrograph import Series
-from emscout.movies.autoencoder import normalise
+from emscout.movies.segmentation.autoencoder import normalise
 
 __all__ = ["SubImages", "compare_greys", "cut_sub_images"]
 

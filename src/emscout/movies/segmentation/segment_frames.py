@@ -15,7 +15,7 @@ from emscout.errors import OutputError, UsageError, tell_error
 from emscout.micrograph import Micrograph, Series
 from emscout.movies.registration.field import Cut
 from emscout.movies.frames import open_movie
-from emscout.movies.method import Method
+from emscout.movies.segmentation.method import Method
 from emscout.movies.options import MovieOptions
 from emscout.movies.registration.printed import read_print
 from emscout.movies.results import finished_frame, save_frame

@@ -14,7 +14,7 @@ from scipy import ndimage
 from emscout.errors import ModelError, NothingToFindError, UsageError
 from emscout.micrograph import Micrograph, Segmentation
 from emscout.models import load_autoencoder_model, load_model
-from emscout.movies.autoencoder import (
+from emscout.movies.segmentation.autoencoder import (
     area_bands,
     find_polarity,
     reconstruct,
