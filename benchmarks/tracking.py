@@ -20,9 +20,9 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from emscout.evaluate.movies import score_events, score_links
-from emscout.movies.events import find_events
+from emscout.movies.tracking.events import find_events
 from emscout.movies.kinetics.growth import growth_exponent
-from emscout.movies.link import link_particles
+from emscout.movies.tracking.link import link_particles
 from emscout.synthetic_movie import SyntheticMovie, make_movie
 
 SMALLEST_PX = 1.5

@@ -6,8 +6,8 @@ from emscout.errors import UsageError
 from emscout.evaluate.movies import match_tracks
 from emscout.movies.kinetics.coarsen import MECHANISMS, explain_particles, ripening_prevails
 from emscout.movies.kinetics.curves import curves
-from emscout.movies.events import find_events
-from emscout.movies.link import link_particles
+from emscout.movies.tracking.events import find_events
+from emscout.movies.tracking.link import link_particles
 from emscout.synthetic_movie import make_movie
 
 

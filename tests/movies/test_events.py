@@ -4,8 +4,8 @@ import pytest
 
 from emscout.errors import UsageError
 from emscout.evaluate.movies import score_events
-from emscout.movies.events import find_events
-from emscout.movies.link import link_particles
+from emscout.movies.tracking.events import find_events
+from emscout.movies.tracking.link import link_particles
 from emscout.synthetic_movie import make_movie
 
 FIELD = (200, 200)

@@ -4,7 +4,7 @@ import pytest
 
 from emscout.errors import UsageError
 from emscout.evaluate.movies import score_links
-from emscout.movies.link import link_particles
+from emscout.movies.tracking.link import link_particles
 from emscout.synthetic_movie import make_movie
 
 

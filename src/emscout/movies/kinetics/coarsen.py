@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from emscout.errors import UsageError
-from emscout.movies.sights import outline_noise_px
+from emscout.movies.tracking.observations import outline_noise_px
 
 __all__ = ["MECHANISMS", "explain_particles", "ripening_prevails"]
 

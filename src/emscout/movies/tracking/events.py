@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from emscout.errors import UsageError
-from emscout.movies.mergers import SETTLE, Merger, find_mergers
-from emscout.movies.sights import HALF_CUT, Sights, lay_out
+from emscout.movies.tracking.mergers import SETTLE, Merger, find_mergers
+from emscout.movies.tracking.observations import HALF_CUT, Sights, lay_out
 
 __all__ = ["KINDS", "find_events"]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emscout.movies.sights import HALF_CUT, Sights
+from emscout.movies.tracking.observations import HALF_CUT, Sights
 
 __all__ = ["SETTLE", "Merger", "find_mergers"]
 
@@ -49,7 +49,7 @@ def find_mergers(movie: Sights, time: int, gone: list[int], tolerance: float) ->
     gone : list of int
         Particles seen last in the frame before.
     tolerance : float
-        See `emscout.movies.events.find_events`.
+        See `emscout.movies.tracking.events.find_events`.
     """
     candidates: dict[int, set[int]] = {}
     for particle in gone:
