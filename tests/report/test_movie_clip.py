@@ -8,10 +8,10 @@ from PIL import Image, ImageColor
 from tests.report.test_movie_footage import BLANK, MERGED_AT, N_FRAMES, make_footage, make_tables
 
 from emscout.errors import ReadError
-from emscout.report import movie_clip
-from emscout.report.movie_clip import write_clip
-from emscout.report.movie_painter import FATES, Painter
-from emscout.report.movie_plots import EVENT_COLOURS, tell_time
+from emscout.movies.report import clip as movie_clip
+from emscout.movies.report.clip import write_clip
+from emscout.movies.report.painter import FATES, Painter
+from emscout.movies.report.curves import EVENT_COLOURS, tell_time
 
 PARTICLES = make_tables()["particles"]
 

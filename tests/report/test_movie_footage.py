@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from emscout.errors import ReadError
-from emscout.report.movie_footage import Footage, grey_limits, labels_in_view, view_of
+from emscout.movies.report.footage import Footage, grey_limits, labels_in_view, view_of
 
 SHAPE = (80, 100)
 N_FRAMES = 14

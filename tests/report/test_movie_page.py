@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from tests.report.test_movie_footage import N_FRAMES, make_footage, make_tables
 
-from emscout.report import movie_page
-from emscout.report.movie_page import write_movie_page
-from emscout.report.movie_plots import tell_time
-from emscout.report.movie_words import short, tell_story
+from emscout.movies.report import page as movie_page
+from emscout.movies.report.page import write_movie_page
+from emscout.movies.report.curves import tell_time
+from emscout.movies.report.summary import short, tell_story
 
 NAME = "</script><b>'gold' & \"co\""
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from tests.report.test_movie_footage import N_FRAMES, draw_labels, make_footage
 
-from emscout.report.movie_pictures import draw_event_map, draw_time_outlines
-from emscout.report.movie_plots import EVENT_COLOURS, tell_time
+from emscout.movies.report.pictures import draw_event_map, draw_time_outlines
+from emscout.movies.report.curves import EVENT_COLOURS, tell_time
 
 
 def coloured(picture):

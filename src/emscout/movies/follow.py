@@ -31,10 +31,10 @@ from emscout.movies.segmentation.segment_frames import segment_frames, settle_me
 from emscout.movies.kinetics.size_shapes import lsw_density
 from emscout.movies.analyse_tracks import sized_frames, understand
 from emscout.movies.warn import tell_unreadable, warn_of_drift, warn_of_overlay, warn_of_result
-from emscout.report.movie_footage import Footage
-from emscout.report.movie_page import write_movie_page
-from emscout.report.movie_plots import tell_time
-from emscout.report.movie_words import tell_story
+from emscout.movies.report.footage import Footage
+from emscout.movies.report.page import write_movie_page
+from emscout.movies.report.curves import tell_time
+from emscout.movies.report.summary import tell_story
 
 __all__ = ["MovieOptions", "follow"]
 

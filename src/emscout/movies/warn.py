@@ -8,7 +8,7 @@ import pandas as pd
 
 from emscout.errors import ReadError
 from emscout.micrograph import Series
-from emscout.report.movie_footage import names_of_files
+from emscout.movies.report.footage import names_of_files
 
 __all__ = ["tell_unreadable", "warn_of_drift", "warn_of_overlay", "warn_of_result"]
 

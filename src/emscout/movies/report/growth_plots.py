@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize
 
-from emscout.report.movie_plots import BLUE, GREEN, ORANGE, Clock, new_figure
+from emscout.movies.report.curves import BLUE, GREEN, ORANGE, Clock, new_figure
 from emscout.report.plots import ABOVE, INK, STYLE, bin_values, svg_of
 
 __all__ = ["plot_growth_law", "plot_size_shapes"]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 
-from emscout.report.movie_plots import EVENT_COLOURS, EVENT_MARKS, ORANGE, Clock, new_figure
+from emscout.movies.report.curves import EVENT_COLOURS, EVENT_MARKS, ORANGE, Clock, new_figure
 from emscout.report.plots import ABOVE, STYLE, svg_of
 
 __all__ = ["plot_single_particles", "plot_sizes_through_time"]

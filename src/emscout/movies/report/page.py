@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from emscout.report.movie_clip import Clip, write_clip
-from emscout.report.movie_footage import Footage, names_of_files
-from emscout.report.movie_laws import plot_growth_law, plot_size_shapes
-from emscout.report.movie_particle_plots import plot_single_particles, plot_sizes_through_time
-from emscout.report.movie_pictures import draw_event_map, draw_time_outlines
-from emscout.report.movie_plots import Clock, plot_curves, plot_drift, tell_time
-from emscout.report.movie_words import count_losses, short, tell_story
+from emscout.movies.report.clip import Clip, write_clip
+from emscout.movies.report.footage import Footage, names_of_files
+from emscout.movies.report.growth_plots import plot_growth_law, plot_size_shapes
+from emscout.movies.report.particle_plots import plot_single_particles, plot_sizes_through_time
+from emscout.movies.report.pictures import draw_event_map, draw_time_outlines
+from emscout.movies.report.curves import Clock, plot_curves, plot_drift, tell_time
+from emscout.movies.report.summary import count_losses, short, tell_story
 from emscout.report.overlay import write_png
 
 __all__ = ["write_movie_page"]
