@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from emscout.report.overlay import draw_overlay, draw_uncertainty, write_png
-from emscout.report.page import write_page
+from emscout.particles.report.page import write_page
 
 from .conftest import CENTRES, SHAPE, disc_labels, particle_table
 
@@ -227,7 +227,7 @@ def test_many_images_get_small_pictures_and_no_section_each(tmp_path):
 
 
 def test_pictures_share_what_a_page_may_weigh(tmp_path, monkeypatch):
-    monkeypatch.setattr("emscout.report.page._PICTURES_BYTES", 60_000)
+    monkeypatch.setattr("emscout.particles.report.page._PICTURES_BYTES", 60_000)
     noise = np.random.default_rng(0).integers(0, 255, (900, 1200, 3), dtype=np.uint8)
     run = run_of([("a", 0.5), ("b", 0.5)], tmp_path)
     for overlay in run["overlays"].values():

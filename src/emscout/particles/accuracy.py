@@ -32,7 +32,7 @@ from emscout.particles.bayesian import default_max_uncertainty, mean_uncertainty
 from emscout.particles.distributions import radial_distribution
 from emscout.particles.measure import measure_particles
 from emscout.particles.segment import WATERSHED, segment_particles
-from emscout.report.sweep import plot_sweep
+from emscout.particles.report.sweep import plot_sweep
 
 __all__ = ["FILES", "evaluate_particles", "save_evaluation"]
 

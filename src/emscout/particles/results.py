@@ -23,7 +23,7 @@ from emscout.micrograph import Micrograph, Report, Segmentation
 from emscout.particles.measure import measure_particles
 from emscout.report.exporters import EXPORTERS, write_labels
 from emscout.report.overlay import draw_overlay, draw_uncertainty, write_png
-from emscout.report.page import write_page
+from emscout.particles.report.page import write_page
 
 __all__ = ["FILES", "FOLDERS", "load_finished", "save_image", "save_run"]
 

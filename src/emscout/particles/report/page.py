@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from PIL import Image
 
-from emscout.report.sections import describe_image, detail_image, pool_images
+from emscout.particles.report.sections import describe_image, detail_image, pool_images
 
 if TYPE_CHECKING:
     import pandas as pd
