@@ -12,7 +12,7 @@ from emscout.scale.bars import Bar
 from emscout.scale.grey import colour_of_print, to_bytes
 from emscout.scale.labels import Label
 from emscout.scale.letters import read_closely
-from emscout.scale.looks import likely_bars, look_at_bars, look_below, look_closely, look_from_afar
+from emscout.scale.views import likely_bars, look_at_bars, look_below, look_closely, look_from_afar
 from emscout.scale.pairs import PrintedLabel, bars_beside, printed_labels
 from emscout.scale.text import TextLine, read_lines
 
