@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from emscout.scale.bars import find_bars
-from emscout.scale.ticks import find_ticks
+from emscout.scale.bars.find import find_bars
+from emscout.scale.bars.ticks import find_ticks
 from emscout.synthetic_scale import print_scale
 
 

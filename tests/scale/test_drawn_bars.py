@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from emscout.scale import ScaleReading, read_scale_bar
-from emscout.scale.bars import find_bars
-from emscout.scale.parts import join_fields
-from emscout.scale.ticks import find_ticks
+from emscout.scale.bars.find import find_bars
+from emscout.scale.bars.parts import join_fields
+from emscout.scale.bars.ticks import find_ticks
 from emscout.synthetic_scale import print_scale
 
 FINE = 8  # everything is drawn this many times larger, and shrunk

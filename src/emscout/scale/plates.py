@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emscout.scale.bars import Bar
+from emscout.scale.bars.find import Bar
 from emscout.scale.letters import bar_ink
 from emscout.scale.text import TextLine
 

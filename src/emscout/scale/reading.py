@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emscout.micrograph import Calibration
-from emscout.scale.bars import Bar
+from emscout.scale.bars.find import Bar
 from emscout.scale.grey import colour_of_print, to_bytes
 from emscout.scale.labels import Label
 from emscout.scale.letters import read_closely

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from emscout.scale.bars import Bar, find_bars
+from emscout.scale.bars.find import Bar, find_bars
 from emscout.scale.labels import find_labels
 from emscout.scale.letters import MIN_INK, bar_ink, lines_beside, read_closely
 from emscout.scale.pairs import printed_labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from emscout.scale.bars import Bar
+from emscout.scale.bars.find import Bar
 
 __all__ = ["find_ticks"]
 

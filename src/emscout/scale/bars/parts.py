@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from emscout.scale.bars import Bar
-from emscout.scale.caps import find_caps
-from emscout.scale.tips import find_tips
+from emscout.scale.bars.find import Bar
+from emscout.scale.bars.caps import find_caps
+from emscout.scale.bars.tips import find_tips
 
 __all__ = ["join_bars", "join_fields"]
 

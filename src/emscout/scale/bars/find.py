@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
-from emscout.scale.caps import find_caps
-from emscout.scale.ends import MAX_SOFTNESS_PX, find_end, stands_alone
-from emscout.scale.tips import find_tips
+from emscout.scale.bars.caps import find_caps
+from emscout.scale.bars.ends import MAX_SOFTNESS_PX, find_end, stands_alone
+from emscout.scale.bars.tips import find_tips
 
 __all__ = ["Bar", "find_bars"]
 
