@@ -1,6 +1,6 @@
 import pytest
 
-from emscout.scale.labels import find_labels
+from emscout.scale.text.labels import find_labels
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 import pytest
 
-from emscout.scale.labels import find_labels
+from emscout.scale.text.labels import find_labels
 from emscout.scale.pairs import PrintedLabel, bars_beside
-from emscout.scale.text import TextLine
+from emscout.scale.text.ocr import TextLine
 from emscout.synthetic_scale import print_scale
 
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from emscout.scale import NoScale, ScaleReading, read_scale_bar
-from emscout.scale.labels import find_labels
+from emscout.scale.text.labels import find_labels
 from emscout.synthetic_scale import print_scale
 
 TIMES = 3.0  # all is printed so many times larger, and scaled down

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from emscout.scale.bars.find import Bar
-from emscout.scale.text import TextLine, read_letters
+from emscout.scale.text.ocr import TextLine, read_letters
 
 __all__ = ["MIN_INK", "bar_ink", "lines_beside", "read_closely"]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from emscout.scale.bars.find import Bar
 from emscout.scale.letters import bar_ink
-from emscout.scale.text import TextLine
+from emscout.scale.text.ocr import TextLine
 
 __all__ = ["is_halo", "is_margin", "is_plate", "surrounds"]
 

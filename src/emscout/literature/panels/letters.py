@@ -9,7 +9,7 @@ import numpy as np
 
 from emscout.literature.panels.boxes import Box
 from emscout.literature.panels.surfaces import luminance
-from emscout.scale.text import TextLine, read_lines
+from emscout.scale.text.ocr import TextLine, read_lines
 
 __all__ = ["letters_among", "read_letters", "read_text"]
 
