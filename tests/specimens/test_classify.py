@@ -10,7 +10,7 @@ from PIL import Image
 from emscout.errors import ModelError, NothingToFindError, OutputError, UsageError
 from emscout.io.colour import read_colours
 from emscout.models import load_category_model
-from emscout.report.thumbnails import draw_thumbnail
+from emscout.specimens.report.thumbnails import draw_thumbnail
 from emscout.specimens.classify import ClassifyOptions, classify, name_category
 from emscout.specimens.occlusion import map_evidence
 from emscout.synthetic import make_micrograph

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emscout.report.classes_page import page_environment
+from emscout.specimens.report.page import page_environment
 
 if TYPE_CHECKING:
     import pandas as pd

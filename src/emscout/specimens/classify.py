@@ -20,7 +20,7 @@ from emscout.io.files import sha256_of
 from emscout.io.run_folder import claim_folder, crashed_row, describe_run, failed_row, list_sources
 from emscout.micrograph import Report
 from emscout.models import CategoryModel, load_category_model
-from emscout.report.classes_page import MOST_WITH_EVIDENCE
+from emscout.specimens.report.page import MOST_WITH_EVIDENCE
 from emscout.specimens import results
 from emscout.specimens.features import BACKBONE
 from emscout.specimens.heads import probabilities

@@ -13,8 +13,8 @@ import pandas as pd
 from emscout.io.files import write_atomic
 from emscout.io.run_folder import write_json
 from emscout.micrograph import Report
-from emscout.report.classes_page import write_classes_page
-from emscout.report.thumbnails import draw_evidence, draw_thumbnail, write_jpeg
+from emscout.specimens.report.page import write_classes_page
+from emscout.specimens.report.thumbnails import draw_evidence, draw_thumbnail, write_jpeg
 
 __all__ = ["FILES", "FOLDERS", "load_finished", "save_image", "save_run"]
 

@@ -16,8 +16,8 @@ from emscout.io.colour import read_colours
 from emscout.io.files import write_atomic
 from emscout.io.find import images_in, natural_key
 from emscout.models import CategoryModel, load_category_model
-from emscout.report.similar_page import write_similar_page
-from emscout.report.thumbnails import draw_thumbnail
+from emscout.specimens.report.similar_page import write_similar_page
+from emscout.specimens.report.thumbnails import draw_thumbnail
 from emscout.specimens.features import BACKBONE, describe_files
 from emscout.specimens.views import view_picture
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emscout.report.classes_page import page_environment
+from emscout.specimens.report.page import page_environment
 from emscout.crystals.report.page import as_uri
 
 if TYPE_CHECKING:
