@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from emscout import read_series
 from emscout.movies import common_field, estimate_drift, shift_frame
-from emscout.synthetic_movie import make_movie
+from emscout.synthetic.movie import make_movie
 
 UPSAMPLING = 20
 N_FRAMES = 500

@@ -25,7 +25,7 @@ from skimage.feature import graycomatrix, graycoprops
 
 from emscout.crystals.tiles.grid import Lattice, cut_grid, cut_tiles
 from emscout.crystals.tiles.statistics import STATISTICS, calculate_statistics, choose_levels
-from emscout.synthetic import make_micrograph
+from emscout.synthetic.particles import make_micrograph
 
 QUANTILES = {
     "quantile_01": 0.01,

@@ -23,7 +23,7 @@ import pandas as pd
 import tifffile
 
 from emscout.movies.follow import MovieOptions, follow
-from emscout.synthetic_movie import make_movie
+from emscout.synthetic.movie import make_movie
 
 
 def write_stack(path: Path, n_frames: int, args: argparse.Namespace) -> None:

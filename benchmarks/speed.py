@@ -18,7 +18,7 @@ import tifffile
 from rich.console import Console
 from rich.table import Table
 
-from emscout.synthetic import make_micrograph, make_mosaic
+from emscout.synthetic.particles import make_micrograph, make_mosaic
 
 USUAL_RECIPE = """
 import sys

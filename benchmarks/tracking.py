@@ -23,7 +23,7 @@ from emscout.evaluate.movies import score_events, score_links
 from emscout.movies.tracking.events import find_events
 from emscout.movies.kinetics.growth import growth_exponent
 from emscout.movies.tracking.link import link_particles
-from emscout.synthetic_movie import SyntheticMovie, make_movie
+from emscout.synthetic.movie import SyntheticMovie, make_movie
 
 SMALLEST_PX = 1.5
 # A field of this side for each particle, so that a fifth of it is covered.

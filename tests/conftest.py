@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import tifffile
 
-from emscout.synthetic import make_micrograph
+from emscout.synthetic.particles import make_micrograph
 
 
 @pytest.fixture(scope="session")

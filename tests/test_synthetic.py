@@ -3,7 +3,7 @@ import pytest
 
 from emscout import Segmentation
 from emscout.particles.measure import measure_particles
-from emscout.synthetic import OUTLINES, make_micrograph, make_mosaic
+from emscout.synthetic.particles import OUTLINES, make_micrograph, make_mosaic
 
 ALL = tuple(OUTLINES)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from emscout.synthetic_figure import DRAWN, make_figure
+from emscout.synthetic.figure import DRAWN, make_figure
 
 
 def test_the_same_seed_gives_the_same_bytes():

@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
-from emscout.synthetic_movie import make_movie
+from emscout.synthetic.movie import make_movie
 
 
 @pytest.mark.parametrize("process", ["none", "ripening", "coalescence", "mixed"])

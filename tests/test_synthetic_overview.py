@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emscout.synthetic_overview import make_overview
+from emscout.synthetic.overview import make_overview
 
 
 def test_images_and_masks_go_together():

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from emscout.synthetic_movie import make_movie
+from emscout.synthetic.movie import make_movie
 
 
 @pytest.fixture(scope="session")

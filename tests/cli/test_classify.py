@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from emscout.synthetic_specimens import make_specimen, write_specimens
+from emscout.synthetic.specimens import make_specimen, write_specimens
 
 
 def emscout(*words, cwd=None):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from emscout.synthetic import make_micrograph
+from emscout.synthetic.particles import make_micrograph
 
 
 def emscout(*words, cwd=None):

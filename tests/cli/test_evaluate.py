@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from emscout.evaluate.split import SPLIT_SEED, VALIDATION_SHARE, split_images
-from emscout.synthetic import make_micrograph
+from emscout.synthetic.particles import make_micrograph
 
 
 @pytest.fixture(scope="module")

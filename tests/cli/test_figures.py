@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from emscout.synthetic_figure import make_figure
+from emscout.synthetic.figure import make_figure
 
 
 def emscout(*words, cwd=None):

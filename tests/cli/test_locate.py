@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from emscout.synthetic_overview import make_overview
+from emscout.synthetic.overview import make_overview
 
 
 def emscout(*words, cwd=None):

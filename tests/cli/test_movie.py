@@ -4,7 +4,7 @@ import tifffile
 from typer.testing import CliRunner
 
 from emscout.cli import app
-from emscout.synthetic_movie import make_movie
+from emscout.synthetic.movie import make_movie
 
 runner = CliRunner()
 

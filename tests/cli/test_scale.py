@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from emscout.synthetic_scale import print_scale
+from emscout.synthetic.scale import print_scale
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from emscout.crystals.tiles.background import black_share
 from emscout.crystals.tiles.grid import cut_grid
 from emscout.crystals.locate import LocateOptions, locate
 from emscout.errors import EmscoutError, NothingToFindError, OutputError, ReadError, UsageError
-from emscout.synthetic_overview import make_overview
-from emscout.synthetic_scale import print_scale
+from emscout.synthetic.overview import make_overview
+from emscout.synthetic.scale import print_scale
 
 FILES = {
     *(f"{name}.csv" for name in ("tiles", "targets", "images", "clusters", "advice")),

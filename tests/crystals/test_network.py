@@ -10,7 +10,7 @@ from emscout.crystals.locate import LocateOptions
 from emscout.crystals.tiles.network import ENCODER_STATISTICS, PARTICLE_SHARE, encode_tiles, particle_share
 from emscout.crystals.tiles.windows import window_sums
 from emscout.errors import UsageError
-from emscout.synthetic import make_micrograph
+from emscout.synthetic.particles import make_micrograph
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from emscout.synthetic import make_micrograph
-from emscout.synthetic_figure import make_figure
-from emscout.synthetic_movie import make_movie
-from emscout.synthetic_overview import make_overview
-from emscout.synthetic_specimens import write_specimens
+from emscout.synthetic.particles import make_micrograph
+from emscout.synthetic.figure import make_figure
+from emscout.synthetic.movie import make_movie
+from emscout.synthetic.overview import make_overview
+from emscout.synthetic.specimens import write_specimens
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

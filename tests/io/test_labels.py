@@ -12,7 +12,7 @@ from emscout.errors import EmscoutError, ReadError, UsageError
 from emscout.io.labels import LABEL_FORMATS, find_labelled
 from emscout.report.exporters import export_coco, export_rois
 from emscout.report.outlines import trace_outlines
-from emscout.synthetic import make_micrograph
+from emscout.synthetic.particles import make_micrograph
 
 NAMES = ("scan_a", "scan_b")
 

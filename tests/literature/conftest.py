@@ -5,7 +5,7 @@ import pytest
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
-from emscout.synthetic_figure import make_figure
+from emscout.synthetic.figure import make_figure
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import pytest
 from emscout.literature.panels.boxes import Box
 from emscout.literature.panels.letters import letters_among, read_letters, read_text
 from emscout.literature.panels.find import cut_at_letters, find_panels
-from emscout.synthetic_figure import make_figure
+from emscout.synthetic.figure import make_figure
 
 
 def boxes(figure):

@@ -12,8 +12,8 @@ from emscout.errors import OutputError
 from emscout.literature.mine import FigureOptions, mine
 from emscout.literature.results import COLUMNS
 from emscout.micrograph import Micrograph
-from emscout.synthetic import make_micrograph
-from emscout.synthetic_figure import make_figure
+from emscout.synthetic.particles import make_micrograph
+from emscout.synthetic.figure import make_figure
 
 OPTIONS = FigureOptions(model="watershed")
 CAPTION = "Figure 1. TEM images of (a) gold and (b) silver; (c) their sizes."

@@ -10,7 +10,7 @@ from emscout.literature.accuracy import count_found
 from emscout.literature.panels.boxes import Box
 from emscout.literature.kinds import kind_of_panel
 from emscout.literature.panels.find import find_panels
-from emscout.synthetic_figure import LAYOUTS, make_figure
+from emscout.synthetic.figure import LAYOUTS, make_figure
 
 MIXED = LAYOUTS["white, 12 px"]["kinds"]
 

@@ -20,7 +20,7 @@ from emscout.models import (  # noqa: E402
 )
 from emscout.movies import autoencoder  # noqa: E402
 from emscout.movies.segmentation.autoencoder import area_bands, find_polarity, reconstruct, segment_autoencoder  # noqa: E402
-from emscout.synthetic import make_micrograph  # noqa: E402
+from emscout.synthetic.particles import make_micrograph  # noqa: E402
 
 STRIDE_PX, REACH_PX = 4, 8
 DESCRIPTION = {

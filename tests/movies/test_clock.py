@@ -12,7 +12,7 @@ from emscout.movies import estimate_drift
 from emscout.annotations.clock import find_clock
 from emscout.movies.follow import MovieOptions, follow
 from emscout.annotations.burnt_in import find_overlay
-from emscout.synthetic_movie import make_movie
+from emscout.synthetic.movie import make_movie
 
 FONT = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
 

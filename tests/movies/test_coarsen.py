@@ -8,7 +8,7 @@ from emscout.movies.kinetics.coarsen import MECHANISMS, explain_particles, ripen
 from emscout.movies.kinetics.curves import curves
 from emscout.movies.tracking.events import find_events
 from emscout.movies.tracking.link import link_particles
-from emscout.synthetic_movie import make_movie
+from emscout.synthetic.movie import make_movie
 
 
 def grid_tracks(radii: np.ndarray, noise_px: float = 0.05) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from emscout import read_series
 from emscout.errors import NothingToFindError, ReadError, UsageError
 from emscout.movies import common_field, estimate_drift, shift_frame
 from emscout.movies.registration.drift import COLUMNS
-from emscout.synthetic_movie import make_movie
+from emscout.synthetic.movie import make_movie
 
 BAD = {
     "blank": (0, 20, 21, 64),

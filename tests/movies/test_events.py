@@ -6,7 +6,7 @@ from emscout.errors import UsageError
 from emscout.evaluate.movies import score_events
 from emscout.movies.tracking.events import find_events
 from emscout.movies.tracking.link import link_particles
-from emscout.synthetic_movie import make_movie
+from emscout.synthetic.movie import make_movie
 
 FIELD = (200, 200)
 Radii = dict[int, float]

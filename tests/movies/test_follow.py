@@ -14,7 +14,7 @@ from emscout.movies.segmentation import segment_frames
 from emscout.movies.accuracy import evaluate_movie
 from emscout.movies.follow import MovieOptions, follow
 from emscout.movies.segmentation.method import area_bounds
-from emscout.synthetic_movie import make_movie
+from emscout.synthetic.movie import make_movie
 
 OPTIONS = MovieOptions(model="watershed", frame_time="2s", pixel_size="0.5nm", polarity="dark")
 

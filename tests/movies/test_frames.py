@@ -6,7 +6,7 @@ import tifffile
 
 from emscout.errors import ReadError, UsageError
 from emscout.movies.frames import open_movie
-from emscout.synthetic_movie import make_movie
+from emscout.synthetic.movie import make_movie
 
 
 @pytest.fixture

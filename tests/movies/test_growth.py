@@ -4,7 +4,7 @@ import pytest
 
 from emscout.errors import UsageError
 from emscout.movies.kinetics.growth import fit_power_law, growth_exponent
-from emscout.synthetic_movie import make_movie
+from emscout.synthetic.movie import make_movie
 
 
 def measured(true: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pytest
 from emscout.errors import UsageError
 from emscout.evaluate.movies import score_links
 from emscout.movies.tracking.link import link_particles
-from emscout.synthetic_movie import make_movie
+from emscout.synthetic.movie import make_movie
 
 
 def sights(*rows: tuple[int, float, float, float]) -> pd.DataFrame:

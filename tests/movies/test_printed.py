@@ -12,8 +12,8 @@ from emscout.movies import estimate_drift
 from emscout.movies.follow import MovieOptions, follow
 from emscout.movies.frames import open_movie
 from emscout.movies.registration.printed import read_print
-from emscout.synthetic_movie import make_movie
-from emscout.synthetic_scale import print_scale
+from emscout.synthetic.movie import make_movie
+from emscout.synthetic.scale import print_scale
 
 
 def write_movie(path, nm_per_px=None):

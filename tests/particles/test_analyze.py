@@ -12,7 +12,7 @@ import tifffile
 
 import emscout as em
 from emscout.errors import OutputError, UsageError
-from emscout.synthetic import make_micrograph
+from emscout.synthetic.particles import make_micrograph
 
 
 def write_micrograph(path: Path, seed: int, *, calibrated: bool = True, shape=(192, 256)) -> Path:

@@ -9,7 +9,7 @@ from emscout.evaluate import score_matched
 from emscout.micrograph import Segmentation
 from emscout.particles import bayesian
 from emscout.particles.bayesian import default_max_uncertainty, filter_particles, mean_uncertainty, segment_bayesian
-from emscout.synthetic import make_micrograph
+from emscout.synthetic.particles import make_micrograph
 
 
 @pytest.fixture(scope="module")

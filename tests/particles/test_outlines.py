@@ -6,7 +6,7 @@ from scipy import ndimage
 from skimage.measure import regionprops
 
 from emscout.particles.outlines import HALF_HEIGHT, refine_outlines
-from emscout.synthetic import make_micrograph
+from emscout.synthetic.particles import make_micrograph
 
 
 @pytest.fixture(scope="module", params=["dark", "bright"])

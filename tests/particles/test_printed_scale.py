@@ -7,8 +7,8 @@ import tifffile
 from PIL import Image
 
 from emscout.particles.analyze import AnalyzeOptions, analyze
-from emscout.synthetic import make_micrograph
-from emscout.synthetic_scale import print_scale
+from emscout.synthetic.particles import make_micrograph
+from emscout.synthetic.scale import print_scale
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from scipy import ndimage
 from skimage.draw import polygon2mask
 
 from emscout.particles.shapes import SHAPES, name_shape
-from emscout.synthetic import OUTLINES
+from emscout.synthetic.particles import OUTLINES
 
 POSITIONS = [(0.0, 0.0), (0.3, 0.7), (0.5, 0.5)]
 

@@ -3,7 +3,7 @@ import pytest
 
 from emscout.scale.bars.find import find_bars
 from emscout.scale.bars.ticks import find_ticks
-from emscout.synthetic_scale import print_scale
+from emscout.synthetic.scale import print_scale
 
 
 def nearest(bars, printed):

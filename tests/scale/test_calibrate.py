@@ -3,7 +3,7 @@ import pytest
 
 from emscout.micrograph import Calibration, Micrograph
 from emscout.scale import NoScale, annotation_mask, calibrate, read_scale_bar
-from emscout.synthetic_scale import print_scale
+from emscout.synthetic.scale import print_scale
 
 
 @pytest.fixture(scope="module")

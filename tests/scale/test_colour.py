@@ -6,7 +6,7 @@ from PIL import Image
 
 from emscout.io import read
 from emscout.scale import NoScale, ScaleReading, read_scale, read_scale_bar
-from emscout.synthetic_scale import print_scale
+from emscout.synthetic.scale import print_scale
 
 
 @pytest.fixture(params=[(230, 20, 20), (20, 40, 250)])

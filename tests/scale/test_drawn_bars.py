@@ -11,7 +11,7 @@ from emscout.scale import ScaleReading, read_scale_bar
 from emscout.scale.bars.find import find_bars
 from emscout.scale.bars.parts import join_fields
 from emscout.scale.bars.ticks import find_ticks
-from emscout.synthetic_scale import print_scale
+from emscout.synthetic.scale import print_scale
 
 FINE = 8  # everything is drawn this many times larger, and shrunk
 

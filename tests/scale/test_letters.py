@@ -7,7 +7,7 @@ from scipy import ndimage
 from emscout.scale import NoScale, ScaleReading, read_scale_bar
 from emscout.scale.letters import lines_beside, read_closely
 from emscout.scale.views import likely_bars, look_closely
-from emscout.synthetic_scale import print_scale
+from emscout.synthetic.scale import print_scale
 
 
 def blurred(label, sigma_px, seed=3):

@@ -3,7 +3,7 @@ import pytest
 from emscout.scale.text.labels import find_labels
 from emscout.scale.pairs import PrintedLabel, bars_beside
 from emscout.scale.text.ocr import TextLine
-from emscout.synthetic_scale import print_scale
+from emscout.synthetic.scale import print_scale
 
 
 @pytest.mark.parametrize("below_px", [8, 14])

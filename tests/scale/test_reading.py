@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emscout.scale import NoScale, ScaleReading, read_scale_bar
-from emscout.synthetic_scale import BAR_STYLES, print_scale
+from emscout.synthetic.scale import BAR_STYLES, print_scale
 
 LENGTHS = {"100 nm": 100, "0.5 µm": 500, "1.00um": 1000, "200nm": 200, "20 nm": 20, "2 µm": 2000}
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from emscout.scale import NoScale, ScaleReading, read_scale_bar
 from emscout.scale.text.labels import find_labels
-from emscout.synthetic_scale import print_scale
+from emscout.synthetic.scale import print_scale
 
 TIMES = 3.0  # all is printed so many times larger, and scaled down
 

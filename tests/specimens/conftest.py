@@ -1,6 +1,6 @@
 import pytest
 
-from emscout.synthetic_specimens import write_specimens
+from emscout.synthetic.specimens import write_specimens
 
 
 @pytest.fixture(scope="session")

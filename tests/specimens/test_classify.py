@@ -13,8 +13,8 @@ from emscout.models import load_category_model
 from emscout.specimens.report.thumbnails import draw_thumbnail
 from emscout.specimens.classify import ClassifyOptions, classify, name_category
 from emscout.specimens.occlusion import map_evidence
-from emscout.synthetic import make_micrograph
-from emscout.synthetic_specimens import make_specimen
+from emscout.synthetic.particles import make_micrograph
+from emscout.synthetic.specimens import make_specimen
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee")
 

@@ -18,7 +18,7 @@ from emscout.specimens.dataset import (
 )
 from emscout.specimens.features import describe_files, picture_hash
 from emscout.specimens.views import view_picture
-from emscout.synthetic_specimens import KINDS, make_specimen
+from emscout.synthetic.specimens import KINDS, make_specimen
 
 
 def test_a_folder_a_category(specimens):

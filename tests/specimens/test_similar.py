@@ -9,7 +9,7 @@ from PIL import Image
 from emscout.errors import NothingToFindError, ReadError, UsageError
 from emscout.specimens import similar
 from emscout.specimens.similar import SimilarOptions, find_similar, nearest_rows
-from emscout.synthetic_specimens import make_specimen
+from emscout.synthetic.specimens import make_specimen
 
 
 @pytest.fixture

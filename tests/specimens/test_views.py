@@ -6,8 +6,8 @@ from PIL import Image, ImageDraw
 
 from emscout.errors import NothingToFindError
 from emscout.specimens.views import view_picture, without_banner
-from emscout.synthetic import make_micrograph
-from emscout.synthetic_specimens import make_specimen
+from emscout.synthetic.particles import make_micrograph
+from emscout.synthetic.specimens import make_specimen
 
 
 def banner_picture(shape, low, high, dark, bright, dtype):

@@ -21,7 +21,7 @@ from emscout.errors import OutputError, ReadError, UsageError  # noqa: E402
 from emscout.micrograph import Series  # noqa: E402
 from emscout.models import load_autoencoder_model  # noqa: E402
 from emscout.movies.segmentation.autoencoder import normalise, reconstruct, segment_autoencoder  # noqa: E402
-from emscout.synthetic_movie import make_movie  # noqa: E402
+from emscout.synthetic.movie import make_movie  # noqa: E402
 from emscout.training import autoencoder  # noqa: E402
 from emscout.training.autoencoder_network import REACH_PX, Autoencoder  # noqa: E402
 from emscout.training.autoencoder_options import AutoencoderOptions  # noqa: E402

@@ -18,7 +18,7 @@ from emscout.errors import EmscoutError, ModelError, OutputError, UsageError
 from emscout.models import load_category_model
 from emscout.specimens.accuracy import evaluate_classes, spell_accuracy
 from emscout.specimens.classify import name_category
-from emscout.synthetic_specimens import KINDS, make_specimen, write_specimens
+from emscout.synthetic.specimens import KINDS, make_specimen, write_specimens
 from emscout.training.classifier import train_classifier
 from emscout.training.classifier_export import body_of
 from emscout.training.classifier_options import ClassifierOptions

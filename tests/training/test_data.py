@@ -81,7 +81,7 @@ def test_synthetic_micrographs_join_the_real_ones(tmp_path):
 
 
 def test_find_and_read_go_together(tmp_path):
-    from emscout.synthetic import make_micrograph
+    from emscout.synthetic.particles import make_micrograph
 
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()

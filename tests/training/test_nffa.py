@@ -12,7 +12,7 @@ from PIL import Image
 
 from emscout.errors import ReadError
 from emscout.specimens.dataset import drop_duplicates, find_pictures
-from emscout.synthetic_specimens import KINDS, make_specimen
+from emscout.synthetic.specimens import KINDS, make_specimen
 from emscout.training import nffa
 from emscout.training.nffa import download_nffa
 

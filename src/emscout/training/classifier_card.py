@@ -58,7 +58,7 @@ def describe_training(
         "None of these": "Pictures whose features lie further from those of the training pictures than 95 % of "
         "pictures of sources not trained on"
         + (
-            ", and those taken for plots, schemes or coloured scenes, as emscout.synthetic_figure draws them."
+            ", and those taken for plots, schemes or coloured scenes, as emscout.synthetic.figure draws them."
             if judged.head.foreign is not None
             else "."
         ),

@@ -15,7 +15,7 @@ from emscout.errors import NothingToFindError, ReadError
 from emscout.io import read
 from emscout.io.labels import LabelledImage
 from emscout.particles.bayesian import normalise_grey
-from emscout.synthetic import OUTLINES, make_micrograph
+from emscout.synthetic.particles import OUTLINES, make_micrograph
 from emscout.training.network import STRIDE_PX
 
 OUTSIDE_GREY = 0.449

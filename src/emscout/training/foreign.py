@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from emscout.specimens.views import SIDE_PX, view_picture
-from emscout.synthetic_figure import DRAWN
+from emscout.synthetic.figure import DRAWN
 
 __all__ = ["KINDS", "draw_foreign"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from emscout.synthetic import make_micrograph
+from emscout.synthetic.particles import make_micrograph
 
 __all__ = ["KINDS", "make_specimen", "write_specimens"]
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from emscout.synthetic import make_micrograph
+from emscout.synthetic.particles import make_micrograph
 
 __all__ = ["BAR_STYLES", "PrintedScale", "print_scale"]
 

@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from emscout.synthetic import make_micrograph
+from emscout.synthetic.particles import make_micrograph
 
 __all__ = ["DRAWN", "LAYOUTS", "SyntheticFigure", "make_figure"]
 
