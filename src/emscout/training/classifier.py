@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from emscout.models import load_category_model
-from emscout.report.training_page import write_training_page
+from emscout.training.report import write_training_page
 from emscout.specimens.accuracy import save_evaluation, spell_accuracy
 from emscout.specimens.dataset import find_pictures
 from emscout.specimens.head_settings import CHOOSING_FOLDS
