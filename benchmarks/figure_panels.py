@@ -22,10 +22,10 @@ from PIL import Image
 from rich.console import Console
 
 from emscout.literature.accuracy import count_found
-from emscout.literature.panels.boxes import Box
 from emscout.literature.kinds import kind_of_panel
-from emscout.literature.panels.letters import letters_among, read_letters, read_text
+from emscout.literature.panels.boxes import Box
 from emscout.literature.panels.find import cut_at_letters, find_panels
+from emscout.literature.panels.letters import letters_among, read_letters, read_text
 from emscout.synthetic.figure import LAYOUTS, make_figure
 
 ROWS, QUALITIES = [(2, 2), (1, 3), (3, 1, 2)], (None, 90, 75)

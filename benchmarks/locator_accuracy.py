@@ -19,13 +19,13 @@ from rich.progress import track
 
 from emscout.crystals.choice.cluster import cluster_tiles
 from emscout.crystals.choice.decide import HALF_SHARE, decide, trust
-from emscout.crystals.tiles.grid import cut_grid
-from emscout.crystals.choice.user_labels import fit_knowledge, least_sure, rank
-from emscout.crystals.tiles.network import particle_share
 from emscout.crystals.choice.presets import PRESETS, Preset
 from emscout.crystals.choice.propose import SCORE_STATISTICS, TileModel, propose_target, read_signs, score_tiles
-from emscout.crystals.tiles.statistics import calculate_statistics
+from emscout.crystals.choice.user_labels import fit_knowledge, least_sure, rank
 from emscout.crystals.survey import survey_images
+from emscout.crystals.tiles.grid import cut_grid
+from emscout.crystals.tiles.network import particle_share
+from emscout.crystals.tiles.statistics import calculate_statistics
 from emscout.crystals.tiles.windows import window_sums
 from emscout.evaluate.split import SPLIT_SEED, VALIDATION_SHARE, split_images
 from emscout.io import read

@@ -23,8 +23,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupKFold
 from sklearn.neural_network import MLPClassifier
 
-from emscout.crystals.tiles.tile_features import LOOKS, MAPS
 from emscout.crystals.choice.propose import TileModel, compare, load_tile_model, measure_spread, read_signs, score_tiles
+from emscout.crystals.tiles.tile_features import LOOKS, MAPS
 from emscout.evaluate.split import SPLIT_SEED, VALIDATION_SHARE, read_sources, split_images
 from emscout.io.labels import find_labelled
 

@@ -20,8 +20,8 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from emscout.evaluate.movies import score_events, score_links
-from emscout.movies.tracking.events import find_events
 from emscout.movies.kinetics.growth import growth_exponent
+from emscout.movies.tracking.events import find_events
 from emscout.movies.tracking.link import link_particles
 from emscout.synthetic.movie import SyntheticMovie, make_movie
 

@@ -15,9 +15,9 @@ from rich.table import Table
 
 import emscout as em
 from emscout.evaluate.movies import score_drift
-from emscout.synthetic.particles import make_micrograph
 from emscout.synthetic.movie import make_movie
 from emscout.synthetic.overview import make_overview
+from emscout.synthetic.particles import make_micrograph
 
 SCREEN = Console()
 

@@ -1,61 +1,113 @@
-"""emscout: electron micrographs in; measured particles, located crystals and followed movies out.
+"""emscout: electron micrographs in; measured particles, located crystals, followed movies and named specimens out.
 
 >>> import emscout as em
->>> m = em.read("micrograph.tif")                 # doctest: +SKIP
->>> seg = em.segment_particles(m)                 # doctest: +SKIP
->>> table = em.measure_particles(seg, m)          # doctest: +SKIP
+>>> m = em.calibrate(em.read("scan.tif"))                # doctest: +SKIP
+>>> found = em.find_particles(m, min_diameter="5nm")     # doctest: +SKIP
+>>> found.table["equivalent_circular_diameter_nm"]       # doctest: +SKIP
+
+Every question has a function in memory (`find_particles`, `find_crystals`, `follow_particles`, `classify`,
+`find_similar`, `find_panels`, `read_scale`) and one that goes from files to a folder of results (`analyze`, `locate`,
+`follow`, `categorize`, `search_similar`, `mine`, `read_scales`).
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from emscout.errors import EmscoutError
+# Before anything else is imported: some versions of onnxruntime report home unless they are told not to.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+from emscout.errors import (
+    CalibrationError,
+    EmscoutError,
+    ModelError,
+    NonSquarePixelsError,
+    NothingToFindError,
+    NotOneImageError,
+    OutputError,
+    ReadError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
-    from emscout.crystals.locate import LocateOptions, locate
+    from emscout.crystals import LocateOptions, locate
     from emscout.io import read, read_series
-    from emscout.micrograph import Calibration, Micrograph, Report, Segmentation, Series
-    from emscout.movies.follow import MovieOptions, follow
-    from emscout.particles import AnalyzeOptions, analyze, filter_particles, measure_particles, segment_particles
+    from emscout.micrograph import Calibration, Micrograph, Notice, Report, Segmentation, Series
+    from emscout.movies import MovieOptions, follow
+    from emscout.particles import SEGMENTERS, AnalyzeOptions, ParticleResult, analyze, find_particles, measure_particles
+    from emscout.scale import NoScale, ScaleReading, calibrate, read_scale
 
 # Imported when first used, so that `import emscout` stays light and Ctrl+C is heard from the start.
-_LAZY = {
-    "Calibration": "emscout.micrograph",
-    "Micrograph": "emscout.micrograph",
-    "Report": "emscout.micrograph",
-    "Segmentation": "emscout.micrograph",
-    "Series": "emscout.micrograph",
-    "read": "emscout.io",
-    "read_series": "emscout.io",
-    "LocateOptions": "emscout.crystals.locate",
-    "locate": "emscout.crystals.locate",
-    "MovieOptions": "emscout.movies.follow",
-    "follow": "emscout.movies.follow",
-    "AnalyzeOptions": "emscout.particles",
-    "analyze": "emscout.particles",
-    "filter_particles": "emscout.particles",
-    "measure_particles": "emscout.particles",
-    "segment_particles": "emscout.particles",
+_MODULES = {
+    "emscout.micrograph": (
+        "Calibration",
+        "Micrograph",
+        "Notice",
+        "Report",
+        "Segmentation",
+        "Series",
+    ),
+    "emscout.io": (
+        "read",
+        "read_series",
+    ),
+    "emscout.scale": (
+        "NoScale",
+        "ScaleReading",
+        "calibrate",
+        "read_scale",
+    ),
+    "emscout.particles": (
+        "SEGMENTERS",
+        "AnalyzeOptions",
+        "ParticleResult",
+        "analyze",
+        "find_particles",
+        "measure_particles",
+    ),
+    "emscout.crystals": (
+        "LocateOptions",
+        "locate",
+    ),
+    "emscout.movies": (
+        "MovieOptions",
+        "follow",
+    ),
 }
+_LAZY = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "SEGMENTERS",
     "AnalyzeOptions",
     "Calibration",
+    "CalibrationError",
     "EmscoutError",
     "LocateOptions",
     "Micrograph",
+    "ModelError",
     "MovieOptions",
+    "NoScale",
+    "NonSquarePixelsError",
+    "NotOneImageError",
+    "NothingToFindError",
+    "Notice",
+    "OutputError",
+    "ParticleResult",
+    "ReadError",
     "Report",
+    "ScaleReading",
     "Segmentation",
     "Series",
+    "UsageError",
     "analyze",
-    "filter_particles",
+    "calibrate",
+    "find_particles",
     "follow",
     "locate",
     "measure_particles",
     "read",
+    "read_scale",
     "read_series",
-    "segment_particles",
 ]
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-__all__ = ["Progress", "map_tasks"]
+__all__ = ["Progress", "count_cores", "count_threads", "map_tasks"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -47,7 +47,7 @@ def map_tasks(
         Called as ``progress(done, total, name)`` before the first and after each task.
     """
     if workers is None:
-        workers = _n_cores() if len(tasks) >= _MIN_TASKS_FOR_PROCESSES else 1
+        workers = count_cores() if len(tasks) >= _MIN_TASKS_FOR_PROCESSES else 1
     workers = min(workers, len(tasks))
     report = progress or (lambda done, total, what: None)
     report(0, len(tasks), name(tasks[0]) if tasks else "")
@@ -98,8 +98,14 @@ def _map_in_processes(
     return [results[i] for i in range(len(tasks))]
 
 
-def _n_cores() -> int:
+def count_cores() -> int:
+    """Number of cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on Windows and macOS
         return os.cpu_count() or 1
+
+
+def count_threads() -> int:
+    """Number of threads a network may use: one in a worker process, because images are done in parallel there."""
+    return 1 if multiprocessing.parent_process() else count_cores()

@@ -2,7 +2,8 @@
 
 Every message is one sentence (or two) a microscopist understands: which file,
 what is wrong, what to do. The command line prints the message without a
-traceback.
+traceback. An option is named by its field, in backticks (`min_diameter`,
+`split=False`); each face spells it in its own way (see `spell_options`).
 
 ::
 
@@ -17,6 +18,9 @@ traceback.
     └── OutputError           results cannot be written where asked
 """
 
+import re
+from collections.abc import Callable
+
 __all__ = [
     "CalibrationError",
     "EmscoutError",
@@ -27,7 +31,8 @@ __all__ = [
     "OutputError",
     "ReadError",
     "UsageError",
-    "tell_error",
+    "spell_options",
+    "user_message",
 ]
 
 
@@ -67,7 +72,7 @@ class OutputError(EmscoutError):
     """Results cannot be written where asked."""
 
 
-def tell_error(error: Exception, what: object) -> str:
+def user_message(error: Exception, what: object) -> str:
     """What went wrong with one of many, in a sentence.
 
     Parameters
@@ -84,3 +89,21 @@ def tell_error(error: Exception, what: object) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{what} cannot be read or written ({error.strerror})."
     return f"{what} met a fault in emscout ({type(error).__name__}: {error}); please report it."
+
+
+def spell_options(message: str, spell: Callable[[str, str], str]) -> str:
+    """A message with the options in it spelled in another way.
+
+    Parameters
+    ----------
+    message : str
+        Names options by field, in backticks: `` `min_diameter` `` or, with a value, `` `trust=bar` ``.
+    spell : callable
+        ``spell(field, value)`` gives what to write instead; ``value`` is empty where there is none.
+
+    Examples
+    --------
+    >>> spell_options("Give `pixel_size` or `trust=bar`.", lambda field, value: f"--{field} {value}".strip())
+    'Give --pixel_size or --trust bar.'
+    """
+    return re.sub(r"`([a-z_]+)(?:=([^`]*))?`", lambda match: spell(match[1], match[2] or ""), message)

@@ -1,4 +1,4 @@
-"""What every step passes on: Calibration, Micrograph, Series, Segmentation, Report.
+"""What every step passes on: Calibration, Micrograph, Series, Segmentation, Notice, Report.
 
 Coordinates are (row, col) everywhere; a quantity carries its unit as a suffix
 (``_px``, ``_px2``, ``_nm``, ``_nm2``, ``_s``, ``_nats``).
@@ -7,7 +7,7 @@ Coordinates are (row, col) everywhere; a quantity carries its unit as a suffix
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +19,7 @@ from emscout.errors import CalibrationError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Calibration", "Micrograph", "Report", "Segmentation", "Series"]
+__all__ = ["Calibration", "Micrograph", "Notice", "Report", "Segmentation", "Series", "spell_notices"]
 
 CalibrationSource = Literal["metadata", "scale-bar", "user"]
 
@@ -55,6 +55,41 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """A warning that travels with a result: into its tables, its report, the terminal, the app and Python.
+
+    Parameters
+    ----------
+    code : str
+        Short and stable, to select by: ``pixel-size``, ``doubtful``, ``empty``, …
+    sentence : str
+        What the user should know.
+    remedy : str
+        What can be done about it, a sentence; may be empty. Options are named by field in backticks.
+    image : str
+        The image it is about, where a result is about several.
+
+    Examples
+    --------
+    >>> print(Notice("empty", "No particles stand out.", "Try another `diameter`."))
+    No particles stand out. Try another `diameter`.
+    """
+
+    code: str
+    sentence: str
+    remedy: str = ""
+    image: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.remedy}".strip()
+
+
+def spell_notices(notices: Iterable[Notice]) -> str:
+    """Notices as the text of one cell of a table: ``[code] sentence remedy``, one after the other."""
+    return " ".join(f"[{notice.code}] {notice}" for notice in notices)
+
+
+@dataclass(frozen=True)
 class Micrograph:
     """One image with what is known about it.
 
@@ -68,12 +103,21 @@ class Micrograph:
         What the file says of itself, as read; JSON-like.
     path : Path or None
         The file it came from.
+    scale : ScaleReading, NoScale or None
+        What is printed in it, where `emscout.calibrate` has looked.
+    recorded : Calibration or None
+        What the file says, where `emscout.calibrate` has looked: it may have decided otherwise.
+    warnings : tuple of Notice
+        What the user should know about it.
     """
 
     image: np.ndarray
     calibration: Calibration | None = None
     metadata: dict[str, Any] = field(default_factory=dict, repr=False)
     path: Path | None = None
+    scale: Any = field(default=None, repr=False)
+    recorded: Calibration | None = field(default=None, repr=False)
+    warnings: tuple[Notice, ...] = ()
 
     def __post_init__(self) -> None:
         if np.ndim(self.image) != 2:
@@ -164,9 +208,12 @@ class Report:
         Versions, seed, SHA-256 of the inputs.
     folder : Path or None
         Where it was saved.
+    warnings : tuple of Notice
+        What the user should know first, in the order of the images.
     """
 
     tables: dict[str, pd.DataFrame]
     options: dict[str, Any]
     provenance: dict[str, Any]
     folder: Path | None = None
+    warnings: tuple[Notice, ...] = ()

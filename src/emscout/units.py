@@ -126,7 +126,7 @@ def parse_length_px(text: str, nm_per_px: float | None, owner: str) -> float:
     if nm_per_px is None:
         raise UsageError(
             f"{owner} has no pixel size, so '{text}' cannot be turned into pixels: "
-            "give the pixel size (--pixel-size), or the length in px."
+            "give the pixel size (`pixel_size`), or the length in px."
         )
     return value / nm_per_px
 

@@ -10,8 +10,8 @@ import tifffile
 from fastapi.testclient import TestClient
 
 from emscout.app.server import make_app
-from emscout.synthetic.particles import make_micrograph
 from emscout.synthetic.overview import make_overview
+from emscout.synthetic.particles import make_micrograph
 
 PORT, TOKEN = 8123, "the-token"
 

@@ -14,8 +14,8 @@ from emscout.crystals.choice.cluster import (
     reduce,
     standardise,
 )
-from emscout.crystals.tiles.grid import cut_grid
 from emscout.crystals.choice.presets import PRESETS
+from emscout.crystals.tiles.grid import cut_grid
 from emscout.crystals.tiles.statistics import STATISTICS, calculate_statistics, choose_levels
 from emscout.errors import UsageError
 

@@ -7,10 +7,10 @@ import tifffile
 from scipy import ndimage
 from skimage.draw import line
 
-from emscout.crystals.tiles.background import black_share
 from emscout.crystals.choice.film import DEEP, measure_depth
-from emscout.crystals.tiles.grid import cut_grid
 from emscout.crystals.locate import LocateOptions, locate
+from emscout.crystals.tiles.background import black_share
+from emscout.crystals.tiles.grid import cut_grid
 
 SIDE = 500
 

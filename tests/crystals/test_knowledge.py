@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from emscout.crystals.choice.propose import load_tile_model, score_tiles
 from emscout.crystals.choice.user_labels import (
     fit_knowledge,
     least_sure,
@@ -11,7 +12,6 @@ from emscout.crystals.choice.user_labels import (
     rank_similar,
     save_knowledge,
 )
-from emscout.crystals.choice.propose import load_tile_model, score_tiles
 from emscout.errors import OutputError, ReadError, UsageError
 
 
@@ -127,7 +127,7 @@ def test_a_foreign_or_damaged_file_is_refused(tmp_path, change, error, words):
 def test_what_is_no_json_of_ours_is_refused(tmp_path, content):
     path = tmp_path / "knowledge.json"
     path.write_bytes(content)
-    with pytest.raises(ReadError, match="--save-knowledge"):
+    with pytest.raises(ReadError, match="`save_knowledge"):
         load_knowledge(path)
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import tifffile
 
+from emscout.crystals.locate import LocateOptions, locate
 from emscout.crystals.tiles.background import black_share
 from emscout.crystals.tiles.grid import cut_grid
-from emscout.crystals.locate import LocateOptions, locate
 from emscout.errors import EmscoutError, NothingToFindError, OutputError, ReadError, UsageError
 from emscout.synthetic.overview import make_overview
 from emscout.synthetic.scale import print_scale
@@ -245,7 +245,7 @@ BAD = [
     ({"tile": "900px"}, "does not fit"),
     ({"tile": "12"}, "not a length"),
     ({"grid": "5x5", "tile": "20px"}, "leave one out"),
-    ({"step": "4px"}, "--sliding"),
+    ({"step": "4px"}, "`sliding"),
     ({"statistics": "mean,beauty"}, "beauty"),
     ({"clusterer": "magic"}, "magic"),
     ({"linkage": "rope"}, "rope"),
@@ -259,7 +259,7 @@ BAD = [
     ({"like": ["Tile_002-002:40,1"]}, "0,0 to 19,19"),
     ({"like": ["Tile_001-001:0,0"]}, "is black"),
     ({"save_knowledge": "k.json"}, "examples"),
-    ({"seed": -1}, "--seed"),
+    ({"seed": -1}, "`seed"),
 ]
 
 
@@ -316,7 +316,7 @@ def test_other_results_are_not_overwritten_unasked(folder, found, tmp_path):
         (LocateOptions(grid="9x9"), [folder]),
         (LocateOptions(grid="8x8"), [folder / "Tile_001-001.tif"]),
     ):
-        with pytest.raises(OutputError, match="--overwrite"):
+        with pytest.raises(OutputError, match="`overwrite"):
             locate(images, out, options)
     assert (out / "tiles.csv").read_bytes() == before
     locate([folder / "Tile_002-002.tif"], out, LocateOptions(grid="9x9"), overwrite=True)
@@ -389,7 +389,7 @@ def test_nothing_is_in_nm_where_file_and_bar_disagree_until_one_is_trusted(print
         for trust in (None, "metadata", "bar")
     }
     rows = {trust: tables["images"].iloc[0] for trust, tables in found.items()}
-    assert pd.isna(rows[None]["nm_per_px"]) and "--trust" in rows[None]["calibration_note"]
+    assert pd.isna(rows[None]["nm_per_px"]) and "`trust" in rows[None]["calibration_note"]
     assert not [name for name in found[None]["targets"] if name.endswith("_nm")]
     assert rows["metadata"]["nm_per_px"] == pytest.approx(2.5)
     assert rows["bar"]["nm_per_px"] == pytest.approx(5, rel=0.03)

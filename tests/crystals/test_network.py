@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from emscout.crystals.choice.decide import HALF_SHARE, trust
-from emscout.crystals.tiles.grid import cut_grid, cut_tiles
 from emscout.crystals.locate import LocateOptions
+from emscout.crystals.tiles.grid import cut_grid, cut_tiles
 from emscout.crystals.tiles.network import ENCODER_STATISTICS, PARTICLE_SHARE, encode_tiles, particle_share
 from emscout.crystals.tiles.windows import window_sums
 from emscout.errors import UsageError

@@ -8,9 +8,9 @@ from skimage import draw
 from sklearn.metrics import roc_auc_score
 
 from emscout.crystals.choice import propose
+from emscout.crystals.choice.propose import load_tile_model, propose_target, read_signs, score_tiles
 from emscout.crystals.tiles.grid import cut_grid, cut_tiles
 from emscout.crystals.tiles.tile_features import LOOKS, describe_tiles, measure_contrast
-from emscout.crystals.choice.propose import load_tile_model, propose_target, read_signs, score_tiles
 from emscout.crystals.tiles.windows import window_sums
 from emscout.errors import ModelError, NothingToFindError
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emscout.crystals.tiles.grid import cut_grid, cut_tiles
 from emscout.crystals.navigation.targets import TARGET_COLUMNS, cells_of, merge_targets
+from emscout.crystals.tiles.grid import cut_grid, cut_tiles
 
 
 def table(lattice, scores, image="a"):

@@ -11,10 +11,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from emscout.synthetic.particles import make_micrograph
 from emscout.synthetic.figure import make_figure
 from emscout.synthetic.movie import make_movie
 from emscout.synthetic.overview import make_overview
+from emscout.synthetic.particles import make_micrograph
 from emscout.synthetic.specimens import write_specimens
 
 ROOT = Path(__file__).parents[2]

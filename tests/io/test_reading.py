@@ -203,7 +203,7 @@ def stretched(tmp_path, dtype=np.uint8):
 def test_pixels_that_are_not_square_are_refused_with_the_way_out(tmp_path):
     path = stretched(tmp_path)
     for call in (read, read_series):
-        with pytest.raises(NonSquarePixelsError, match=r"a\.tif.*2 nm high, 1 nm wide.*--resample.*--pixel-size"):
+        with pytest.raises(NonSquarePixelsError, match=r"a\.tif.*2 nm high, 1 nm wide.*`resample.*`pixel_size"):
             call(path)
     facts = inspect(path)
     assert "not square" in facts["error"]

@@ -88,7 +88,7 @@ def test_micrometres_are_a_thousand_nanometres(data, name):
 @pytest.mark.parametrize("suffix", ["dm3", "dm4"])
 def test_pixels_that_are_not_square(data, suffix):
     path = data / "vendor" / f"dmTest_float32_nonSquare_diffPixelSize.{suffix}"
-    with pytest.raises(NonSquarePixelsError, match=r"--resample.*--pixel-size"):
+    with pytest.raises(NonSquarePixelsError, match=r"`resample.*`pixel_size"):
         io.read(path)
     squared = io.read(path, resample=True)
     assert squared.image.shape == (64, 640)

@@ -60,15 +60,15 @@ def test_results_of_another_command_are_refused_whatever_is_asked(out, overwrite
 @pytest.mark.parametrize(
     ("described", "sentence"),
     [
-        (run(seed=1), r"other options \(--seed\)"),
-        (run(seed=0, min_diameter="5nm"), r"other options \(--min-diameter\)"),
+        (run(seed=1), r"other options \(`seed`\)"),
+        (run(seed=0, min_diameter="5nm"), r"other options \(`min_diameter`\)"),
         (run(seed=0, images=("b.tif",)), "results of other images"),
         (run(seed=0) | {"model_sha256": "0"}, "other options:"),
         (run(seed=0) | {"emscout": "9.9"}, "results of emscout 0"),
     ],
 )
 def test_other_results_are_replaced_when_asked_alone_and_then_whole(out, described, sentence):
-    with pytest.raises(OutputError, match=f"{sentence}.*--overwrite"):
+    with pytest.raises(OutputError, match=f"{sentence}.*`overwrite"):
         claim(out, described)
     assert (out / "table.csv").read_text() == "first"
     claim(out, described, overwrite=True)

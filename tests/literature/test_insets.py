@@ -9,9 +9,9 @@ from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from emscout.literature.mine import FigureOptions, mine
 from emscout.literature.panels.boxes import Box
 from emscout.literature.panels.insets import find_insets
-from emscout.literature.mine import FigureOptions, mine
 from emscout.synthetic.figure import make_figure
 
 WHITE, RED = (255, 255, 255), (230, 20, 20)

@@ -3,8 +3,8 @@
 import pytest
 
 from emscout.literature.panels.boxes import Box
-from emscout.literature.panels.letters import letters_among, read_letters, read_text
 from emscout.literature.panels.find import cut_at_letters, find_panels
+from emscout.literature.panels.letters import letters_among, read_letters, read_text
 from emscout.synthetic.figure import make_figure
 
 

@@ -12,8 +12,8 @@ from emscout.errors import OutputError
 from emscout.literature.mine import FigureOptions, mine
 from emscout.literature.results import COLUMNS
 from emscout.micrograph import Micrograph
-from emscout.synthetic.particles import make_micrograph
 from emscout.synthetic.figure import make_figure
+from emscout.synthetic.particles import make_micrograph
 
 OPTIONS = FigureOptions(model="watershed")
 CAPTION = "Figure 1. TEM images of (a) gold and (b) silver; (c) their sizes."
@@ -109,7 +109,7 @@ def test_it_resumes_and_gives_the_same_bytes(mined, folder, tmp_path):
 
 def test_other_options_do_not_overwrite(mined, folder):
     _, out = mined
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="`overwrite"):
         mine([folder], out, FigureOptions(model="watershed", seed=1))
 
 

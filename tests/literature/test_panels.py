@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from emscout.literature.accuracy import count_found
-from emscout.literature.panels.boxes import Box
 from emscout.literature.kinds import kind_of_panel
+from emscout.literature.panels.boxes import Box
 from emscout.literature.panels.find import find_panels
 from emscout.synthetic.figure import LAYOUTS, make_figure
 

@@ -10,9 +10,9 @@ import tifffile
 
 from emscout.errors import NothingToFindError, OutputError, UsageError
 from emscout.micrograph import Segmentation
-from emscout.movies.segmentation import segment_frames
 from emscout.movies.accuracy import evaluate_movie
 from emscout.movies.follow import MovieOptions, follow
+from emscout.movies.segmentation import segment_frames
 from emscout.movies.segmentation.method import area_bounds
 from emscout.synthetic.movie import make_movie
 
@@ -169,7 +169,7 @@ def test_without_times_nothing_is_claimed_in_seconds(tmp_path):
     assert not [name for table in report.tables.values() for name in table.columns if name.endswith("_s")]
     assert set(report.tables["growth"]["k_unit"]) == {"px^n/frame"}
     warnings = " ".join(report.provenance["found"]["warnings"])
-    assert "--frame-time" in warnings and "--pixel-size" in warnings
+    assert "`frame_time" in warnings and "`pixel_size" in warnings
 
 
 def test_frames_that_cannot_be_read_are_bridged_and_told(tmp_path):

@@ -129,7 +129,7 @@ def test_a_video_plays_at_its_own_pace(tmp_path):
             writer.append_data(np.stack([frame] * 3, axis=-1))
     series = open_movie(path)
     assert series.times_s.tolist() == (np.arange(9) / 4).tolist()
-    assert "--frame-time" in series.metadata["warnings"][0]
+    assert "`frame_time" in series.metadata["warnings"][0]
     for i in (8, 0, 5, 4):
         assert (grey(series, i) == movie.frames[i]).all()
     assert open_movie(path, frame_time_s=2.0).metadata["warnings"] == []

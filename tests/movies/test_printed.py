@@ -39,7 +39,7 @@ def test_file_and_bar_that_disagree_give_no_scale_and_a_sentence(tmp_path):
     opened = open_movie(write_movie(tmp_path / "movie.tif", nm_per_px=0.5))
     series, _ = read_print(opened)
     assert series.calibration is None
-    assert any("--trust" in warning for warning in series.metadata["warnings"])
+    assert any("`trust" in warning for warning in series.metadata["warnings"])
     assert read_print(opened, "metadata")[0].calibration.nm_per_px == pytest.approx(0.5)
     assert read_print(opened, "bar")[0].calibration.nm_per_px == pytest.approx(0.25, rel=0.03)
 

@@ -1,6 +1,5 @@
 """From files to a folder of results: what a user finds there, and what is never lost."""
 
-import importlib
 import json
 import zipfile
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from tests.particles.counting import SEGMENTED
 
 import emscout as em
 from emscout.errors import OutputError, UsageError
@@ -44,15 +44,13 @@ def analyzed(scans, tmp_path_factory):
 
 
 @pytest.fixture
-def counted(monkeypatch):
-    """Names of the images that were really measured."""
-    measured = []
-    module = importlib.import_module("emscout.particles.analyze")
-    measure = module.measure_image
-    monkeypatch.setattr(
-        module, "measure_image", lambda row, *rest: measured.append(row["image"]) or measure(row, *rest)
-    )
-    return measured
+def counted():
+    """Names of the images that were really segmented, with `COUNTING`."""
+    SEGMENTED.clear()
+    return SEGMENTED
+
+
+COUNTING = em.AnalyzeOptions(model="tests.particles.counting:segment")
 
 
 def test_every_promised_file_is_there(analyzed):
@@ -123,9 +121,9 @@ def test_two_runs_give_the_same_bytes_with_any_number_of_workers(scans, analyzed
 
 def test_finished_images_are_not_done_again_and_new_ones_are(tmp_path, counted):
     write_micrograph(tmp_path / "in" / "a.tif", 0)
-    em.analyze([tmp_path / "in"], tmp_path / "out", workers=1)
+    em.analyze([tmp_path / "in"], tmp_path / "out", COUNTING, workers=1)
     write_micrograph(tmp_path / "in" / "b.tif", 1)
-    report = em.analyze([tmp_path / "in"], tmp_path / "out", workers=1)
+    report = em.analyze([tmp_path / "in"], tmp_path / "out", COUNTING, workers=1)
     assert counted == ["a", "b"]
     assert report.tables["images"]["image"].tolist() == ["a", "b"]
 
@@ -136,19 +134,19 @@ def test_an_interrupted_run_continues_and_ends_with_the_same_bytes(scans, tmp_pa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        em.analyze([scans], tmp_path / "out", workers=1, progress=stop_after_the_first)
+        em.analyze([scans], tmp_path / "out", COUNTING, workers=1, progress=stop_after_the_first)
     assert not (tmp_path / "out" / "particles.csv").exists()
-    em.analyze([scans], tmp_path / "out", workers=1)
+    em.analyze([scans], tmp_path / "out", COUNTING, workers=1)
     assert counted == ["scan_0", "scan_1", "scan_2"]
-    em.analyze([scans], tmp_path / "whole", workers=1)
+    em.analyze([scans], tmp_path / "whole", COUNTING, workers=1)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
 def test_an_image_that_changed_is_done_again(tmp_path, counted):
     path = write_micrograph(tmp_path / "a.tif", 0)
-    em.analyze([path], tmp_path / "out")
+    em.analyze([path], tmp_path / "out", COUNTING)
     write_micrograph(path, 1)
-    em.analyze([path], tmp_path / "out")
+    em.analyze([path], tmp_path / "out", COUNTING)
     assert counted == ["a", "a"]
 
 
@@ -159,7 +157,7 @@ def test_nothing_is_overwritten_unasked(tmp_path, change):
     em.analyze([a], out)
     before = contents(out)
     again = ([b], None) if change == "images" else ([a], em.AnalyzeOptions(samples=3))
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="`overwrite=True`"):
         em.analyze(again[0], out, again[1])
     assert contents(out) == before
     em.analyze(again[0], out, again[1], overwrite=True)

@@ -47,7 +47,7 @@ def test_a_picture_without_metadata_is_measured_by_its_bar(folder, tmp_path):
 def test_a_bar_that_disagrees_with_the_tag_stops_nanometres(folder, tmp_path):
     row, particles = images(tmp_path / "out", folder[0] / "binned.tif")
     assert pd.isna(row["nm_per_px"])
-    assert "--trust" in row["calibration_note"]
+    assert "`trust=bar`" in row["calibration_note"]
     assert not [name for name in particles if name.endswith("_nm")]
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from emscout.micrograph import Calibration, Micrograph
-from emscout.scale import NoScale, annotation_mask, calibrate, read_scale_bar
+from emscout.scale import NoScale, annotation_mask, choose_calibration, read_scale_bar
 from emscout.synthetic.scale import print_scale
 
 
@@ -18,7 +18,7 @@ def micrograph(image, nm_per_px=None, source="metadata"):
 
 def test_without_metadata_the_bar_counts(printed):
     image, scale, reading = printed
-    calibration, message = calibrate(micrograph(image), reading=reading)
+    calibration, message = choose_calibration(micrograph(image), reading=reading)
     assert calibration.source == "scale-bar"
     assert calibration.nm_per_px == pytest.approx(100 / scale.length_px, rel=0.01)
     assert calibration.relative_error == reading.relative_error
@@ -27,20 +27,20 @@ def test_without_metadata_the_bar_counts(printed):
 
 def test_agreeing_metadata_counts(printed):
     image, _, reading = printed
-    calibration, message = calibrate(micrograph(image, 0.505), reading=reading)
+    calibration, message = choose_calibration(micrograph(image, 0.505), reading=reading)
     assert (calibration.nm_per_px, calibration.source, message) == (0.505, "metadata", "")
 
 
 def test_binned_exports_get_no_scale_until_the_user_says(printed):
     image, _, reading = printed
     binned = micrograph(image, 0.25)
-    calibration, message = calibrate(binned, reading=reading)
+    calibration, message = choose_calibration(binned, reading=reading)
     assert calibration is None
-    assert "--trust" in message
-    assert "--pixel-size" in message
-    assert calibrate(binned, trust="metadata", reading=reading)[0].nm_per_px == 0.25
-    assert calibrate(binned, trust="bar", reading=reading)[0].source == "scale-bar"
-    assert calibrate(binned, pixel_size_nm=3.0, reading=reading)[0] == Calibration(3.0, "user")
+    assert "`trust=bar`" in message
+    assert "`pixel_size" in message
+    assert choose_calibration(binned, trust="metadata", reading=reading)[0].nm_per_px == 0.25
+    assert choose_calibration(binned, trust="bar", reading=reading)[0].source == "scale-bar"
+    assert choose_calibration(binned, pixel_size_nm=3.0, reading=reading)[0] == Calibration(3.0, "user")
 
 
 def test_caps_may_be_counted_to_their_outer_edges():
@@ -49,20 +49,22 @@ def test_caps_may_be_counted_to_their_outer_edges():
     assert reading.bar.length_px == pytest.approx(scale.length_px, abs=1)
     outer_px = scale.length_px + 0.7 * 0.14 * 60
     assert outer_px > 1.04 * scale.length_px
-    assert calibrate(micrograph(image, 100 / outer_px), reading=reading)[0].source == "metadata"
+    assert choose_calibration(micrograph(image, 100 / outer_px), reading=reading)[0].source == "metadata"
     inner_px = 2 * scale.length_px - outer_px
-    assert calibrate(micrograph(image, 100 / inner_px), reading=reading)[0] is None
+    assert choose_calibration(micrograph(image, 100 / inner_px), reading=reading)[0] is None
 
 
 def test_what_the_user_says_stands(printed):
     image, _, reading = printed
-    calibration, message = calibrate(micrograph(image, 7.0, "user"), reading=reading)
+    calibration, message = choose_calibration(micrograph(image, 7.0, "user"), reading=reading)
     assert (calibration.nm_per_px, message) == (7.0, "")
 
 
 def test_a_trusted_bar_that_is_not_there_is_no_scale(printed):
     image = printed[0]
-    calibration, message = calibrate(micrograph(image, 1.0), trust="bar", reading=NoScale("No scale bar is printed."))
+    calibration, message = choose_calibration(
+        micrograph(image, 1.0), trust="bar", reading=NoScale("No scale bar is printed.")
+    )
     assert calibration is None
     assert "No scale bar" in message
 

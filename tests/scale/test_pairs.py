@@ -1,7 +1,7 @@
 import pytest
 
-from emscout.scale.text.labels import find_labels
 from emscout.scale.pairs import PrintedLabel, bars_beside
+from emscout.scale.text.labels import find_labels
 from emscout.scale.text.ocr import TextLine
 from emscout.synthetic.scale import print_scale
 

@@ -3,7 +3,7 @@
 import pytest
 
 from emscout.io import read
-from emscout.scale import ScaleReading, annotation_mask, calibrate, read_scale_bar
+from emscout.scale import ScaleReading, annotation_mask, choose_calibration, read_scale_bar
 from emscout.scale.accuracy import evaluate_scales
 
 
@@ -41,7 +41,7 @@ def test_tag_and_bar_of_one_file_agree(vendor, within):
     reading = read_scale_bar(vendor.image)
     assert isinstance(reading, ScaleReading)
     assert reading.nm_per_px == pytest.approx(vendor.nm_per_px, rel=within)
-    assert calibrate(vendor, reading=reading) == (vendor.calibration, "")
+    assert choose_calibration(vendor, reading=reading) == (vendor.calibration, "")
 
 
 @pytest.mark.parametrize("vendor", ["FEI-Helios-Ebeam-8bits.tif", "FEI-Helios-Ebeam-16bits.tif"], indirect=True)

@@ -10,9 +10,9 @@ from PIL import Image
 from emscout.errors import ModelError, NothingToFindError, OutputError, UsageError
 from emscout.io.colour import read_colours
 from emscout.models import load_category_model
-from emscout.specimens.report.thumbnails import draw_thumbnail
 from emscout.specimens.classify import ClassifyOptions, classify, name_category
 from emscout.specimens.occlusion import map_evidence
+from emscout.specimens.report.thumbnails import draw_thumbnail
 from emscout.synthetic.particles import make_micrograph
 from emscout.synthetic.specimens import make_specimen
 

@@ -85,7 +85,7 @@ def test_what_cannot_be_searched_is_a_sentence(specimens, asked, tmp_path):
     with pytest.raises(UsageError, match="no picture"):
         find_similar(asked, tmp_path / "empty", tmp_path / "index.npz")
     (tmp_path / "broken.npz").write_bytes(b"PK nonsense")
-    with pytest.raises(ReadError, match=r"broken\.npz.* another place with --index"):
+    with pytest.raises(ReadError, match=r"broken\.npz.* another place with `index"):
         find_similar(asked, specimens, tmp_path / "broken.npz")
 
 

@@ -125,7 +125,7 @@ def test_a_run_that_ended_before_its_first_epoch_begins_anew(movie, whole, tmp_p
 
 
 def test_a_run_is_neither_overwritten_nor_taken_up_for_another_movie(movie, whole, tmp_path):
-    with pytest.raises(OutputError, match="--resume"):
+    with pytest.raises(OutputError, match="`resume"):
         autoencoder.train(movie, whole, OPTIONS)
     other = tmp_path / "other.tif"
     tifffile.imwrite(other, tifffile.imread(movie)[:, ::-1], photometric="minisblack")
@@ -182,13 +182,13 @@ def test_sub_images_too_small_to_hold_what_a_frame_holds_are_told_of():
     halves = np.zeros((200, 200), np.float32)
     halves[:, 100:] = 1
     parts = np.stack([halves[i : i + 32, i : i + 32] for i in range(0, 160, 8)])
-    assert "larger --side-px" in compare_greys(parts, [halves], np.zeros(len(parts), int))
+    assert "larger `side_px" in compare_greys(parts, [halves], np.zeros(len(parts), int))
 
 
 def test_too_few_sub_images_are_told_of():
     slope = np.tile(np.linspace(-1, 1, 200, dtype=np.float32), (200, 1))
     warning = compare_greys(slope[None, :120, :170], [slope], np.zeros(1, int))
-    assert "more --sub-images" in warning
+    assert "more `sub_images" in warning
 
 
 def test_what_is_wrong_with_the_sub_images_is_logged_and_in_the_card(tmp_path, caplog):
@@ -198,8 +198,8 @@ def test_what_is_wrong_with_the_sub_images_is_logged_and_in_the_card(tmp_path, c
     tifffile.imwrite(path, halves, photometric="minisblack")
     with caplog.at_level(logging.WARNING, logger="emscout.training"):
         autoencoder.train(path, tmp_path / "run", replace(OPTIONS, epochs=1, side_px=16))
-    assert "larger --side-px" in caplog.text
-    assert "larger --side-px" in (tmp_path / "run" / "model.md").read_text(encoding="utf-8")
+    assert "larger `side_px" in caplog.text
+    assert "larger `side_px" in (tmp_path / "run" / "model.md").read_text(encoding="utf-8")
 
 
 def _load(number):
@@ -216,7 +216,7 @@ def test_damaged_frames_are_passed_over():
 
 
 def test_frames_smaller_than_a_sub_image_are_refused(movie):
-    with pytest.raises(UsageError, match="--side-px of at most 72"):
+    with pytest.raises(UsageError, match="`side_px` of at most 72"):
         autoencoder.train(movie, movie.parent / "run", replace(OPTIONS, side_px=128))
 
 

@@ -174,7 +174,7 @@ def test_a_run_of_other_options_is_not_begun_anew_unasked(specimens, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     write_options(run, ClassifierOptions(seed=3))
-    with pytest.raises(OutputError, match=r"other options.*--resume"):
+    with pytest.raises(OutputError, match=r"other options.*`resume"):
         train_classifier(specimens, run)
 
 
@@ -201,7 +201,7 @@ def test_pictures_that_cannot_be_used_are_named_and_the_rest_is_done(specimens, 
 
 
 def test_a_run_is_not_overwritten_but_taken_up(specimens, frozen, tmp_path, monkeypatch):
-    with pytest.raises(OutputError, match="--resume"):
+    with pytest.raises(OutputError, match="`resume"):
         train_classifier(specimens, frozen)
     run = tmp_path / "kinds-v1"
     shutil.copytree(frozen, run)
@@ -216,11 +216,11 @@ def test_a_run_is_not_overwritten_but_taken_up(specimens, frozen, tmp_path, monk
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [
-        ({"network": "huge"}, "--network"),
-        ({"epochs": 0}, "--epochs"),
-        ({"seed": -1}, "--seed"),
-        ({"device": "tpu"}, "--device"),
-        ({"folds": 5, "network": "simple"}, "--folds"),
+        ({"network": "huge"}, "`network"),
+        ({"epochs": 0}, "`epochs"),
+        ({"seed": -1}, "`seed"),
+        ({"device": "tpu"}, "`device"),
+        ({"folds": 5, "network": "simple"}, "`folds"),
         ({"network": "fine-tuned", "start_from": "mine.onnx"}, "cannot be trained further"),
     ],
 )

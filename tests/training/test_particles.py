@@ -108,7 +108,7 @@ def test_the_frozen_stages_stay_as_they_are_and_the_rest_moves(labelled_folder):
 
 def test_a_run_is_not_overwritten(labelled_folder, tmp_path):
     train_until("step 2", labelled_folder, tmp_path)
-    with pytest.raises(OutputError, match="--resume"):
+    with pytest.raises(OutputError, match="`resume"):
         particles.train(labelled_folder, tmp_path, OPTIONS)
 
 

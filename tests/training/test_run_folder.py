@@ -19,5 +19,5 @@ def test_other_files_may_lie_there_and_a_run_is_recognized(tmp_path):
     open_run(tmp_path, ClassifierOptions(), resume=False, begun=False)
     (tmp_path / "model.onnx").touch()
     check_run(tmp_path)
-    with pytest.raises(OutputError, match="--resume"):
+    with pytest.raises(OutputError, match="`resume"):
         open_run(tmp_path, ClassifierOptions(), resume=False, begun=True)

@@ -47,8 +47,8 @@ def find_clock(series: Series, drift: pd.DataFrame, still: np.ndarray) -> list[t
     drift : DataFrame
         From `emscout.movies.registration.drift.estimate_drift`.
     still : ndarray of bool, shape (H, W)
-        What may be drawn, as it stays the same in all frames (from `emscout.annotations.burnt_in.find_overlay`): where it
-        stands in one line with digits that change, it belongs to them.
+        What may be drawn, as it stays the same in all frames (from `emscout.annotations.burnt_in.find_overlay`): where
+        it stands in one line with digits that change, it belongs to them.
 
     Returns
     -------

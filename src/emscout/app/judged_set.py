@@ -15,13 +15,13 @@ import pandas as pd
 from emscout.compute import Progress
 from emscout.crystals.choice.decide import Decision
 from emscout.crystals.locate import ImageSet, LocateOptions, gather_set, judge_set, save_set, survey_set
+from emscout.crystals.navigation.targets import cells_of
+from emscout.crystals.report.heat_map import colour_of, tint_of
 from emscout.crystals.report.mosaic import read_layout
 from emscout.crystals.report.pictures import commonest_cluster
 from emscout.crystals.results import describe_clusters, summarize
 from emscout.crystals.survey import Survey
-from emscout.crystals.navigation.targets import cells_of
 from emscout.errors import UsageError
-from emscout.crystals.report.heat_map import colour_of, tint_of
 
 __all__ = ["JudgedSet", "search"]
 

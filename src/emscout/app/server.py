@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import jinja2
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +20,7 @@ from emscout.app.guard import Guard
 from emscout.app.jobs import Jobs
 from emscout.app.pages import PAGES
 from emscout.errors import EmscoutError, UsageError
+from emscout.report.html import make_environment
 
 __all__ = ["make_app", "serve"]
 
@@ -36,13 +37,7 @@ def make_app(*, port: int, token: str) -> FastAPI:
     """
     # FastAPI's own pages about an app load scripts from the network.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("emscout.app"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = make_environment(Path(__file__).parent / "templates")
 
     def render(template: str, **values: Any) -> HTMLResponse:
         return HTMLResponse(environment.get_template(template).render(pages=PAGES, **values))

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from emscout.cli.commands import make_group
+from emscout.cli.screen import for_terminal
 from emscout.errors import EmscoutError, UsageError
 
 __all__ = ["app", "main"]
@@ -59,7 +60,7 @@ def main() -> None:
     try:
         app()
     except EmscoutError as error:
-        errors.print(f"[bold red]emscout:[/] {escape(str(error))}")
+        errors.print(f"[bold red]emscout:[/] {for_terminal(error)}")
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except MemoryError:
         errors.print(

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
-from emscout.cli.screen import make_screen, make_table
+from emscout.cli.screen import for_terminal, make_screen, make_table
 from emscout.particles.analyze import AnalyzeOptions
 from emscout.particles.analyze import analyze as analyze_images
 from emscout.units import spell_length
@@ -20,9 +20,6 @@ from emscout.units import spell_length
 __all__ = ["analyze"]
 
 _MAX_ROWS_SHOWN = 20
-
-# Particles expected to be right, over those found: below it the user is told.
-_DOUBTFUL = 0.7
 
 
 @takes_options(AnalyzeOptions)
@@ -52,25 +49,11 @@ def analyze(
     screen.print(_table(images.head(_MAX_ROWS_SHOWN)))
     if len(images) > _MAX_ROWS_SHOWN:
         screen.print(f"… and {len(images) - _MAX_ROWS_SHOWN} more in {escape(str(out / 'images.csv'))}")
-    for message in images.loc[images["status"] == "empty", "error"]:
-        screen.print(f"[yellow]empty:[/]  {escape(message)}", soft_wrap=True)
-    if "calibration_note" in images:
-        noted = images["calibration_note"].fillna("")
-        for name, note in zip(images["image"][noted != ""], noted[noted != ""], strict=True):
-            screen.print(f"[yellow]pixel size:[/] {escape(name)}: {escape(note)}", soft_wrap=True)
-    # Where every image failed there are no counts.
-    counted = images.reindex(columns=["image", "count", "count_expected"])
-    expected = pd.to_numeric(counted["count_expected"])
-    for row in counted[expected < _DOUBTFUL * pd.to_numeric(counted["count"])].to_dict("records"):
-        screen.print(
-            f"[yellow]doubtful:[/] {escape(row['image'])}: of {row['count']:.0f} particles only about "
-            f"{row['count_expected']:.0f} are expected to be right; look at the overlay, or drop the doubtful with "
-            "--min-probability 0.5.",
-            soft_wrap=True,
-        )
+    for notice in report.warnings:
+        screen.print(f"[yellow]{notice.code}:[/] {escape(notice.image)}: {for_terminal(notice)}", soft_wrap=True)
     failed = images[images["status"] == "failed"]
     for message in failed["error"]:
-        screen.print(f"[red]failed:[/] {escape(message)}", soft_wrap=True)
+        screen.print(f"[red]failed:[/] {for_terminal(message)}", soft_wrap=True)
     screen.print(f"Report: [bold]{escape(str(out / 'report.html'))}[/]", soft_wrap=True)
     if len(failed):
         raise typer.Exit(1)

@@ -9,6 +9,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from emscout.cli.screen import for_terminal
+
 __all__ = ["takes_options"]
 
 
@@ -47,4 +49,4 @@ def takes_options(options_class: type) -> Callable[[Callable[..., None]], Callab
 def _flag(field: Field) -> Any:
     # What is off by default needs no --no- form.
     names = ["--" + field.name.replace("_", "-")] if field.default is False else []
-    return typer.Option(*names, help=field.metadata["help"], metavar=field.metadata.get("metavar"))
+    return typer.Option(*names, help=for_terminal(field.metadata["help"]), metavar=field.metadata.get("metavar"))

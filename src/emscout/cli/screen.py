@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
-__all__ = ["make_screen", "make_table", "spell_score"]
+from emscout.errors import spell_options
+
+__all__ = ["for_terminal", "make_screen", "make_table", "spell_score"]
 
 # Of text that goes into a file or another program.
 _WIDTH_OF_FILES = 160
@@ -32,3 +35,17 @@ def spell_score(value: float | None, form: str = "{:.3f}") -> str:
     if pd.isna(value):
         return ""
     return str(value) if isinstance(value, int) else form.format(value)
+
+
+def for_terminal(message: object) -> str:
+    """A sentence of the core as the terminal shows it: options spelled as flags, nothing taken for markup."""
+    return escape(spell_options(str(message), _flag))
+
+
+def _flag(field: str, value: str) -> str:
+    if field == "out":
+        return "-o"
+    name = field.replace("_", "-")
+    if value in ("True", "False"):
+        return f"--{name}" if value == "True" else f"--no-{name}"
+    return f"--{name} {value}".strip()

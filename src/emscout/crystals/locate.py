@@ -16,14 +16,14 @@ import pandas as pd
 from emscout.compute import Progress
 from emscout.crystals import results
 from emscout.crystals.choice.decide import Decision, decide, find_tile
-from emscout.crystals.tiles.grid import Lattice, cut_grid, cut_tiles
-from emscout.crystals.choice.user_labels import Knowledge, load_knowledge
-from emscout.crystals.tiles.network import PARTICLE_SHARE
-from emscout.crystals.options import LocateOptions
 from emscout.crystals.choice.propose import SCORE_STATISTICS
+from emscout.crystals.choice.user_labels import Knowledge, load_knowledge
 from emscout.crystals.navigation.stage import place_on_stage
-from emscout.crystals.survey import Survey, survey_images
 from emscout.crystals.navigation.targets import merge_targets
+from emscout.crystals.options import LocateOptions
+from emscout.crystals.survey import Survey, survey_images
+from emscout.crystals.tiles.grid import Lattice, cut_grid, cut_tiles
+from emscout.crystals.tiles.network import PARTICLE_SHARE
 from emscout.errors import ReadError
 from emscout.io import find_images, read_series
 from emscout.io.files import sha256_of
@@ -173,7 +173,8 @@ def judge_set(images: ImageSet, survey: Survey, options: LocateOptions) -> tuple
     decision : Decision
         Its table of tiles has ``target_rank`` too.
     targets : DataFrame
-        See `emscout.crystals.navigation.targets.merge_targets`; in nm where calibrated, and on the stage where that is known.
+        See `emscout.crystals.navigation.targets.merge_targets`; in nm where calibrated, and on the stage where that is
+        known.
     """
     decision = decide(
         survey.tiles,

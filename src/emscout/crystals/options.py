@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from emscout.crystals.choice.cluster import CLUSTERERS, LINKAGES, METRICS
-from emscout.crystals.tiles.network import ENCODER, ENCODER_STATISTICS
 from emscout.crystals.choice.presets import PRESETS, Preset
+from emscout.crystals.tiles.network import ENCODER, ENCODER_STATISTICS
 from emscout.crystals.tiles.statistics import STATISTICS
 from emscout.errors import UsageError
 from emscout.scale.calibrate import Trust
@@ -89,7 +89,7 @@ class LocateOptions:
         default=None, metadata={"help": "What was learned on another grid: a saved file.", "metavar": "FILE"}
     )
     save_knowledge: str | None = field(
-        default=None, metadata={"help": "Where to save what is learned from --like and --unlike.", "metavar": "FILE"}
+        default=None, metadata={"help": "Where to save what is learned from `like` and `unlike`.", "metavar": "FILE"}
     )
     keep_black: bool = field(
         default=False, metadata={"help": "Keep black tiles (grid bars, apertures) instead of leaving them out."}
@@ -108,18 +108,20 @@ class LocateOptions:
         if self.preset not in PRESETS:
             raise UsageError(f"There is no preset '{self.preset}': choose {' or '.join(PRESETS)}.")
         if self.grid is not None and (self.tile is not None or self.sliding):
-            raise UsageError("--grid cuts an image into tiles; --tile and --sliding do it otherwise: leave one out.")
+            raise UsageError(
+                "`grid` cuts an image into tiles; `tile` and `sliding=True` do it otherwise: leave one out."
+            )
         if self.step is not None and not self.sliding:
-            raise UsageError("--step belongs to --sliding: add it, or leave the step out.")
+            raise UsageError("`step` belongs to `sliding=True`: add it, or leave the step out.")
         if self.seed < 0:
-            raise UsageError("--seed is a whole number, 0 or more.")
+            raise UsageError("`seed` is a whole number, 0 or more.")
         if self.save_knowledge is not None and not (self.like or self.unlike or self.knowledge):
-            raise UsageError("--save-knowledge saves what examples teach: give some with --like and --unlike.")
+            raise UsageError("`save_knowledge` saves what examples teach: give some with `like` and `unlike`.")
         for length in (self.tile, self.step):
             if length is not None:
                 parse_length(length)
         if self.trust not in (None, "metadata", "bar"):
-            raise UsageError(f"--trust is metadata or bar, not '{self.trust}'.")
+            raise UsageError(f"`trust` is metadata or bar, not '{self.trust}'.")
         if self.pixel_size is not None:
             parse_length(self.pixel_size, px_allowed=False)
         _parse_grid(self.grid)

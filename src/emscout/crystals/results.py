@@ -12,19 +12,20 @@ import numpy as np
 import pandas as pd
 
 from emscout.compute import Progress
-from emscout.crystals.report import pictures
 from emscout.crystals.choice.cluster import choose_advice
 from emscout.crystals.choice.decide import Decision, stands_apart
+from emscout.crystals.choice.presets import Preset
 from emscout.crystals.choice.user_labels import save_knowledge
 from emscout.crystals.navigation.navigator import write_navigator
-from emscout.crystals.choice.presets import Preset
+from emscout.crystals.report import pictures
+from emscout.crystals.report.page import describe_panel, write_locator_page
+from emscout.crystals.report.tile_plots import plot_advice
 from emscout.crystals.survey import Survey
 from emscout.io.files import write_atomic
 from emscout.io.run_folder import write_json
 from emscout.micrograph import Report
-from emscout.crystals.report.page import as_uri, describe_panel, write_locator_page
+from emscout.report.html import as_uri
 from emscout.report.overlay import write_png
-from emscout.crystals.report.tile_plots import plot_advice
 
 if TYPE_CHECKING:
     from emscout.crystals.options import LocateOptions

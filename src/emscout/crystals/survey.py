@@ -13,18 +13,18 @@ import pandas as pd
 from scipy import ndimage
 
 from emscout.compute import Progress
+from emscout.crystals.navigation.stage import stage_position_um
 from emscout.crystals.tiles.background import black_share, bright_level, find_black, find_stripes, flatten
 from emscout.crystals.tiles.grid import Lattice
 from emscout.crystals.tiles.histogram import N_LEVELS
-from emscout.crystals.tiles.tile_features import LOOKS, describe_tiles, measure_contrast
 from emscout.crystals.tiles.network import ENCODER_STATISTICS, PARTICLE_SHARE, encode_tiles, particle_share
-from emscout.crystals.navigation.stage import stage_position_um
 from emscout.crystals.tiles.statistics import Levels, calculate_statistics, choose_levels
+from emscout.crystals.tiles.tile_features import LOOKS, describe_tiles, measure_contrast
 from emscout.errors import EmscoutError, UsageError
 from emscout.io.files import sha256_of
 from emscout.micrograph import Micrograph
 from emscout.report.overlay import shrink_image, stretch_contrast
-from emscout.scale import NoScale, ScaleReading, annotation_mask, calibrate, read_scale
+from emscout.scale import NoScale, ScaleReading, annotation_mask, choose_calibration, read_scale
 from emscout.scale.calibrate import Trust
 
 __all__ = ["POSITION", "SmallImage", "Survey", "survey_images"]
@@ -146,7 +146,7 @@ def survey_images(
             # Of a stack the first frame that can be read tells the scale of all.
             bar = scale_bars.get(source["path"]) or read_scale(micrograph)
             scale_bars[source["path"]] = bar
-            calibration, row["calibration_note"] = calibrate(micrograph, trust=trust, reading=bar)
+            calibration, row["calibration_note"] = choose_calibration(micrograph, trust=trust, reading=bar)
             row["nm_per_px"] = calibration.nm_per_px if calibration else None
             row["calibration_source"] = calibration.source if calibration else None
             try:

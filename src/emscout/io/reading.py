@@ -235,7 +235,7 @@ def _calibration(path: Path, frames: Frames, given_nm: float | None, resample: b
     if not resample:
         raise NonSquarePixelsError(
             f"'{path}' has pixels that are not square ({height:.4g} nm high, {width:.4g} nm wide): make them square "
-            "with --resample, or say how large they are with --pixel-size."
+            "with `resample=True`, or say how large they are with `pixel_size`."
         )
     return Calibration(min(height, width), "metadata")
 

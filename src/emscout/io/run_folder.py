@@ -16,11 +16,10 @@ from emscout.micrograph import Series
 
 __all__ = [
     "claim_folder",
-    "crashed_row",
     "describe_run",
     "failed_row",
+    "foreign_files",
     "list_sources",
-    "strangers_in",
     "write_json",
 ]
 
@@ -118,15 +117,17 @@ def claim_folder(
     """
     before = _read_run(out)
     ours = before is not None and before["command"] == run["command"]
-    stranger = "" if ours else strangers_in(out, (*files, *folders))
+    stranger = "" if ours else foreign_files(out, (*files, *folders))
     place = out.resolve()
     if not ours and any(Path(source["path"]).parent == place for source in run["inputs"]):
         stranger = "the images themselves"  # a picture among results would be one of them the next time
     if stranger:
-        raise OutputError(f"{out} holds {stranger}: choose a new or an empty folder with -o.")
+        raise OutputError(f"{out} holds {stranger}: choose a new or an empty folder with `out`.")
     conflict = _conflict(before, run, grows) if before else ""
     if conflict and not overwrite:
-        raise OutputError(f"{out} holds {conflict}: choose another folder with -o, or add --overwrite to replace it.")
+        raise OutputError(
+            f"{out} holds {conflict}: choose another folder with `out`, or replace them with `overwrite=True`."
+        )
     if only_look:
         return
     try:
@@ -135,14 +136,14 @@ def claim_folder(
             for name in files:
                 (out / name).unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{out} cannot be written ({error.strerror}): choose another folder with -o.") from error
+        raise OutputError(f"{out} cannot be written ({error.strerror}): choose another folder with `out`.") from error
     if conflict:
         for name in folders:
             shutil.rmtree(out / name, ignore_errors=True)
     write_json(out / "run.json", run)
 
 
-def strangers_in(out: Path, written: Sequence[str]) -> str:
+def foreign_files(out: Path, written: Sequence[str]) -> str:
     """What lies in a folder that a command must not touch, in words; empty where nothing, or where there is no folder.
 
     Parameters
@@ -161,9 +162,11 @@ def strangers_in(out: Path, written: Sequence[str]) -> str:
     except FileNotFoundError:
         return ""
     except NotADirectoryError as error:
-        raise OutputError(f"{out} cannot be made a folder (a file is in the way): choose another with -o.") from error
+        raise OutputError(
+            f"{out} cannot be made a folder (a file is in the way): choose another with `out`."
+        ) from error
     except OSError as error:
-        raise OutputError(f"{out} cannot be read ({error.strerror}): choose another folder with -o.") from error
+        raise OutputError(f"{out} cannot be read ({error.strerror}): choose another folder with `out`.") from error
     if before := _read_run(out):
         return f"the results of emscout {before['command']}"
     met = [name for name in names if name in written or name == "run.json"]
@@ -184,7 +187,7 @@ def _conflict(before: dict[str, Any], run: dict[str, Any], grows: bool) -> str:
 
 
 def _name_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    other = [f"--{name.replace('_', '-')}" for name in now if before.get(name) != now[name]]
+    other = [f"`{name}`" for name in now if before.get(name) != now[name]]
     return f" ({', '.join(other)})" if other else ""
 
 
@@ -207,10 +210,3 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def failed_row(source: Mapping[str, Any], error: str) -> dict[str, Any]:
     """The row of an image, or a document, that came to nothing."""
     return {**source, "status": "failed", "error": error}
-
-
-def crashed_row(source: Mapping[str, Any]) -> dict[str, Any]:
-    """The row of an image whose process was ended."""
-    return failed_row(
-        source, f"{source['path']} ended its process, most likely for want of memory: try it with --workers 1."
-    )

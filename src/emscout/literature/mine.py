@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emscout.compute import Progress, map_tasks
-from emscout.errors import tell_error
+from emscout.errors import user_message
 from emscout.io.files import image_names, sha256_of
 from emscout.io.run_folder import claim_folder, describe_run, failed_row, write_json
 from emscout.literature import results
@@ -137,7 +137,7 @@ def _mine_document(
         return rows
     except Exception as error:
         _LOG.debug("while taking %s apart", source["path"], exc_info=True)
-        return [failed_row(source, tell_error(error, source["path"]))]
+        return [failed_row(source, user_message(error, source["path"]))]
 
 
 def _crashed(source: dict[str, str]) -> list[dict[str, Any]]:

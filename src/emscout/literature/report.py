@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from emscout.crystals.report.page import as_uri
+from emscout.report.html import as_uri, versions_of, write_html
 
 __all__ = ["draw_panels", "write_figures_page"]
 
@@ -89,14 +88,9 @@ def write_figures_page(
             },
         )
         figure["panels"].append(_panel(row, overlays, share))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("emscout", "report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    html = environment.get_template("figures.html").render(
+    write_html(
+        path,
+        Path(__file__).with_suffix(".html"),
         title=rows[0]["document"] if rows else "No figures",
         doi=rows[0].get("doi", "") if rows else "",
         figures=list(figures.values()),
@@ -106,10 +100,8 @@ def write_figures_page(
         failures=[row["error"] for row in rows if row.get("status") == "failed"],
         details=details if overlays else "",
         options=provenance.get("options", {}),
-        versions={"emscout": provenance.get("emscout"), "Python": provenance.get("python")}
-        | dict(provenance.get("libraries", {})),
+        versions=versions_of(provenance),
     )
-    path.write_text(html, encoding="utf-8", newline="\n")
 
 
 def _page(number: int | None) -> str:

@@ -12,9 +12,9 @@ import pandas as pd
 
 from emscout.io.files import write_atomic
 from emscout.io.run_folder import describe_run
+from emscout.literature.report import write_figures_page
 from emscout.particles import results as particle_results
 from emscout.particles.analyze import AnalyzeOptions
-from emscout.literature.report import write_figures_page
 
 __all__ = ["COLUMNS", "FILES", "FOLDERS", "load_finished", "save_document", "save_table"]
 

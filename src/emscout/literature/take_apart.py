@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,19 @@ from PIL import Image
 from emscout.errors import EmscoutError
 from emscout.io.files import sha256_of, write_atomic
 from emscout.io.run_folder import failed_row
-from emscout.literature.panels.boxes import Box
-from emscout.literature.sources.captions import scale_bar_nm, technique_of, text_of_panel
-from emscout.literature.sources.open import Document, Figure
-from emscout.literature.panels.insets import find_insets
 from emscout.literature.kinds import kind_of_panel
-from emscout.literature.panels.letters import letters_among, read_letters, read_text
+from emscout.literature.panels.boxes import Box
 from emscout.literature.panels.find import cut_at_letters, find_panels
-from emscout.literature.scales import scale_of_panel
+from emscout.literature.panels.insets import find_insets
+from emscout.literature.panels.letters import letters_among, read_letters, read_text
 from emscout.literature.panels.surfaces import luminance
-from emscout.micrograph import Micrograph
-from emscout.particles.analyze import AnalyzeOptions, measure_image
 from emscout.literature.report import draw_panels
+from emscout.literature.scales import scale_of_panel
+from emscout.literature.sources.captions import scale_bar_nm, technique_of, text_of_panel
+from emscout.literature.sources.document import Document, Figure
+from emscout.micrograph import Micrograph
+from emscout.particles.analyze import AnalyzeOptions, save_result
+from emscout.particles.find import find_particles
 
 __all__ = ["take_apart"]
 
@@ -109,15 +111,17 @@ def _take_panel_apart(
     pictures = [np.ascontiguousarray(panel[inset.picture.slices]) for inset in insets]
     for inset in insets:
         panel[inset.framed.slices] = _colour_around(panel, inset.framed)
-    hidden_px2 = sum(inset.framed.area for inset in insets)
+    hidden = np.zeros(panel.shape[:2], bool)
+    for inset in insets:
+        hidden[inset.framed.slices] = True
     row = about | _place(box) | {"kind": kind}
-    rows = [row | _measure_panel(panel, row, scale_bar_nm(about["caption"], about["panel"]), hidden_px2, out, options)]
+    rows = [row | _measure_panel(panel, row, scale_bar_nm(about["caption"], about["panel"]), hidden, out, options)]
     for number, (inset, picture) in enumerate(zip(insets, pictures, strict=True), 1):
         suffix = f"-inset{number if len(insets) > 1 else ''}"
         row = about | {"panel": (about["panel"] + suffix).removeprefix("-"), "image": about["image"] + suffix}
         row |= _place(inset.picture.shifted(box.top, box.left)) | {"kind": kind_of_panel(picture)}
         # What the caption says of the bar is about that of the panel.
-        rows.append(row | _measure_panel(picture, row, None, 0, out, options))
+        rows.append(row | _measure_panel(picture, row, None, None, out, options))
     return rows
 
 
@@ -138,7 +142,7 @@ def _measure_panel(
     panel: np.ndarray,
     row: dict[str, Any],
     caption_nm: float | None,
-    hidden_px2: int,
+    hidden: np.ndarray | None,
     out: Path,
     options: AnalyzeOptions,
 ) -> dict[str, Any]:
@@ -152,22 +156,14 @@ def _measure_panel(
     facts: dict[str, Any] = {"scale": scale.length, "scale_note": scale.note}
     grey = np.rint(luminance(panel)).astype(np.uint8)
     source = {"image": row["image"], "path": str(path), "frame": None, "sha256": sha256_of(path)}
+    micrograph = Micrograph(grey, scale.calibration, path=path, scale=scale.reading, recorded=scale.calibration)
     try:
-        measured = measure_image(
-            source,
-            Micrograph(grey, scale.calibration, path=path),
-            out / "measured" / row["document"],
-            options,
-            scale.reading,
-        )
+        # The scale is decided, with the caption: the bar is not to overrule that.
+        found = find_particles(micrograph, replace(options, trust=None), hidden=hidden)
     except EmscoutError as error:
         return facts | {"status": "failed", "error": str(error)}
-    # How the calibration came about is said by the caption and the bar, of which that wing knows nothing.
-    measured["calibration_note"] = scale.note
-    for name in measured:
-        if name.startswith(("number_density", "coverage")) and hidden_px2:
-            # No particle can be seen where an inset was.
-            measured[name] = measured[name] * grey.size / (grey.size - hidden_px2)
+    found = replace(found, summary=found.summary | {"calibration_note": scale.note})
+    measured = save_result(source, found, out / "measured" / row["document"])
     names = ("nm_per_px", "calibration_source", "count", "count_border", "d50_px", "d50_nm", "status", "error")
     return facts | {name: _plain(measured.get(name)) for name in names} | {"measured": measured}
 

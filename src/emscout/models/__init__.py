@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
+from emscout.compute import count_threads
 from emscout.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -266,7 +265,7 @@ def _start_session(path: Path, content: bytes) -> InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     # Images are handled in parallel already where this is a worker process.
-    options.intra_op_num_threads = 1 if multiprocessing.parent_process() else _count_cores()
+    options.intra_op_num_threads = count_threads()
     options.inter_op_num_threads = 1
     # Waiting threads sleep, and memory is not planned for one size: every image has its own.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -287,10 +286,3 @@ def _read_description(path: Path, session: InferenceSession) -> dict[str, Any]:
     if kind is None or any(name not in description for name in kind.described) or not kind.fits(session, description):
         raise foreign
     return description
-
-
-def _count_cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Windows and macOS
-        return os.cpu_count() or 1

@@ -14,12 +14,12 @@ from emscout.micrograph import Series
 from emscout.movies import results
 from emscout.movies.kinetics.coarsen import explain_particles, ripening_prevails
 from emscout.movies.kinetics.curves import curves
-from emscout.movies.tracking.events import find_events
-from emscout.movies.registration.field import Field
 from emscout.movies.kinetics.growth import growth_exponent
+from emscout.movies.kinetics.size_shapes import compare_shapes
+from emscout.movies.registration.field import Field
+from emscout.movies.tracking.events import find_events
 from emscout.movies.tracking.link import link_particles
 from emscout.movies.tracking.observations import outline_noise_px
-from emscout.movies.kinetics.size_shapes import compare_shapes
 from emscout.tables import to_physical
 
 __all__ = ["sized_frames", "understand"]

@@ -13,28 +13,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from emscout.annotations.burnt_in import find_overlay, moves_under
+from emscout.annotations.clock import find_clock
 from emscout.compute import Progress
 from emscout.errors import NothingToFindError
 from emscout.io.files import image_names, sha256_of
 from emscout.io.run_folder import claim_folder, describe_run, write_json
 from emscout.micrograph import Report, Series
 from emscout.movies import results
-from emscout.annotations.clock import find_clock
+from emscout.movies.analyse_tracks import sized_frames, understand
+from emscout.movies.frames import Images, files_of, open_movie
+from emscout.movies.kinetics.size_shapes import lsw_density
+from emscout.movies.options import MovieOptions
 from emscout.movies.registration.drift import estimate_drift
 from emscout.movies.registration.field import Field, choose_field
-from emscout.movies.frames import Images, files_of, open_movie
-from emscout.movies.segmentation.method import Method, choose_method
-from emscout.movies.options import MovieOptions
-from emscout.annotations.burnt_in import find_overlay, moves_under
 from emscout.movies.registration.printed import read_print
-from emscout.movies.segmentation.segment_frames import segment_frames, settle_method
-from emscout.movies.kinetics.size_shapes import lsw_density
-from emscout.movies.analyse_tracks import sized_frames, understand
-from emscout.movies.warn import tell_unreadable, warn_of_drift, warn_of_overlay, warn_of_result
+from emscout.movies.report.curves import tell_time
 from emscout.movies.report.footage import Footage
 from emscout.movies.report.page import write_movie_page
-from emscout.movies.report.curves import tell_time
 from emscout.movies.report.summary import tell_story
+from emscout.movies.segmentation.method import Method, choose_method
+from emscout.movies.segmentation.segment_frames import segment_frames, settle_method
+from emscout.movies.warn import tell_unreadable, warn_of_drift, warn_of_overlay, warn_of_result
 
 __all__ = ["MovieOptions", "follow"]
 

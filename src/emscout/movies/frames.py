@@ -88,7 +88,7 @@ def open_movie(
     if times_s is not None and frame_time_s is None and files[0].suffix.lower() in SUFFIXES["video"]:
         warnings.append(
             f"Times are those at which '{files[0].name}' plays: if it plays faster or slower than it was recorded, "
-            "give --frame-time."
+            "give `frame_time`."
         )
     if times_s is not None and not (np.isfinite(times_s).all() and (np.diff(times_s) > 0).all()):
         warnings.append("The times of the frames in the file do not rise from frame to frame and are not used.")

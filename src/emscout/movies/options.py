@@ -7,7 +7,7 @@ from typing import Any
 
 from emscout.errors import UsageError
 from emscout.models import MODELS
-from emscout.particles.analyze import AnalyzeOptions
+from emscout.particles.options import AnalyzeOptions
 from emscout.particles.segment import DEFAULT_MODEL, WATERSHED, Polarity
 from emscout.scale.calibrate import Trust
 from emscout.units import parse_duration
@@ -78,9 +78,9 @@ class MovieOptions:
 
     def __post_init__(self) -> None:
         if self.polarity not in ("auto", "bright", "dark"):
-            raise UsageError(f"--polarity is auto, bright or dark, not '{self.polarity}'.")
+            raise UsageError(f"`polarity` is auto, bright or dark, not '{self.polarity}'.")
         if self.polarity != "auto" and self.model in MODELS:
-            raise UsageError(f"--polarity does not matter to {self.model}, which finds both: leave it out.")
+            raise UsageError(f"`polarity` does not matter to {self.model}, which finds both: leave it out.")
         self.of_frames(self.diameter)
         if self.frame_time is not None:
             parse_duration(self.frame_time)

@@ -97,7 +97,7 @@ def read_labels(out: Path, frame: int) -> np.ndarray:
     try:
         return tifffile.imread(path)
     except Exception as error:
-        raise ReadError(f"'{path}' is gone or damaged: run the movie again with --overwrite.") from error
+        raise ReadError(f"'{path}' is gone or damaged: run the movie again with `overwrite=True`.") from error
 
 
 def read_frames(out: Path, frames: Sequence[int]) -> pd.DataFrame:

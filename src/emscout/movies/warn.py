@@ -56,7 +56,7 @@ def warn_of_drift(drift: pd.DataFrame, series: Series) -> list[str]:
             )
     if series.times_s is None:
         warnings.append(
-            "The time between frames is not known, so time is counted in frames: give it with --frame-time."
+            "The time between frames is not known, so time is counted in frames: give it with `frame_time`."
         )
     return warnings
 
@@ -94,9 +94,9 @@ def warn_of_result(tables: Mapping[str, pd.DataFrame], series: Series) -> list[s
     """What is missing from the results, and why."""
     warnings = []
     if series.calibration is None:
-        warnings.append("The pixel size is not known, so sizes are in pixels: give it with --pixel-size.")
+        warnings.append("The pixel size is not known, so sizes are in pixels: give it with `pixel_size`.")
     if tables["tracks"].empty:
-        warnings.append("No particles stand out in any frame: if you see some, try another --model or --diameter.")
+        warnings.append("No particles stand out in any frame: if you see some, try another `model` or `diameter`.")
     return warnings
 
 

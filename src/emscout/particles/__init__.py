@@ -1,8 +1,18 @@
-"""Which particles are there, how big? Segment, measure, summarize."""
+"""Which particles are there, how big, how sure? Segment, measure, summarize."""
 
 from emscout.particles.analyze import AnalyzeOptions, analyze
 from emscout.particles.bayesian import filter_particles
+from emscout.particles.find import ParticleResult, find_particles
 from emscout.particles.measure import measure_particles
-from emscout.particles.segment import segment_particles
+from emscout.particles.segment import SEGMENTERS, segment_particles
 
-__all__ = ["AnalyzeOptions", "analyze", "filter_particles", "measure_particles", "segment_particles"]
+__all__ = [
+    "SEGMENTERS",
+    "AnalyzeOptions",
+    "ParticleResult",
+    "analyze",
+    "filter_particles",
+    "find_particles",
+    "measure_particles",
+    "segment_particles",
+]

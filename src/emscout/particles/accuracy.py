@@ -6,13 +6,14 @@ The scores are those of `emscout.evaluate.particles`; precision never stands wit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from emscout.errors import NothingToFindError, OutputError
+from emscout.errors import NothingToFindError
 from emscout.evaluate.calibration import expected_calibration_error, reliability
 from emscout.evaluate.particles import (
     MIN_TRUE_PARTICLES,
@@ -30,9 +31,13 @@ from emscout.io.labels import LabelledImage
 from emscout.micrograph import Micrograph, Segmentation
 from emscout.particles.bayesian import default_max_uncertainty, mean_uncertainty
 from emscout.particles.distributions import radial_distribution
+from emscout.particles.find import detect_particles
 from emscout.particles.measure import measure_particles
-from emscout.particles.segment import WATERSHED, segment_particles
+from emscout.particles.options import AnalyzeOptions
 from emscout.particles.report.sweep import plot_sweep
+from emscout.particles.segment import is_network
+from emscout.runs import write_evaluation
+from emscout.scale import annotation_mask, calibrate
 
 __all__ = ["FILES", "evaluate_particles", "save_evaluation"]
 
@@ -75,7 +80,7 @@ def evaluate_particles(
     ----------
     images : sequence of LabelledImage
     model, samples, seed
-        As for `emscout.particles.segment.segment_particles`.
+        As for `emscout.particles.options.AnalyzeOptions`.
     max_uncertainty : float or None
         The filter's threshold in nats; by default the one that the model brings along.
     progress : callable or None
@@ -99,12 +104,13 @@ def evaluate_particles(
         When the model cannot be loaded.
     """
     report = progress or (lambda done, total, name: None)
+    options = AnalyzeOptions(model=str(model), samples=samples, seed=seed)
     judged = []
     for done, image in enumerate(images):
         report(done, len(images), image.name)
-        judged.append(_judge(image, model, samples, seed))
+        judged.append(_judge(image, options))
     report(len(images), len(images), "scores")
-    uncertain = str(model) != WATERSHED
+    uncertain = is_network(str(model))
     if uncertain and max_uncertainty is None:
         max_uncertainty = default_max_uncertainty(model)
     per_image, scores = [], []
@@ -134,22 +140,16 @@ def save_evaluation(tables: dict[str, pd.DataFrame], out: Path) -> None:
     OutputError
         When ``out`` cannot be written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, table in tables.items():
-            if len(table):
-                table.to_csv(out / f"{name}.csv", index=False, float_format="%.6g")
-        if len(tables["sweep"]):
-            plot_sweep(tables["sweep"], out / "sweep.png")
-    except OSError as error:
-        raise OutputError(f"'{out}' cannot be written ({error.strerror}): choose another folder.") from error
+    sweep = tables["sweep"]
+    write_evaluation(out, tables, {"sweep.png": partial(plot_sweep, sweep)} if len(sweep) else {})
 
 
-def _judge(image: LabelledImage, model: str | Path, samples: int, seed: int) -> Judged:
-    micrograph = read(image.path, resample=False)
+def _judge(image: LabelledImage, options: AnalyzeOptions) -> Judged:
+    micrograph = calibrate(read(image.path))
     truth = image.draw(micrograph.image.shape)
     try:
-        found = segment_particles(micrograph, model=model, samples=samples, seed=seed)
+        annotations = annotation_mask(micrograph.image, micrograph.scale)
+        found = detect_particles(micrograph, options, options.model, annotations)
     except NothingToFindError:
         found = Segmentation(np.zeros_like(truth), score=np.empty(0))
     pairs = iou_pairs(truth, found.labels)

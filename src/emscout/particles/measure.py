@@ -46,6 +46,9 @@ _COLUMNS = {
 RING_INNER_PX = 1
 RING_OUTER_PX = 4
 
+# An outline ends within so many pixels of what covers the particle: a blurred edge may be drawn a pixel short.
+_REACH_PX = 2
+
 # The eight lattice directions within two pixels, with Crofton weights: half the angle to both neighbours in
 # direction, times the distance between lattice lines, times 1/2 (Cauchy-Crofton).
 _CROFTON_STEPS = ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (2, 1), (2, -1), (1, -2))
@@ -57,7 +60,9 @@ _CROFTON_WEIGHTS = (
 )
 
 
-def measure_particles(segmentation: Segmentation, micrograph: Micrograph) -> pd.DataFrame:
+def measure_particles(
+    segmentation: Segmentation, micrograph: Micrograph, *, hidden: np.ndarray | None = None
+) -> pd.DataFrame:
     """Measure every particle of a segmentation.
 
     Parameters
@@ -66,6 +71,9 @@ def measure_particles(segmentation: Segmentation, micrograph: Micrograph) -> pd.
         Labels of shape (H, W); numbers that are left out are passed over.
     micrograph : Micrograph
         The image of the same shape, in any dtype; pixels that are not finite count as not recorded.
+    hidden : ndarray of bool, shape (H, W), or None
+        Where something covers the specimen, such as a banner or an inset: a particle that reaches it is cut by it, as
+        by the border.
 
     Returns
     -------
@@ -100,8 +108,9 @@ def measure_particles(segmentation: Segmentation, micrograph: Micrograph) -> pd.
             f"The labels are {labels.shape[0]}×{labels.shape[1]} px but the image is {image.shape[0]}×{image.shape[1]}"
             " px: measure a segmentation on the image it was made from."
         )
+    cut = _cut_by(labels, hidden)
     rows = [
-        _measure_particle(labels, image, label, box)
+        _measure_particle(labels, image, label, box, label in cut)
         for label, box in enumerate(ndimage.find_objects(labels), start=1)
         if box is not None
     ]
@@ -117,7 +126,7 @@ def measure_particles(segmentation: Segmentation, micrograph: Micrograph) -> pd.
     return to_physical(table, micrograph.nm_per_px)
 
 
-def _measure_particle(labels: np.ndarray, image: np.ndarray, label: int, box: tuple[slice, ...]) -> tuple:
+def _measure_particle(labels: np.ndarray, image: np.ndarray, label: int, box: tuple[slice, ...], cut: bool) -> tuple:
     mask = labels[box] == label
     area, row, col, mu_rr, mu_rc, mu_cc = _moments(mask)
     hull = _convex_hull(mask)
@@ -126,7 +135,7 @@ def _measure_particle(labels: np.ndarray, image: np.ndarray, label: int, box: tu
     perimeter = max(_crofton_perimeter(mask), 2 * math.sqrt(math.pi * area))
     mean, contrast = _grey_values(labels, image, label, box)
     shape, shape_score = name_shape(mask)
-    touches_border = any(s.start == 0 or s.stop == size for s, size in zip(box, labels.shape, strict=True))
+    touches_border = cut or any(s.start == 0 or s.stop == size for s, size in zip(box, labels.shape, strict=True))
     return (
         label,
         row + box[0].start,
@@ -146,6 +155,13 @@ def _measure_particle(labels: np.ndarray, image: np.ndarray, label: int, box: tu
         shape,
         shape_score,
     )
+
+
+def _cut_by(labels: np.ndarray, hidden: np.ndarray | None) -> set[int]:
+    """The particles that reach what covers the specimen."""
+    if hidden is None or not hidden.any():
+        return set()
+    return set(np.unique(labels[ndimage.binary_dilation(hidden, iterations=_REACH_PX)]).tolist())
 
 
 def _moments(mask: np.ndarray) -> tuple[int, float, float, float, float, float]:

@@ -7,7 +7,6 @@ grow, and a thousand images pass through the memory of one.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,53 +18,51 @@ import tifffile
 
 from emscout.io.files import write_atomic
 from emscout.io.run_folder import write_json
-from emscout.micrograph import Micrograph, Report, Segmentation
+from emscout.micrograph import Micrograph, Notice, Report, Segmentation, spell_notices
+from emscout.particles.find import ParticleResult
 from emscout.particles.measure import measure_particles
+from emscout.particles.report.page import write_page
 from emscout.report.exporters import EXPORTERS, write_labels
 from emscout.report.overlay import draw_overlay, draw_uncertainty, write_png
-from emscout.particles.report.page import write_page
+from emscout.runs import FINISHED, Outputs, write_table
 
-__all__ = ["FILES", "FOLDERS", "load_finished", "save_image", "save_run"]
+__all__ = ["OUTPUTS", "save_image", "save_run"]
 
+_LAST = ("warnings", "status", "error")
 _TABLES = ("particles", "images", "distributions", "radial_distribution")
-FILES = (*(f"{name}.{kind}" for name in _TABLES for kind in ("csv", "parquet")), "coco.json", "report.html")
-FOLDERS = (".finished", "labels", "overlays", "uncertainty", "rois")
+_FILES = (*(f"{name}.{kind}" for name in _TABLES for kind in ("csv", "parquet")), "coco.json", "report.html")
+OUTPUTS = Outputs(_FILES, ("labels", "overlays", "uncertainty", "rois"))
 
 
-def load_finished(out: Path, row: dict[str, Any]) -> dict[str, Any] | None:
-    """The row of ``images`` that `save_image` kept for the same image of the same bytes, or ``None``."""
-    try:
-        finished = json.loads((out / ".finished" / f"{row['image']}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return finished if all(finished.get(key) == value for key, value in row.items()) else None
+def save_image(out: Path, row: dict[str, Any], found: ParticleResult) -> None:
+    """Write the pictures of one image, and keep its tables.
 
-
-def save_image(
-    out: Path,
-    row: dict[str, Any],
-    micrograph: Micrograph,
-    segmentation: Segmentation,
-    dropped: Segmentation,
-    tables: dict[str, pd.DataFrame],
-) -> None:
-    """Write the pictures of one image, and remember its tables and its row of ``images``."""
-    name, nm_per_px = row["image"], row["nm_per_px"]
+    Parameters
+    ----------
+    out : Path
+    row : dict
+        Of ``images``.
+    found : ParticleResult
+    """
+    name, nm_per_px, labels = row["image"], row["nm_per_px"], found.segmentation.labels
     with write_atomic(out / "labels" / f"{name}.tif") as path:
-        write_labels(path, segmentation.labels, nm_per_px)
+        write_labels(path, labels, nm_per_px)
     with write_atomic(out / "overlays" / f"{name}.png") as path:
         overlay = draw_overlay(
-            micrograph.image, segmentation.labels, tables["particles"], dropped=dropped.labels, nm_per_px=nm_per_px
+            found.micrograph.image, labels, found.table, dropped=found.doubtful.labels, nm_per_px=nm_per_px
         )
         write_png(path, overlay)
-    if segmentation.uncertainty is not None:
+    if found.segmentation.uncertainty is not None:
         with write_atomic(out / "uncertainty" / f"{name}.png") as path:
-            write_png(path, draw_uncertainty(segmentation.uncertainty))
+            write_png(path, draw_uncertainty(found.segmentation.uncertainty))
+    tables = {
+        "particles": found.table,
+        "distributions": found.distributions,
+        "radial_distribution": found.radial_distribution,
+    }
     for kind, table in tables.items():
-        with write_atomic(out / ".finished" / f"{name}.{kind}.parquet") as path:
+        with write_atomic(out / FINISHED / f"{name}.{kind}.parquet") as path:
             table.to_parquet(path, index=False)
-    # Last, because it says that all the others are there.
-    write_json(out / ".finished" / f"{name}.json", row)
 
 
 def save_run(out: Path, rows: Sequence[dict[str, Any]], run: dict[str, Any], exports: Sequence[str]) -> Report:
@@ -81,12 +78,13 @@ def save_run(out: Path, rows: Sequence[dict[str, Any]], run: dict[str, Any], exp
     exports : sequence of str
         Names of `emscout.report.exporters.EXPORTERS`.
     """
+    notices = [[Notice(**notice) for notice in row.get("warnings", ())] for row in rows]
+    rows = [row | {"warnings": spell_notices(some)} for row, some in zip(rows, notices, strict=True)]
     tables = _collect(out, rows)
     sha256 = {row["image"]: row.get("sha256") for row in rows}
     run = run | {"inputs": [source | {"sha256": sha256[source["image"]]} for source in run["inputs"]]}
     for name, table in tables.items():
-        with write_atomic(out / f"{name}.csv") as path:
-            table.to_csv(path, index=False, float_format="%.7g", lineterminator="\n")
+        write_table(out, name, table)
     overlays = {row["image"]: out / "overlays" / f"{row['image']}.png" for row in rows if row["status"] != "failed"}
     uncertainties = {name: path for name in overlays if (path := out / "uncertainty" / f"{name}.png").exists()}
     with write_atomic(out / "report.html") as path:
@@ -97,7 +95,7 @@ def save_run(out: Path, rows: Sequence[dict[str, Any]], run: dict[str, Any], exp
                 with write_atomic(out / path.relative_to(folder)) as place:
                     path.replace(place)
     write_json(out / "run.json", run)
-    return Report(tables, run["options"], run, out)
+    return Report(tables, run["options"], run, out, tuple(notice for some in notices for notice in some))
 
 
 def _collect(out: Path, rows: Sequence[dict[str, Any]]) -> dict[str, pd.DataFrame]:
@@ -105,7 +103,7 @@ def _collect(out: Path, rows: Sequence[dict[str, Any]]) -> dict[str, pd.DataFram
     done = [row["image"] for row in rows if row["status"] != "failed"]
     tables = {}
     for kind in ("particles", "distributions", "radial_distribution"):
-        parts = {name: pd.read_parquet(out / ".finished" / f"{name}.{kind}.parquet") for name in done}
+        parts = {name: pd.read_parquet(out / FINISHED / f"{name}.{kind}.parquet") for name in done}
         if kind == "particles" and not done:
             parts = {"": measure_particles(Segmentation(np.zeros((1, 1), np.int32)), Micrograph(np.zeros((1, 1))))}
         # An uncalibrated image has no columns in nm: the widest table says their order.
@@ -117,7 +115,7 @@ def _collect(out: Path, rows: Sequence[dict[str, Any]]) -> dict[str, pd.DataFram
     # A failed image has few columns, an uncalibrated one none in nm: the fullest row says their order.
     fullest = max((list(row) for row in rows), key=len)
     columns = [*fullest, *images.columns.difference(fullest, sort=False)]
-    images = images[[name for name in columns if name not in ("status", "error")] + ["status", "error"]]
+    images = images[[name for name in columns if name not in _LAST] + list(_LAST)]
     images["frame"] = images["frame"].astype("Int64")
     return {"particles": tables.pop("particles"), "images": images, **tables}
 

@@ -1,25 +1,57 @@
-"""From a micrograph to labelled particles, by either method, with lengths given in any unit."""
+"""From a micrograph to labelled particles, by any segmenter, with lengths given in any unit."""
 
 from __future__ import annotations
 
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from emscout.errors import NothingToFindError, UsageError
 from emscout.micrograph import Micrograph, Segmentation
+from emscout.models import MODELS, load_model
 from emscout.particles.bayesian import segment_bayesian, select_particles
 from emscout.particles.watershed import segment_watershed
 from emscout.units import parse_length_px
 
-__all__ = ["DEFAULT_MODEL", "WATERSHED", "Polarity", "leave_out_print", "segment_particles"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "SEGMENTERS",
+    "WATERSHED",
+    "Polarity",
+    "Segmenter",
+    "check_settings",
+    "drop_annotations",
+    "find_segmenter",
+    "is_network",
+    "model_checksum",
+    "segment_particles",
+]
 
 Polarity = Literal["auto", "bright", "dark"]
 
+Segmenter = Callable[..., Segmentation | np.ndarray]
+"""``segmenter(micrograph)`` gives a `Segmentation`, or labels: integers of shape (H, W), 0 is background.
+
+It is also given those of the settings ``diameter`` (str), ``samples``, ``seed`` (int), ``polarity`` (str) and ``split``
+(bool) that it names as keyword parameters.
+"""
+
 DEFAULT_MODEL = "particles-v2"
 WATERSHED = "watershed"
-"""The name of the method that needs no trained network."""
+"""Name of the segmenter that needs no trained network: a component tree, particles that touch cut apart."""
+
+_GROUP = "emscout.segmenters"
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")  # package.module:function
+
+# What each setting is where nothing is asked for.
+_SETTINGS: dict[str, Any] = {"diameter": None, "samples": 30, "polarity": "auto", "split": True}
 
 _MOST_UNDER_PRINT = 0.3  # share of a particle under banner, bar or label, beyond which it is these that were found
 
@@ -27,66 +59,184 @@ _MOST_UNDER_PRINT = 0.3  # share of a particle under banner, bar or label, beyon
 _MOST_PX_FOR_NETWORK = 8192**2
 
 
-def segment_particles(
+def segment_by_network(
     micrograph: Micrograph,
     *,
     model: str | Path = DEFAULT_MODEL,
-    min_diameter: str | None = None,
-    max_diameter: str | None = None,
     diameter: str | None = None,
     samples: int = 30,
     seed: int = 0,
-    polarity: Polarity = "auto",
-    split: bool = True,
+) -> Segmentation:
+    """Find particles by a Bayesian network; see `emscout.particles.bayesian.segment_bayesian`."""
+    if micrograph.image.size > _MOST_PX_FOR_NETWORK:
+        raise UsageError(f"{_name(micrograph)} is too large for a network: take `model={WATERSHED}`, or cut it up.")
+    diameter_px = _in_px(diameter, micrograph)
+    return segment_bayesian(micrograph.image, model=model, samples=samples, diameter_px=diameter_px, seed=seed)
+
+
+def segment_by_component_tree(
+    micrograph: Micrograph, *, polarity: Polarity = "auto", split: bool = True
+) -> Segmentation:
+    """Find particles without a network; see `emscout.particles.watershed.segment_watershed`."""
+    return Segmentation(segment_watershed(micrograph.image, polarity=polarity, split=split)[0])
+
+
+SEGMENTERS: dict[str, Segmenter] = {WATERSHED: segment_by_component_tree}
+"""Segmenters by name, beside the networks; packages add theirs through the entry points ``emscout.segmenters``."""
+
+
+def is_network(model: str) -> bool:
+    """Whether a name means a network: one that is shipped, or an ONNX file."""
+    return model in MODELS or model.lower().endswith(".onnx")
+
+
+def find_segmenter(model: str | Path | Segmenter) -> Segmenter:
+    """The segmenter that a name means.
+
+    Parameters
+    ----------
+    model : str, Path or callable
+        A name in `SEGMENTERS` or of an entry point, a network by its name in `emscout.models.MODELS` or by the path of
+        its ONNX file, ``package.module:function``, or the segmenter itself.
+
+    Raises
+    ------
+    UsageError
+        When there is none of that name.
+    """
+    if callable(model):
+        return model
+    name = str(model)
+    if name in SEGMENTERS:
+        return SEGMENTERS[name]
+    if is_network(name):
+        return partial(segment_by_network, model=name)
+    if _FUNCTION.fullmatch(name):
+        return _import_function(name)
+    for entry in entry_points(group=_GROUP, name=name):
+        return _callable(entry.load(), name)
+    known = ", ".join([*(one for one in MODELS if one.startswith("particles")), *SEGMENTERS, *_entry_names()])
+    raise UsageError(
+        f"There is no model '{name}': give {known}, the path of an .onnx file, or package.module:function."
+    )
+
+
+def _entry_names() -> list[str]:
+    return sorted(entry.name for entry in entry_points(group=_GROUP))
+
+
+def _import_function(name: str) -> Segmenter:
+    module, _, path = name.partition(":")
+    try:
+        found: Any = import_module(module)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"'{name}' cannot be imported ({error}): give an installed package.module:function."
+        ) from error
+    return _callable(found, name)
+
+
+def _callable(found: Any, name: str) -> Segmenter:
+    if not callable(found):
+        raise UsageError(f"'{name}' is not a function: give one that takes a micrograph and returns labels.")
+    return found
+
+
+def check_settings(model: str, settings: Mapping[str, Any]) -> None:
+    """Make sure that a segmenter heeds what is asked of it.
+
+    Parameters
+    ----------
+    model : str
+    settings : mapping of str to object
+        Options by field; ``diameter``, ``samples``, ``polarity``, ``split``, ``min_probability`` and
+        ``max_uncertainty`` are looked at.
+
+    Raises
+    ------
+    UsageError
+        When one of them is set to which the segmenter pays no attention, or when there is no such segmenter.
+    """
+    taken = _parameters(find_segmenter(model))
+    asked = [name for name, default in _SETTINGS.items() if name in settings and settings[name] != default]
+    unheeded = [name for name in asked if name not in taken]
+    if model == WATERSHED:
+        unheeded += [name for name in ("min_probability", "max_uncertainty") if settings.get(name) is not None]
+    if unheeded:
+        spelled = " and ".join("`split=False`" if name == "split" else f"`{name}`" for name in unheeded)
+        fits = model != WATERSHED and unheeded[0] in _parameters(segment_by_component_tree)
+        raise UsageError(
+            f"{model} pays no attention to {spelled}: leave {'them' if len(unheeded) > 1 else 'it'} out"
+            + (f", or take `model={WATERSHED}`." if fits else ".")
+        )
+
+
+def _parameters(segmenter: Segmenter) -> set[str]:
+    """Names of the settings that a segmenter takes."""
+    try:
+        parameters = inspect.signature(segmenter).parameters.values()
+    except ValueError:  # a builtin
+        return set()
+    return {one.name for one in parameters if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}
+
+
+def model_checksum(model: str) -> str | None:
+    """SHA-256 of a network's file; ``None`` of other segmenters.
+
+    Raises
+    ------
+    ModelError
+        When the network cannot be loaded.
+    """
+    return load_model(model).sha256 if is_network(model) else None
+
+
+def segment_particles(
+    micrograph: Micrograph,
+    *,
+    model: str | Path | Segmenter = DEFAULT_MODEL,
+    min_diameter: str | None = None,
+    max_diameter: str | None = None,
+    **settings: Any,
 ) -> Segmentation:
     """Find the particles of a micrograph.
 
     Parameters
     ----------
     micrograph : Micrograph
-    model : str or Path
-        A trained network by its name in `emscout.models.MODELS` or by the path of its ONNX file, or
-        ``"watershed"``, which needs none.
+    model : str, Path or callable
+        See `find_segmenter`.
     min_diameter, max_diameter : str or None
         Equivalent circular diameter below or above which a particle is dropped, with its unit: ``"5nm"``, ``"12px"``.
-    diameter : str or None
-        Typical diameter; the network estimates it where it is not given. Networks only.
-    samples, seed : int
-        Monte-Carlo samples and the seed of their dropout masks. Networks only.
-    polarity : {'auto', 'bright', 'dark'}
-        Whether particles are brighter or darker than what is around them; ``auto`` decides from the image.
-        Watershed only.
-    split : bool
-        Whether particles that touch are cut apart. Watershed only.
+    **settings
+        ``diameter`` (str or None, the typical diameter with its unit), ``samples`` and ``seed`` (int), ``polarity``
+        (``auto``, ``bright`` or ``dark``), ``split`` (bool); each segmenter is given those it takes.
 
     Returns
     -------
     Segmentation
-        Every particle found. With a network also the uncertainty of each pixel and the probability of each particle,
-        to be sifted by `emscout.filter_particles`.
+        Every particle found. With a network also the uncertainty of each pixel and the probability of each particle.
 
     Raises
     ------
     UsageError
-        When a diameter is physical and the micrograph has no pixel size, or the image is too large for a network.
+        When a diameter is physical and the micrograph has no pixel size, the image is too large for a network, or what
+        a segmenter returns is not a segmentation of the image.
     NothingToFindError
         When the image is constant or holds no finite pixel.
     ModelError
         When the network cannot be loaded.
     """
-    smallest_px, largest_px, typical_px = (
-        None if d is None else parse_length_px(d, micrograph.nm_per_px, _name(micrograph))
-        for d in (min_diameter, max_diameter, diameter)
-    )
+    smallest_px, largest_px = (_in_px(length, micrograph) for length in (min_diameter, max_diameter))
+    segmenter = find_segmenter(model)
+    taken = _parameters(segmenter)
     try:
-        if str(model) == WATERSHED:
-            found = Segmentation(segment_watershed(micrograph.image, polarity=polarity, split=split)[0])
-        elif micrograph.image.size > _MOST_PX_FOR_NETWORK:
-            raise UsageError(f"{_name(micrograph)} is too large for a network: add --model watershed, or cut it up.")
-        else:
-            found = segment_bayesian(micrograph.image, model=model, samples=samples, diameter_px=typical_px, seed=seed)
+        found = segmenter(micrograph, **{name: value for name, value in settings.items() if name in taken})
     except NothingToFindError as error:
         raise NothingToFindError(f"{_name(micrograph)}: {error}") from error
+    found = _as_segmentation(found, micrograph.image.shape, model)
     if smallest_px is None and largest_px is None:
         return found
     # Dropped at the end, so that a bound changes nothing but what it drops.
@@ -94,19 +244,34 @@ def segment_particles(
     return select_particles(found, (diameters_px >= (smallest_px or 0)) & (diameters_px <= (largest_px or np.inf)))
 
 
-def leave_out_print(found: Segmentation, printed: np.ndarray) -> Segmentation:
+def _as_segmentation(found: Any, shape: tuple[int, ...], model: Any) -> Segmentation:
+    """What a segmenter returned, its labels numbered without gaps."""
+    if isinstance(found, Segmentation) and found.labels.shape == shape:
+        return found
+    labels = found.labels if isinstance(found, Segmentation) else np.asarray(found)
+    name = model if isinstance(model, str) else getattr(model, "__name__", "the segmenter")
+    if labels.shape != shape or labels.dtype.kind not in "iub" or (labels.size and labels.min() < 0):
+        raise UsageError(
+            f"{name} returned {labels.dtype} of shape {labels.shape} for an image of shape {shape}: a segmenter "
+            "returns a Segmentation, or integers of the image's shape with 0 as background."
+        )
+    numbers, place = np.unique(labels, return_inverse=True)
+    return Segmentation((place.reshape(shape) + int(numbers[0] != 0)).astype(np.int32))
+
+
+def drop_annotations(found: Segmentation, annotations: np.ndarray) -> Segmentation:
     """Leave out what was found in banner, scale bar and label.
 
     Parameters
     ----------
     found : Segmentation
-    printed : ndarray of bool, shape (H, W)
+    annotations : ndarray of bool, shape (H, W)
         See `emscout.scale.annotation_mask`.
     """
-    if not printed.any():
+    if not annotations.any():
         return found
     areas = _areas_px2(found.labels)
-    under = np.bincount(found.labels[printed], minlength=len(areas) + 1)[1:]
+    under = np.bincount(found.labels[annotations], minlength=len(areas) + 1)[1:]
     return select_particles(found, under <= _MOST_UNDER_PRINT * areas)
 
 
@@ -116,6 +281,10 @@ def _areas_px2(labels: np.ndarray) -> np.ndarray:
     for start in range(0, len(labels), 256):
         areas += np.bincount(labels[start : start + 256].ravel(), minlength=len(areas))
     return areas[1:]
+
+
+def _in_px(length: str | None, micrograph: Micrograph) -> float | None:
+    return None if length is None else parse_length_px(length, micrograph.nm_per_px, _name(micrograph))
 
 
 def _name(micrograph: Micrograph) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 from scipy import ndimage
 from skimage import measure
 
+from emscout.annotations.banner import banner_height, drawn_over
 from emscout.errors import NothingToFindError
 from emscout.particles.component_tree import Particle, View, choose_particles, noise_gradient, outline_gradient
-from emscout.annotations.banner import banner_height, drawn_over
 
 __all__ = ["segment_watershed"]
 

@@ -88,7 +88,7 @@ def save_scores(tables: dict[str, pd.DataFrame], out: Path) -> None:
 
 def _read_truth(path: Path) -> pd.DataFrame:
     if not path.is_file():
-        raise UsageError(f"There is no table of true scales '{path}': write one, or name one with --truth.")
+        raise UsageError(f"There is no table of true scales '{path}': write one, or name one with `truth`.")
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from emscout.errors import CalibrationError
-from emscout.micrograph import Calibration, Micrograph
+from emscout.micrograph import Calibration, Micrograph, Notice
 from emscout.scale.colour import read_scale
 from emscout.scale.reading import NoScale, ScaleReading
 
-__all__ = ["AGREEING", "Trust", "calibrate"]
+__all__ = ["AGREEING", "Trust", "calibrate", "choose_calibration"]
 
 Trust = Literal["metadata", "bar"]
 
@@ -17,7 +18,51 @@ AGREEING = 0.02
 """Share by which metadata and printed bar may differ, beside the bar's own error."""
 
 
-def calibrate(
+def calibrate(micrograph: Micrograph, *, trust: Trust | None = None, pixel_size_nm: float | None = None) -> Micrograph:
+    """Hold the pixel size that the file says against the scale that is printed in the picture.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+        As it was read; one that went through here before is judged again by the same evidence.
+    trust : {'metadata', 'bar'} or None
+        Which to take where the two disagree.
+    pixel_size_nm : float or None
+        Edge of a pixel in nm, which overrules both.
+
+    Returns
+    -------
+    Micrograph
+        With the calibration that counts, ``scale`` (what is printed) and, where there is something to know, a warning
+        ``pixel-size``. Where the two disagree and ``trust`` is None it has no calibration.
+
+    Raises
+    ------
+    CalibrationError
+        When ``pixel_size_nm`` is not a positive length.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> from emscout.synthetic.particles import make_micrograph
+    >>> m, _, _ = make_micrograph(nm_per_px=0.5)
+    >>> em.calibrate(m).nm_per_px
+    0.5
+    >>> em.calibrate(m, pixel_size_nm=0.4).calibration.source
+    'user'
+    """
+    reading = read_scale(micrograph) if micrograph.scale is None else micrograph.scale
+    recorded = micrograph.calibration if micrograph.scale is None else micrograph.recorded
+    calibration, message = choose_calibration(
+        replace(micrograph, calibration=recorded), trust=trust, pixel_size_nm=pixel_size_nm, reading=reading
+    )
+    warnings = [notice for notice in micrograph.warnings if notice.code != "pixel-size"]
+    if message:
+        warnings.append(Notice("pixel-size", message))
+    return replace(micrograph, calibration=calibration, scale=reading, recorded=recorded, warnings=tuple(warnings))
+
+
+def choose_calibration(
     micrograph: Micrograph,
     *,
     trust: Trust | None = None,
@@ -52,7 +97,7 @@ def calibrate(
     if metadata is not None and metadata.source == "user":
         return metadata, ""
     if trust == "metadata":
-        return metadata, "" if metadata else "The file says no pixel size, and the printed bar is not trusted."
+        return metadata, "" if metadata else "The file does not say the pixel size, and the printed bar is not trusted."
     if reading is None:
         reading = read_scale(micrograph)
     if isinstance(reading, NoScale):
@@ -73,5 +118,5 @@ def calibrate(
     return None, (
         f"The file says {metadata.nm_per_px:.4g} nm a pixel, the printed bar of {reading.spelled} "
         f"{printed.nm_per_px:.4g} nm ({apart:+.0%}): lengths are in pixels until you say which is right, with "
-        "--trust metadata, --trust bar or --pixel-size."
+        "`trust=metadata`, `trust=bar` or `pixel_size`."
     )

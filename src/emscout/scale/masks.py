@@ -9,10 +9,21 @@ from emscout.annotations.banner import banner_height, drawn_over
 from emscout.scale.grey import to_bytes
 from emscout.scale.reading import NoScale, ScaleReading
 
-__all__ = ["annotation_mask"]
+__all__ = ["annotation_mask", "banner_mask"]
 
 _MARGIN_PX = 2  # what JPEG and interpolation smear around drawn things
 _SAMPLED = 1024  # columns, and rows, are enough to see a banner
+
+
+def banner_mask(image: np.ndarray) -> np.ndarray:
+    """Where the microscope's info banner hides the specimen: bool, of the image's shape (H, W)."""
+    mask = np.zeros(image.shape, bool)
+    grey = to_bytes(image)
+    if grey is not None:
+        step = max(1, image.shape[1] // _SAMPLED)
+        banner = banner_height(grey[:, ::step].astype(np.float32) / 255)
+        mask[image.shape[0] - banner :] = True
+    return mask
 
 
 def annotation_mask(image: np.ndarray, reading: ScaleReading | NoScale | None) -> np.ndarray:
@@ -29,15 +40,8 @@ def annotation_mask(image: np.ndarray, reading: ScaleReading | NoScale | None) -
     ndarray of bool, shape (H, W)
         True where something is printed. The plate behind a label belongs to it.
     """
-    mask = np.zeros(image.shape, bool)
-    grey = to_bytes(image)
-    if grey is None:
-        return mask
-    step = max(1, image.shape[1] // _SAMPLED)
-    banner = banner_height(grey[:, ::step].astype(np.float32) / 255)
-    if banner:
-        mask[image.shape[0] - banner :] = True
-    if reading is None:
+    mask = banner_mask(image)
+    if reading is None or (grey := to_bytes(image)) is None:
         return mask
     bar, line = reading.bar, reading.line
     if bar is not None:

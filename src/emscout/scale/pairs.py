@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from emscout.scale.bars.find import Bar, find_bars
-from emscout.scale.text.labels import Label, find_labels
 from emscout.scale.bars.parts import join_bars, join_fields
-from emscout.scale.plates import is_halo, is_margin, is_plate, surrounds
-from emscout.scale.text.ocr import TextLine
 from emscout.scale.bars.ticks import find_ticks
+from emscout.scale.plates import is_halo, is_margin, is_plate, surrounds
+from emscout.scale.text.labels import Label, find_labels
+from emscout.scale.text.ocr import TextLine
 
 __all__ = ["PrintedLabel", "bars_beside", "fit", "printed_labels"]
 

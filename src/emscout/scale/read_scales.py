@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from emscout.compute import Progress, map_tasks
-from emscout.errors import tell_error
+from emscout.errors import user_message
 from emscout.io import find_images, read_series
 from emscout.io.files import image_names, write_atomic
 from emscout.io.run_folder import claim_folder, describe_run
@@ -114,7 +114,7 @@ def _read_source(source: dict[str, Any], *, out: Path) -> dict[str, Any]:
             write_png(path, draw_reading(micrograph.image, reading, source["image"]))
     except Exception as error:
         _LOG.debug("while reading the scale of %s", source["path"], exc_info=True)
-        return _failed(source, tell_error(error, source["path"]))
+        return _failed(source, user_message(error, source["path"]))
     return {"image": source["image"], **reading_row(reading), "failed": False}
 
 

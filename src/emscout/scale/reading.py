@@ -10,11 +10,11 @@ import numpy as np
 from emscout.micrograph import Calibration
 from emscout.scale.bars.find import Bar
 from emscout.scale.grey import colour_of_print, to_bytes
-from emscout.scale.text.labels import Label
 from emscout.scale.letters import read_closely
-from emscout.scale.views import likely_bars, look_at_bars, look_below, look_closely, look_from_afar
 from emscout.scale.pairs import PrintedLabel, bars_beside, printed_labels
+from emscout.scale.text.labels import Label
 from emscout.scale.text.ocr import TextLine, read_lines
+from emscout.scale.views import likely_bars, look_at_bars, look_below, look_closely, look_from_afar
 
 __all__ = ["NoScale", "ScaleReading", "read_in_colour", "read_scale_bar"]
 

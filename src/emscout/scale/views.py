@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from emscout.scale.bars.find import Bar, find_bars
-from emscout.scale.text.labels import find_labels
 from emscout.scale.letters import MIN_INK, bar_ink, lines_beside, read_closely
 from emscout.scale.pairs import printed_labels
 from emscout.scale.plates import surrounds
+from emscout.scale.text.labels import find_labels
 from emscout.scale.text.ocr import TextLine, read_lines
 
 __all__ = ["likely_bars", "look_at_bars", "look_below", "look_closely", "look_from_afar"]

@@ -21,9 +21,9 @@ from emscout.evaluate.classification import (
 from emscout.io.colour import read_colours
 from emscout.io.files import write_atomic
 from emscout.models import load_category_model
-from emscout.specimens.report.plots import plot_calibration, plot_confusion, plot_coverage, plot_learning_curve
 from emscout.specimens.classify import name_category
 from emscout.specimens.dataset import drop_duplicates, find_pictures
+from emscout.specimens.report.plots import plot_calibration, plot_confusion, plot_coverage, plot_learning_curve
 
 __all__ = ["FILES", "evaluate_classes", "save_evaluation", "spell_accuracy", "tabulate"]
 

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Interval
 from scipy.special import entr
 
-from emscout.compute import Progress, map_tasks
-from emscout.errors import UsageError, tell_error
+from emscout.compute import Progress
 from emscout.io import find_images, read_series
 from emscout.io.colour import read_colours
 from emscout.io.files import sha256_of
-from emscout.io.run_folder import claim_folder, crashed_row, describe_run, failed_row, list_sources
+from emscout.io.run_folder import failed_row, list_sources
 from emscout.micrograph import Report
 from emscout.models import CategoryModel, load_category_model
-from emscout.specimens.report.page import MOST_WITH_EVIDENCE
+from emscout.options import options_class
+from emscout.runs import Finished, Run
 from emscout.specimens import results
 from emscout.specimens.features import BACKBONE
 from emscout.specimens.heads import probabilities
 from emscout.specimens.occlusion import map_evidence
+from emscout.specimens.report.page import MOST_WITH_EVIDENCE
 from emscout.specimens.views import view_picture, without_banner
 
 __all__ = ["ClassifyOptions", "Verdict", "classify", "name_category"]
 
-_LOG = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
+@options_class
 class ClassifyOptions:
     """What shapes the result of `classify`; every field is a flag of the command too.
 
@@ -50,17 +49,13 @@ class ClassifyOptions:
             "metavar": "NAME|PATH",
         },
     )
-    min_probability: float = field(
+    min_probability: Annotated[float, Interval(ge=0, le=1)] = field(
         default=0.0, metadata={"help": "Name no category that is less probable than this, 0 to 1."}
     )
     evidence: bool = field(
         default=True,
         metadata={"help": "Show in the report which parts of a picture spoke for its category (up to 60 images)."},
     )
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_probability <= 1:
-            raise UsageError("--min-probability is a number from 0 to 1.")
 
 
 @dataclass(frozen=True)
@@ -177,30 +172,27 @@ def classify(
     out = Path(out)
     sources = list_sources(find_images(paths), read_series)
     model = load_category_model(options.model)
-    run = describe_run("classify", sources, asdict(options), model_sha256=model.sha256)
-    claim_folder(out, run, results.FILES, results.FOLDERS, grows=True, overwrite=overwrite)
+    run = Run("classify", out, sources, options, results.OUTPUTS, {"model_sha256": model.sha256})
+    described = run.claim(overwrite=overwrite)
     # What a report does not show is not worth sixty looks at each of a thousand images.
     evidence = options.evidence and len(sources) <= MOST_WITH_EVIDENCE
-    rows = map_tasks(
-        partial(_classify_source, out=out, options=options, evidence=evidence),
-        sources,
-        workers=workers,
-        name=lambda source: source["image"],
-        on_crash=crashed_row,
-        progress=progress,
-    )
-    return results.save_run(out, rows, run, model.description)
+    work = partial(_classify_source, out=out, options=options, evidence=evidence)
+    rows = run.map(work, failed=_failed, workers=workers, progress=progress)
+    return results.save_run(out, rows, described, model.description)
+
+
+def _failed(source: dict[str, Any], sentence: str) -> dict[str, Any]:
+    return failed_row(source, sentence if source["path"] in sentence else f"'{source['path']}': {sentence}")
 
 
 def _classify_source(source: dict[str, Any], *, out: Path, options: ClassifyOptions, evidence: bool) -> dict[str, Any]:
-    """Do one image and return its row of ``classes``; every error becomes the row's ``error``."""
-    try:
-        row = source | {"sha256": sha256_of(Path(source["path"]))}
-        return results.load_finished(out, row) or _classify_image(row, out, options, evidence)
-    except Exception as error:
-        _LOG.debug("while classifying %s", source["path"], exc_info=True)
-        sentence = tell_error(error, source["path"])
-        return failed_row(source, sentence if source["path"] in sentence else f"'{source['path']}': {sentence}")
+    """Do one image, unless it is finished; its row of ``classes``."""
+    source = source | {"sha256": sha256_of(Path(source["path"]))}
+    finished = Finished(out)
+    if (row := finished.load(source["image"], source)) is None:
+        row = _classify_image(source, out, options, evidence)
+        finished.save(source["image"], source, row)
+    return row
 
 
 def _classify_image(row: dict[str, Any], out: Path, options: ClassifyOptions, evidence: bool) -> dict[str, Any]:

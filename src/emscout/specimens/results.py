@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,30 +12,21 @@ import pandas as pd
 from emscout.io.files import write_atomic
 from emscout.io.run_folder import write_json
 from emscout.micrograph import Report
+from emscout.runs import Outputs, write_table
 from emscout.specimens.report.page import write_classes_page
 from emscout.specimens.report.thumbnails import draw_evidence, draw_thumbnail, write_jpeg
 
-__all__ = ["FILES", "FOLDERS", "load_finished", "save_image", "save_run"]
+__all__ = ["OUTPUTS", "save_image", "save_run"]
 
-FILES = ("classes.csv", "report.html")
-FOLDERS = (".finished", "pictures", "evidence")
+OUTPUTS = Outputs(("classes.csv", "report.html"), ("pictures", "evidence"))
 
 _PICTURE_SIDE_PX = 480
 _FIRST = ("image", "category", "probability")
 _LAST = ("status", "error")
 
 
-def load_finished(out: Path, row: dict[str, Any]) -> dict[str, Any] | None:
-    """The row that `save_image` kept for the same image of the same bytes, or ``None``."""
-    try:
-        finished = json.loads((out / ".finished" / f"{row['image']}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return finished if all(finished.get(key) == value for key, value in row.items()) else None
-
-
 def save_image(out: Path, row: dict[str, Any], pixels: np.ndarray, evidence: np.ndarray | None) -> None:
-    """Write the small pictures of one image, and remember its row.
+    """Write the small pictures of one image.
 
     Parameters
     ----------
@@ -52,8 +42,6 @@ def save_image(out: Path, row: dict[str, Any], pixels: np.ndarray, evidence: np.
     if evidence is not None:
         with write_atomic(out / "evidence" / f"{row['image']}.jpg") as path:
             write_jpeg(path, draw_evidence(picture, evidence))
-    # Last, because it says that all the others are there.
-    write_json(out / ".finished" / f"{row['image']}.json", row)
 
 
 def save_run(out: Path, rows: Sequence[dict[str, Any]], run: dict[str, Any], model: dict[str, Any]) -> Report:
@@ -72,8 +60,7 @@ def save_run(out: Path, rows: Sequence[dict[str, Any]], run: dict[str, Any], mod
     classes = _table(rows, model["categories"])
     sha256 = {row["image"]: row.get("sha256") for row in rows}
     run = run | {"inputs": [source | {"sha256": sha256[source["image"]]} for source in run["inputs"]]}
-    with write_atomic(out / "classes.csv") as path:
-        classes.to_csv(path, index=False, float_format="%.7g", lineterminator="\n")
+    write_table(out, "classes", classes)
     with write_atomic(out / "report.html") as path:
         write_classes_page(path, classes=classes, folder=out, model=model, provenance=run)
     write_json(out / "run.json", run)

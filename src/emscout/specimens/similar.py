@@ -16,9 +16,9 @@ from emscout.io.colour import read_colours
 from emscout.io.files import write_atomic
 from emscout.io.find import images_in, natural_key
 from emscout.models import CategoryModel, load_category_model
+from emscout.specimens.features import BACKBONE, describe_files
 from emscout.specimens.report.similar_page import write_similar_page
 from emscout.specimens.report.thumbnails import draw_thumbnail
-from emscout.specimens.features import BACKBONE, describe_files
 from emscout.specimens.views import view_picture
 
 __all__ = [
@@ -57,7 +57,7 @@ class SimilarOptions:
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise UsageError("--count is a whole number, 1 or more.")
+            raise UsageError("`count` is a whole number, 1 or more.")
 
 
 @dataclass(frozen=True)
@@ -275,6 +275,6 @@ def load_index(path: Path, model_sha256: str) -> SimilarityIndex | None:
         return None
     except Exception as error:  # numpy and zipfile raise whatever a damaged file leads to
         raise ReadError(
-            f"'{path}' is no index of pictures, or it is damaged: choose another place with --index."
+            f"'{path}' is no index of pictures, or it is damaged: choose another place with `index`."
         ) from error
     return index if index.model_sha256 == model_sha256 else None

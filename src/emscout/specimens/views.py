@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from emscout.errors import NothingToFindError
 from emscout.annotations.banner import banner_height
+from emscout.errors import NothingToFindError
 
 __all__ = ["SIDE_PX", "view_picture", "without_banner"]
 

@@ -44,8 +44,8 @@ ALMOST_NOTHING = 0.05
 
 _SHOWN_PERCENT = (0.5, 99.5)
 _NOT_LEARNT = (
-    "reproduces almost nothing of the movie: train longer (--epochs, with --resume), or on a movie whose particles "
-    "stand out more; this one finds no particles to rely on."
+    "reproduces almost nothing of the movie: train longer (`epochs`, with `resume=True`), or on a movie whose "
+    "particles stand out more; this one finds no particles to rely on."
 )
 
 Progress = Callable[[float, str], None]
@@ -126,7 +126,7 @@ def _open_run(run: Path, movie: Path, sub_images: SubImages, options: Autoencode
         if resume and path.is_file() and json.loads(path.read_text(encoding="utf-8")) != frames:
             raise UsageError(
                 f"'{run}' is trained on other sub-images than '{movie}' gives with these options: give the same movie, "
-                "--sub-images, --side-px and --seed, or begin another run."
+                "`sub_images`, `side_px` and `seed`, or begin another run."
             )
         open_run(run, options, resume=resume, begun=newest_checkpoint(run) is not None)
         for folder in ("epochs", "reconstructions"):

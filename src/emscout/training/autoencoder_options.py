@@ -42,13 +42,13 @@ class AutoencoderOptions:
 
     def __post_init__(self) -> None:
         if self.device not in ("auto", "cpu", "cuda"):
-            raise UsageError(f"--device is auto, cpu or cuda, not '{self.device}'.")
+            raise UsageError(f"`device` is auto, cpu or cuda, not '{self.device}'.")
         if min(self.epochs, self.sub_images, self.batch, self.features) < 1 or self.seed < 0:
-            raise UsageError("--epochs, --sub-images, --batch and --features are whole numbers from 1, --seed from 0.")
+            raise UsageError("`epochs`, `sub_images`, `batch` and `features` are whole numbers from 1, `seed` from 0.")
         if self.features >= STRIDE_PX**2:
             raise UsageError(
-                f"--features is at most {STRIDE_PX**2 - 1}: a wider middle lets all of the noise through, and the "
+                f"`features` is at most {STRIDE_PX**2 - 1}: a wider middle lets all of the noise through, and the "
                 "network is to leave that out."
             )
         if self.side_px < 16 or self.side_px % STRIDE_PX:
-            raise UsageError(f"--side-px is an even number from 16 on, not {self.side_px}.")
+            raise UsageError(f"`side_px` is an even number from 16 on, not {self.side_px}.")

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from emscout.models import load_category_model
-from emscout.training.report import write_training_page
 from emscout.specimens.accuracy import save_evaluation, spell_accuracy
 from emscout.specimens.dataset import find_pictures
 from emscout.specimens.head_settings import CHOOSING_FOLDS
@@ -26,6 +25,7 @@ from emscout.training.classifier_frozen import Judged, compare_splits, fit_on_fo
 from emscout.training.classifier_options import ClassifierOptions
 from emscout.training.foreign import draw_foreign
 from emscout.training.options import open_run
+from emscout.training.report import write_training_page
 
 if TYPE_CHECKING:
     import onnx

@@ -60,7 +60,7 @@ def doubt_few(n_validation: int, n_test: int) -> str:
         return ""
     return (
         f"Only {_count(n_validation)} to calibrate the probabilities, and {_count(n_test)} to judge by: both say "
-        "little. With --folds 5 (--network frozen) every picture counts for both."
+        "little. With `folds=5` (`network=frozen`) every picture counts for both."
     )
 
 

@@ -59,15 +59,15 @@ class ClassifierOptions:
 
     def __post_init__(self) -> None:
         if self.network not in ("frozen", "fine-tuned", "simple"):
-            raise UsageError(f"--network is frozen, fine-tuned or simple, not '{self.network}'.")
+            raise UsageError(f"`network` is frozen, fine-tuned or simple, not '{self.network}'.")
         if self.device not in ("auto", "cpu", "cuda"):
-            raise UsageError(f"--device is auto, cpu or cuda, not '{self.device}'.")
+            raise UsageError(f"`device` is auto, cpu or cuda, not '{self.device}'.")
         if self.epochs < 1 or self.patience < 1 or self.batch < 2 or self.seed < 0:
-            raise UsageError("--epochs and --patience are whole numbers from 1, --batch from 2, --seed from 0.")
+            raise UsageError("`epochs` and `patience` are whole numbers from 1, `batch` from 2, `seed` from 0.")
         if self.network == "fine-tuned" and self.start_from.lower().endswith(".onnx"):
             raise UsageError(
-                "--network fine-tuned starts from a network by its name, efficientnet-lite0 or timm:NAME: an .onnx "
+                "`network=fine-tuned` starts from a network by its name, efficientnet-lite0 or timm:NAME: an .onnx "
                 "file cannot be trained further."
             )
         if self.folds and (self.folds < 2 or self.network != "frozen"):
-            raise UsageError("--folds is 2 or more, and belongs to --network frozen.")
+            raise UsageError("`folds` is 2 or more, and belongs to `network=frozen`.")

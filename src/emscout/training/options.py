@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from emscout.errors import OutputError, UsageError
 from emscout.evaluate.split import VALIDATION_SHARE
-from emscout.io.run_folder import strangers_in
+from emscout.io.run_folder import foreign_files
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -64,13 +64,13 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         if self.device not in ("auto", "cpu", "cuda"):
-            raise UsageError(f"--device is auto, cpu or cuda, not '{self.device}'.")
+            raise UsageError(f"`device` is auto, cpu or cuda, not '{self.device}'.")
         if self.steps < 1 or self.batch < 1 or self.seed < 0:
-            raise UsageError("--steps and --batch are whole numbers from 1, --seed from 0.")
+            raise UsageError("`steps` and `batch` are whole numbers from 1, `seed` from 0.")
         if not 0 < self.validation_share < 1:
-            raise UsageError(f"--validation-share is between 0 and 1, not {self.validation_share}: 0.2 is a fifth.")
+            raise UsageError(f"`validation_share` is between 0 and 1, not {self.validation_share}: 0.2 is a fifth.")
         if (self.minutes is not None and self.minutes <= 0) or self.save_every < 0 or self.validate_every < 0:
-            raise UsageError("--minutes, --save-every and --validate-every are minutes, more than 0.")
+            raise UsageError("`minutes`, `save_every` and `validate_every` are minutes, more than 0.")
 
 
 def check_run(run: Path) -> None:
@@ -81,7 +81,7 @@ def check_run(run: Path) -> None:
     OutputError
         When it holds results of something else.
     """
-    if not (run / "options.json").exists() and (stranger := strangers_in(run, _WRITTEN)):
+    if not (run / "options.json").exists() and (stranger := foreign_files(run, _WRITTEN)):
         raise OutputError(f"'{run}' holds {stranger}: choose a new or an empty folder with -o.")
 
 
@@ -105,11 +105,13 @@ def open_run(run: Path, options: DataclassInstance, *, resume: bool, begun: bool
     check_run(run)
     if not resume:
         if begun:
-            raise OutputError(f"'{run}' holds a training run: go on with it by --resume, or choose another folder.")
+            raise OutputError(
+                f"'{run}' holds a training run: go on with it by `resume=True`, or choose another folder."
+            )
         if (run / "options.json").exists() and read_options(run, type(options)) != json.loads(_spell(options)):
             raise OutputError(
-                f"'{run}' holds a training run of other options: go on with it by --resume, to which options can be "
-                "given too, or choose another folder."
+                f"'{run}' holds a training run of other options: go on with it by `resume=True`, to which options "
+                "can be given too, or choose another folder."
             )
     try:
         run.mkdir(parents=True, exist_ok=True)
@@ -133,7 +135,7 @@ def read_options(run: Path, kind: type[DataclassInstance] = TrainingOptions) -> 
     try:
         values = json.loads((run / "options.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"'{run}' holds no training run to take up: leave out --resume to begin one.") from error
+        raise UsageError(f"'{run}' holds no training run to take up: leave out `resume=True` to begin one.") from error
     known = {f.name for f in fields(kind)}
     return {name: value for name, value in values.items() if name in known}
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emscout.specimens.report.page import page_environment
+from emscout.report.html import data_uri, write_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,25 +48,22 @@ def write_training_page(
         A sentence where the pictures are too few to say much.
     """
     figures = {
-        label: "data:image/png;base64," + base64.b64encode((folder / f"{name}.png").read_bytes()).decode("ascii")
+        label: data_uri((folder / f"{name}.png").read_bytes(), "image/png")
         for name, label in _FIGURES.items()
         if (folder / f"{name}.png").exists()
     }
     scores = tables["scores"].iloc[0].to_dict()
-    html = (
-        page_environment()
-        .get_template("training.html")
-        .render(
-            model=description,
-            scores=scores,
-            right=0 if math.isnan(scores["accuracy"]) else round(scores["accuracy"] * scores["n"]),
-            unknown=0 if math.isnan(scores["unknown"]) else round(scores["unknown"] * scores["n"]),
-            categories=tables["categories"].to_dict("records"),
-            confused=tables["confused"].to_dict("records"),
-            splits=tables["splits"].to_dict("records"),
-            figures=figures,
-            notes=notes,
-            doubt=doubt,
-        )
+    write_html(
+        path,
+        Path(__file__).with_suffix(".html"),
+        model=description,
+        scores=scores,
+        right=0 if math.isnan(scores["accuracy"]) else round(scores["accuracy"] * scores["n"]),
+        unknown=0 if math.isnan(scores["unknown"]) else round(scores["unknown"] * scores["n"]),
+        categories=tables["categories"].to_dict("records"),
+        confused=tables["confused"].to_dict("records"),
+        splits=tables["splits"].to_dict("records"),
+        figures=figures,
+        notes=notes,
+        doubt=doubt,
     )
-    path.write_text(html, encoding="utf-8", newline="\n")

@@ -64,7 +64,7 @@ def cut_sub_images(series: Series, count: int, side_px: int, seed: int) -> SubIm
     """
     if min(series.shape) < side_px:
         raise UsageError(
-            f"The frames are {series.shape[0]}×{series.shape[1]} px, smaller than a sub-image: give a --side-px of at "
+            f"The frames are {series.shape[0]}×{series.shape[1]} px, smaller than a sub-image: give a `side_px` of at "
             f"most {min(series.shape) // 4 * 4}."
         )
     spread = np.unique(np.linspace(0, len(series) - 1, min(MOST_FRAMES + 1, count + 1)).round().astype(int))
@@ -125,12 +125,12 @@ def compare_greys(stack: np.ndarray, frames: list[np.ndarray], source: np.ndarra
     if unlike > MOST_UNLIKE:
         return (
             f"{unlike:.0%} of the sub-images have other grey levels than the frame they are cut from: {side_px} px are "
-            "too few to hold what a frame holds. Give a larger --side-px."
+            "too few to hold what a frame holds. Give a larger `side_px`."
         )
     if pooled > POOLED:
         return (
             f"The grey levels of all sub-images together are not those of the frames (distance {pooled:.2f}): there "
-            "are too few. Give more --sub-images."
+            "are too few. Give more `sub_images`."
         )
     return None
 

@@ -146,12 +146,12 @@ def doubt_calibration(validation: Validation, calibration: dict[str, Any], error
         probability = 1 / (1 + np.exp(-calibration["intercept"]))
         return (
             f"The {of} {which}, so that they cannot tell probable particles from others: each gets the probability "
-            f"{probability:.3f}. Keep more images for validation (--validation-share), or outline more."
+            f"{probability:.3f}. Keep more images for validation (`validation_share`), or outline more."
         )
     if np.isnan(error) or found < _FEWEST_PARTICLES:
         return (
             f"The probability of a particle was fitted to {of}, too few to rely on it. Keep more images for validation "
-            "(--validation-share), or outline more."
+            "(`validation_share`), or outline more."
         )
     return ""
 

@@ -11,10 +11,10 @@ import pandas as pd
 
 from emscout.crystals.choice.cluster import cluster_tiles, reduce, standardise
 from emscout.crystals.choice.film import DEEP, MOSTLY_FILM, is_noise, measure_depth, noise_and_more
-from emscout.crystals.choice.user_labels import Knowledge, fit_knowledge, least_sure, rank, rank_similar
-from emscout.crystals.tiles.network import PARTICLE_SHARE
 from emscout.crystals.choice.presets import Preset
 from emscout.crystals.choice.propose import Proposal, beside, propose_target, read_signs
+from emscout.crystals.choice.user_labels import Knowledge, fit_knowledge, least_sure, rank, rank_similar
+from emscout.crystals.tiles.network import PARTICLE_SHARE
 from emscout.errors import NothingToFindError, UsageError
 
 __all__ = [
@@ -182,7 +182,7 @@ def cluster_set(tiles: pd.DataFrame, recipe: Preset, seed: int) -> pd.DataFrame:
     if not len(seen):
         raise NothingToFindError(
             f"All {len(tiles)} tiles are black: there is no film to search; choose images beside the grid bars, or "
-            "add --keep-black if what looks black is specimen."
+            "add `keep_black=True` if what looks black is specimen."
         )
     clusters = pd.array([pd.NA] * len(tiles), dtype="Int64")
     clusters[seen] = cluster_tiles(
@@ -281,5 +281,5 @@ def _places(seen: np.ndarray, rows: Sequence[int], tiles: pd.DataFrame) -> list[
     for row in rows:
         if tiles["black"].iloc[row]:
             address = "{image}:{row},{col}".format(**tiles.iloc[row])
-            raise UsageError(f"The tile {address} is black and was left out: choose another, or add --keep-black.")
+            raise UsageError(f"The tile {address} is black and was left out: choose another, or add `keep_black=True`.")
     return np.searchsorted(seen, np.asarray(rows, int)).tolist()

@@ -1,8 +1,8 @@
 """What the user shows: tiles like this one, and a classifier that learns from a handful of answers.
 
 The classifier is a Gaussian process over tiles (Rasmussen & Williams 2006, chapter 3). What it thinks before the first
-answer is the score of `emscout.crystals.choice.propose`; its kernel says how sets of images were seen to differ, so that five
-answers tell which way this set does. Answers of an earlier grid count as those of this one.
+answer is the score of `emscout.crystals.choice.propose`; its kernel says how sets of images were seen to differ, so
+that five answers tell which way this set does. Answers of an earlier grid count as those of this one.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def fit_knowledge(
     """
     model = model or load_tile_model()
     if set(positive) & set(negative):
-        raise UsageError("A tile cannot be crystal and no crystal at once: give it to --like or to --unlike.")
+        raise UsageError("A tile cannot be crystal and no crystal at once: give it to `like` or to `unlike`.")
     rows = np.asarray([*positive, *negative], int)
     examples = tuple(tuple(row) for row in signs[rows].tolist())
     crystal = (True,) * len(positive) + (False,) * len(negative)
@@ -171,13 +171,13 @@ def load_knowledge(path: Path, model: TileModel | None = None) -> Knowledge:
     except OSError as error:
         raise ReadError(f"'{path}' cannot be read ({error.strerror}): look where it was saved.") from error
     except ValueError as error:
-        raise ReadError(f"'{path}' is damaged or no knowledge file: give one that --save-knowledge wrote.") from error
+        raise ReadError(f"'{path}' is damaged or no knowledge file: give one that `save_knowledge` wrote.") from error
     if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (_FORMAT, _VERSION):
-        raise ReadError(f"'{path}' is no knowledge file of this emscout: give one that --save-knowledge wrote.")
+        raise ReadError(f"'{path}' is no knowledge file of this emscout: give one that `save_knowledge` wrote.")
     if content.get("model") != model.name:
         raise UsageError(
             f"'{path}' was learned from other statistics (those of {content.get('model')}, here are those of "
-            f"{model.name}): teach it again with --like and --unlike."
+            f"{model.name}): teach it again with `like` and `unlike`."
         )
     try:
         examples, crystal = np.array(content["examples"], float), list(content["crystal"])

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
 from emscout.crystals.report.heat_map import TARGET_COLOUR, TilePicture, colour_of, tint_of
+from emscout.report.html import as_uri, versions_of, write_html
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["as_uri", "describe_panel", "write_locator_page"]
+__all__ = ["describe_panel", "write_locator_page"]
 
 # A page to send by mail: beyond so many images they get smaller, beyond so many tiles these lose their captions.
 _PANEL_SIDE_PX = ((8, 900), (30, 640), (100, 420))
@@ -30,14 +28,6 @@ _CLUSTER_CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 # 0 to 1 in steps of one eightieth; without those that JSON or HTML write in several characters.
 _SCORE_CHARACTERS = "".join(character for character in map(chr, range(33, 127)) if character not in "\"'\\<>&")[:81]
 _IN_SCRIPT = ("name", "height", "width", "rows", "cols", "cluster", "score")
-
-
-def as_uri(picture: np.ndarray, kind: str = "PNG") -> str:
-    """A picture of uint8 as a data URI, JPEG or PNG; the same picture gives the same bytes."""
-    buffer = io.BytesIO()
-    options: dict[str, Any] = {"quality": 85} if kind == "JPEG" else {"optimize": True}
-    Image.fromarray(picture).save(buffer, format=kind, **options)
-    return f"data:image/{kind.lower()};base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def describe_panel(
@@ -150,17 +140,12 @@ def write_locator_page(
     provenance : mapping
         ``options``, ``emscout``, ``python``, ``libraries``.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("emscout", "report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     sizes = {panel["name"]: (panel["height"], panel["width"]) for panel in panels}
     anchors = {panel["name"]: f"image-{number}" for number, panel in enumerate(panels, start=1)}
     swatches = {int(number): "rgb({},{},{})".format(*colour_of(int(number))) for number in clusters["cluster"]}
-    html = environment.get_template("locator.html").render(
+    write_html(
+        path,
+        Path(__file__).with_name("page.html"),
         summary=summary,
         panels=panels,
         anchors=anchors,
@@ -175,14 +160,9 @@ def write_locator_page(
         command=command,
         answers=[list(answer) for answer in answers],
         options=provenance["options"],
-        versions={
-            "emscout": provenance["emscout"],
-            "Python": provenance["python"],
-            **provenance["libraries"],
-        },
+        versions=versions_of(provenance),
         score_characters=_SCORE_CHARACTERS,
     )
-    Path(path).write_text(html, encoding="utf-8", newline="\n")
 
 
 def _target_rows(

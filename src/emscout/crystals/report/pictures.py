@@ -12,15 +12,15 @@ from PIL import Image, ImageOps
 
 from emscout.crystals.choice.cluster import grow_tree, standardise
 from emscout.crystals.choice.decide import Decision, cluster_set
-from emscout.crystals.report.mosaic import draw_mosaic, read_layout
 from emscout.crystals.choice.presets import Preset
 from emscout.crystals.choice.propose import propose_target
-from emscout.crystals.survey import Survey
 from emscout.crystals.navigation.targets import cells_of
-from emscout.errors import EmscoutError
 from emscout.crystals.report.heat_map import TilePicture, draw_contact_sheet, draw_heat_map, tint_tiles
-from emscout.report.overlay import shrink_image
+from emscout.crystals.report.mosaic import draw_mosaic, read_layout
 from emscout.crystals.report.tile_plots import plot_dendrogram, plot_scatter, spread_out
+from emscout.crystals.survey import Survey
+from emscout.errors import EmscoutError
+from emscout.report.overlay import shrink_image
 
 __all__ = [
     "commonest_cluster",

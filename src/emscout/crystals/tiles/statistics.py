@@ -1,8 +1,8 @@
 """Statistics of the grey values in every window of an image.
 
 Moments come from running sums, ranges from running extremes, all else from running histograms of 256 grey levels (exact
-for 8-bit images, see :mod:`emscout.crystals.tiles.histogram`); nothing is cut out but for ``mode_1024``. Pixels that are not
-finite are missing: they count in no statistic, and a window that holds no other has NaN for each of them.
+for 8-bit images, see :mod:`emscout.crystals.tiles.histogram`); nothing is cut out but for ``mode_1024``. Pixels that
+are not finite are missing: they count in no statistic, and a window that holds no other has NaN for each of them.
 """
 
 from __future__ import annotations

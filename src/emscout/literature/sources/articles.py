@@ -15,7 +15,7 @@ import numpy as np
 
 from emscout.errors import ReadError
 from emscout.literature.sources.captions import figure_number
-from emscout.literature.sources.open import Document, Figure, find_doi
+from emscout.literature.sources.document import Document, Figure, find_doi
 from emscout.literature.sources.pictures import PICTURE_SUFFIXES, read_figure
 
 __all__ = ["open_article", "pictures_of"]

@@ -1,65 +1,20 @@
-"""A document and its figures, whatever it is stored as."""
+"""Find documents, and open each as what it is: a PDF, an article, or a picture that is a figure."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from glob import escape, glob, has_magic
 from pathlib import Path
 
-import numpy as np
-
 from emscout.errors import ReadError, UsageError
 from emscout.io.find import natural_key
+from emscout.literature.sources.articles import open_article, pictures_of
+from emscout.literature.sources.document import Document, Figure
 from emscout.literature.sources.pictures import PICTURE_SUFFIXES, read_figure
 
-__all__ = ["DOCUMENT_SUFFIXES", "Document", "Figure", "find_documents", "find_doi", "open_document"]
+__all__ = ["DOCUMENT_SUFFIXES", "find_documents", "open_document"]
 
-_DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"'<>|{}]+[^\s\"'<>|{}.,;:)\]]")
 DOCUMENT_SUFFIXES = (".pdf", ".html", ".htm", ".xhtml", ".xml", ".nxml")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure of a document.
-
-    Parameters
-    ----------
-    number : str
-        As the document counts it, such as ``3`` or ``S1``; empty where it does not say.
-    caption : str
-    load : callable
-        Returns the pixels, uint8 of shape (H, W, 3); raises a ReadError.
-    page : int or None
-        Of a PDF, counted from 1.
-    """
-
-    number: str
-    caption: str
-    load: Callable[[], np.ndarray] = field(repr=False)
-    page: int | None = None
-
-
-@dataclass(frozen=True)
-class Document:
-    """What a file holds besides text: a title for people, the DOI where it says so, and its figures.
-
-    Parameters
-    ----------
-    path : Path
-    doi : str
-        Empty where it is not known.
-    figures : iterator of Figure
-        Read one after the other; may raise a ReadError half-way, which ends the document.
-    files : tuple of Path
-        All files it consists of.
-    """
-
-    path: Path
-    doi: str
-    figures: Iterator[Figure]
-    files: tuple[Path, ...]
 
 
 def open_document(path: Path) -> Document:
@@ -83,17 +38,9 @@ def open_document(path: Path) -> Document:
     if path.suffix.lower() == ".pdf":
         raise ReadError(f"'{path}' is no PDF, or its beginning is damaged: download it again.")
     if path.suffix.lower() in DOCUMENT_SUFFIXES:
-        from emscout.literature.sources.articles import open_article
-
         return open_article(path)
     figure = Figure("", "", lambda: read_figure(path))
     return Document(path, "", iter([figure]), (path,))
-
-
-def find_doi(text: str) -> str:
-    """The first DOI in a text; empty without one."""
-    match = _DOI.search(text)
-    return match.group(0) if match else ""
 
 
 def find_documents(paths: Sequence[str | Path]) -> list[Path]:
@@ -164,7 +111,5 @@ def _without_pictures_of_articles(found: dict[Path, Path]) -> list[Path]:
     suffixes = set(DOCUMENT_SUFFIXES) - {".pdf"}
     if not (articles := [file for file in found.values() if file.suffix.lower() in suffixes]):
         return list(found.values())
-    from emscout.literature.sources.articles import pictures_of
-
     owned = {picture.resolve() for article in articles for picture in pictures_of(article)}
     return [file for resolved, file in found.items() if resolved not in owned]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -16,14 +15,12 @@ import pypdfium2.raw as pdfium
 from emscout.errors import ReadError
 from emscout.literature.panels.boxes import Box
 from emscout.literature.sources.captions import figure_number
-from emscout.literature.sources.open import Document, Figure, find_doi
-from emscout.literature.sources.pdf_text import Line, captions_of, lines_of
+from emscout.literature.sources.document import Document, Figure, find_doi
+from emscout.literature.sources.pdf_text import UNITS_PER_PT, Line, captions_of, displayed, lines_of
 from emscout.literature.sources.pictures import MOST_PX, too_large
 
-__all__ = ["UNITS_PER_PT", "open_pdf"]
+__all__ = ["open_pdf"]
 
-# Places on a page are whole tenths of a point, from its upper left corner as it is displayed.
-UNITS_PER_PT = 10
 _LEAST_SIDE = 30 * UNITS_PER_PT  # less is a logo, a formula or a rule
 _LEAST_PX = 80
 _MOST_RENDERED_PX = 40_000_000
@@ -129,15 +126,6 @@ def _is_figure(images: Sequence[_Placed]) -> bool:
     resolution = max(image.px_per_unit for image in images)
     sides = box.height, box.width
     return min(sides) >= _LEAST_SIDE and min(sides) * resolution >= _LEAST_PX and max(sides) < 20 * min(sides)
-
-
-def displayed(page: pypdfium2.PdfPage, x: float, y: float) -> tuple[float, float]:
-    """Column and row on the page as it is displayed, in units, of a point in PDF coordinates."""
-    fine = 100  # PDFium answers in whole pixels
-    width, height = (round(side * UNITS_PER_PT * fine) for side in page.get_size())
-    col, row = ctypes.c_int(), ctypes.c_int()
-    pdfium.FPDF_PageToDevice(page, 0, 0, width, height, 0, x, y, col, row)
-    return col.value / fine, row.value / fine
 
 
 def _union(images: Sequence[_Placed]) -> Box:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import NamedTuple
 
 import pypdfium2
+import pypdfium2.raw as pdfium
 
 from emscout.literature.panels.boxes import Box
 from emscout.literature.sources.captions import is_caption
 
-__all__ = ["Line", "captions_of", "lines_of"]
+__all__ = ["UNITS_PER_PT", "Line", "captions_of", "displayed", "lines_of"]
+
+# Places on a page are whole tenths of a point, from its upper left corner as it is displayed.
+UNITS_PER_PT = 10
 
 _LONGEST_CAPTION = 4000
 
 
 class Line(NamedTuple):
-    """Text and the box around it, in the units of `emscout.literature.sources.pdf`."""
+    """Text and the box around it, in units of `UNITS_PER_PT`."""
 
     text: str
     box: Box
@@ -23,8 +28,6 @@ class Line(NamedTuple):
 
 def lines_of(page: pypdfium2.PdfPage) -> list[Line]:
     """The lines of a page, in the order they are stored."""
-    from emscout.literature.sources.pdf import displayed
-
     text_page = page.get_textpage()
     lines = []
     start = 0
@@ -60,3 +63,12 @@ def captions_of(lines: list[Line]) -> list[Line]:
             box, before = box.joined(line.box), line
         captions.append(Line(text, box))
     return captions
+
+
+def displayed(page: pypdfium2.PdfPage, x: float, y: float) -> tuple[float, float]:
+    """Column and row on the page as it is displayed, in units, of a point in PDF coordinates."""
+    fine = 100  # PDFium answers in whole pixels
+    width, height = (round(side * UNITS_PER_PT * fine) for side in page.get_size())
+    col, row = ctypes.c_int(), ctypes.c_int()
+    pdfium.FPDF_PageToDevice(page, 0, 0, width, height, 0, x, y, col, row)
+    return col.value / fine, row.value / fine

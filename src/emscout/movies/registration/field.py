@@ -86,13 +86,13 @@ def choose_field(drift: pd.DataFrame, shape: tuple[int, int], *, keep_borders: b
             keep_borders = True
             warnings.append(
                 "The specimen drifts further than the field of view is wide, so no part of it is in every frame: the "
-                "whole of each frame is looked at, as with --keep-borders."
+                "whole of each frame is looked at, as with `keep_borders=True`."
             )
     share = np.prod([part.stop - part.start for part in shown]) / np.prod(shape)
     if share < _SMALL_FIELD:
         warnings.append(
             f"The specimen drifts so far that only {share:.0%} of the field of view is in every frame: "
-            "--keep-borders looks at the whole of each."
+            "`keep_borders=True` looks at the whole of each."
         )
     cuts = []
     good = drift[drift["status"] == "ok"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage
 
-from emscout.errors import NothingToFindError, ReadError, UsageError
 from emscout.annotations.burnt_in import stands_out
+from emscout.errors import NothingToFindError, ReadError, UsageError
 from emscout.movies.registration.working_grid import (
     WorkingGrid,
     band_power,

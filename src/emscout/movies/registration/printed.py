@@ -9,7 +9,7 @@ import numpy as np
 
 from emscout.errors import ReadError
 from emscout.micrograph import Series
-from emscout.scale import annotation_mask, calibrate, read_scale_bar
+from emscout.scale import annotation_mask, choose_calibration, read_scale_bar
 from emscout.scale.calibrate import Trust
 
 __all__ = ["read_print"]
@@ -36,7 +36,7 @@ def read_print(series: Series, trust: Trust | None = None) -> tuple[Series, np.n
         with suppress(ReadError):
             frame = series[i]
             reading = read_scale_bar(frame.image)
-            calibration, note = calibrate(frame, trust=trust, reading=reading)
+            calibration, note = choose_calibration(frame, trust=trust, reading=reading)
             warnings = [*series.metadata["warnings"], *([note] if note else [])]
             known = replace(series, calibration=calibration, metadata=series.metadata | {"warnings": warnings})
             return known, annotation_mask(frame.image, reading)

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from emscout.movies.report.curves import Clock
 from emscout.movies.report.footage import Footage
 from emscout.movies.report.painter import Painter
-from emscout.movies.report.curves import Clock
 
 __all__ = ["Clip", "write_clip"]
 

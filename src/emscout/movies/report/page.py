@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from emscout.movies.report.clip import Clip, write_clip
+from emscout.movies.report.curves import Clock, plot_curves, plot_drift, tell_time
 from emscout.movies.report.footage import Footage, names_of_files
 from emscout.movies.report.growth_plots import plot_growth_law, plot_size_shapes
 from emscout.movies.report.particle_plots import plot_single_particles, plot_sizes_through_time
 from emscout.movies.report.pictures import draw_event_map, draw_time_outlines
-from emscout.movies.report.curves import Clock, plot_curves, plot_drift, tell_time
 from emscout.movies.report.summary import count_losses, short, tell_story
+from emscout.report.html import data_uri, versions_of, write_html
 from emscout.report.overlay import write_png
 
 __all__ = ["write_movie_page"]
@@ -85,16 +84,11 @@ def write_movie_page(
     for other in ("movie.mp4", "movie.gif"):
         (folder / other).unlink(missing_ok=True)
     clip = write_clip(folder, footage, tables["particles"], clock, progress=progress)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("emscout", "report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     events, faults = footage.events, _fault_rows(footage, clock)
     page = folder / "report.html"
-    html = environment.get_template("movie_page.html").render(
+    write_html(
+        page,
+        Path(__file__).with_name("page.html"),
         name=name,
         warnings=list(warnings),
         story=tell_story(footage, tables, clock, len(sized_frames)),
@@ -111,13 +105,8 @@ def write_movie_page(
         area_unit="px²" if footage.nm_per_px is None else "nm²",
         growth=_growth_rows(tables["growth"], clock),
         options=provenance.get("options", {}),
-        versions={
-            "emscout": provenance.get("emscout"),
-            "Python": provenance.get("python"),
-            **provenance.get("libraries", {}),
-        },
+        versions=versions_of(provenance),
     )
-    page.write_text(html, encoding="utf-8", newline="\n")
     return [page, clip.path, *sorted((folder / "pictures").iterdir())]
 
 
@@ -153,7 +142,7 @@ def _draw(
         pictures[name] = _jpeg_uri(rgb)
     for name, svg in plots.items():
         (folder / f"{name}.svg").write_text(svg, encoding="utf-8", newline="\n")
-        pictures[name] = _uri(svg.encode("utf-8"), "image/svg+xml")
+        pictures[name] = data_uri(svg.encode("utf-8"), "image/svg+xml")
     return pictures
 
 
@@ -161,18 +150,14 @@ def _jpeg_uri(rgb: np.ndarray) -> str:
     buffer = io.BytesIO()
     # Full colour resolution: thin coloured lines blur without it.
     Image.fromarray(rgb).save(buffer, format="JPEG", quality=85, subsampling=0)
-    return _uri(buffer.getvalue(), "image/jpeg")
-
-
-def _uri(content: bytes, media_type: str) -> str:
-    return f"data:{media_type};base64," + base64.b64encode(content).decode("ascii")
+    return data_uri(buffer.getvalue(), "image/jpeg")
 
 
 def _show(clip: Clip) -> dict[str, Any]:
     size = clip.path.stat().st_size
     inside = size <= _LARGEST_EMBEDDED_BYTES
     return {
-        "source": _uri(clip.path.read_bytes(), clip.media_type) if inside else clip.path.name,
+        "source": data_uri(clip.path.read_bytes(), clip.media_type) if inside else clip.path.name,
         "inside": inside,
         "video": clip.media_type.startswith("video"),
         "name": clip.path.name,

@@ -11,8 +11,8 @@ import pandas as pd
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 
-from emscout.movies.report.footage import Footage, grey_limits, labels_in_view, view_of
 from emscout.movies.report.curves import EVENT_COLOURS, Clock
+from emscout.movies.report.footage import Footage, grey_limits, labels_in_view, view_of
 from emscout.report.overlay import add_scale_bar, load_font
 
 __all__ = ["FATES", "Painter"]

@@ -19,8 +19,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 from skimage.measure import find_contours
 
-from emscout.movies.report.footage import Footage, grey_limits, shrunk, spread_evenly, view_of
 from emscout.movies.report.curves import EVENT_COLOURS, EVENT_MARKS, Clock
+from emscout.movies.report.footage import Footage, grey_limits, shrunk, spread_evenly, view_of
 from emscout.report.plots import INK, STYLE
 
 __all__ = ["draw_event_map", "draw_time_outlines"]

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from emscout.movies.report.footage import Footage, names_of_files
 from emscout.movies.report.curves import Clock
+from emscout.movies.report.footage import Footage, names_of_files
 from emscout.units import spell_length
 
 __all__ = ["Losses", "count_losses", "short", "tell_story"]

@@ -14,13 +14,13 @@ from scipy import ndimage
 from emscout.errors import ModelError, NothingToFindError, UsageError
 from emscout.micrograph import Micrograph, Segmentation
 from emscout.models import load_autoencoder_model, load_model
+from emscout.movies.options import MovieOptions
 from emscout.movies.segmentation.autoencoder import (
     area_bands,
     find_polarity,
     reconstruct,
     segment_autoencoder,
 )
-from emscout.movies.options import MovieOptions
 from emscout.particles.bayesian import default_max_uncertainty, filter_particles, normalise_grey, select_particles
 from emscout.particles.outlines import HALF_HEIGHT, refine_outlines, smooth_finely
 from emscout.particles.segment import WATERSHED, Polarity, segment_particles
@@ -149,7 +149,7 @@ def choose_method(options: MovieOptions) -> tuple[Method, str | None]:
         return Method("autoencoder", options), load_autoencoder_model(options.model).sha256
     sha256 = load_model(options.model).sha256
     if options.polarity != "auto":
-        raise UsageError("--polarity does not matter to a network that finds particles of either kind: leave it out.")
+        raise UsageError("`polarity` does not matter to a network that finds particles of either kind: leave it out.")
     return Method("network", options), sha256
 
 

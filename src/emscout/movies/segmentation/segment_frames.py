@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 
 from emscout.compute import Progress, map_tasks
-from emscout.errors import OutputError, UsageError, tell_error
+from emscout.errors import OutputError, UsageError, user_message
 from emscout.micrograph import Micrograph, Series
-from emscout.movies.registration.field import Cut
 from emscout.movies.frames import open_movie
-from emscout.movies.segmentation.method import Method
 from emscout.movies.options import MovieOptions
+from emscout.movies.registration.field import Cut
 from emscout.movies.registration.printed import read_print
 from emscout.movies.results import finished_frame, save_frame
+from emscout.movies.segmentation.method import Method
 from emscout.particles.measure import measure_particles
-from emscout.particles.segment import leave_out_print
+from emscout.particles.segment import drop_annotations
 from emscout.tables import to_physical
 
 __all__ = ["measure_frame", "segment_frames", "settle_method"]
@@ -79,7 +79,7 @@ def segment_frames(
         todo,
         workers=workers,
         name=lambda cut: f"particles of frame {cut.frame}",
-        on_crash=lambda cut: f"Frame {cut.frame} ended its process, most likely for want of memory: try --workers 1.",
+        on_crash=lambda cut: f"Frame {cut.frame} ended its process, most likely for want of memory: try `workers=1`.",
         progress=lambda n, total, what: report(done + n, len(cuts), what),
     )
     return {cut.frame: error for cut, error in zip(todo, errors, strict=True) if error}
@@ -97,7 +97,7 @@ def _do_frame(cut: Cut, *, path: Path, out: Path, method: Method, printed: np.nd
         raise
     except Exception as error:
         _LOG.debug("in frame %d of %s", cut.frame, path, exc_info=True)
-        sentence = tell_error(error, f"Frame {cut.frame}")
+        sentence = user_message(error, f"Frame {cut.frame}")
         return sentence if sentence.startswith("Frame ") else f"Frame {cut.frame}: {sentence}"
     return ""
 
@@ -138,7 +138,7 @@ def measure_frame(
         the frame as recorded, ``area_px2`` with ``area_low_px2`` and ``area_high_px2``, and the other columns of
         `emscout.particles.measure_particles`.
     """
-    found = leave_out_print(method.find(micrograph), printed)
+    found = drop_annotations(method.find(micrograph), printed)
     table = measure_particles(found, Micrograph(micrograph.image))
     low, high = method.bounds(micrograph, found)
     at = list(table.columns).index("area_px2") + 1

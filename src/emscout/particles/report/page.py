@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 from PIL import Image
 
 from emscout.particles.report.sections import describe_image, detail_image, pool_images
+from emscout.report.html import data_uri, versions_of, write_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,14 +75,9 @@ def write_page(
             rows[-1]["uncertainty"] = _picture(uncertainties[row["image"]], picture_bytes, _THUMBNAIL_SIDE_PX)
         if not compact:
             rows[-1] |= detail_image(row, {kind: parts.get(row["image"]) for kind, parts in of_image.items()})
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("emscout", "report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    html = environment.get_template("page.html").render(
+    write_html(
+        path,
+        Path(__file__).with_name("page.html"),
         title=title,
         images=rows,
         compact=compact,
@@ -94,13 +88,8 @@ def write_page(
         failures=[(error, list(names)) for error, names in failed.groupby("error", sort=False)["image"]],
         pooled=pool_images(particles) if len(images) > 1 else [],
         options=provenance.get("options", {}),
-        versions={
-            "emscout": provenance.get("emscout"),
-            "Python": provenance.get("python"),
-            **provenance.get("libraries", {}),
-        },
+        versions=versions_of(provenance),
     )
-    Path(path).write_text(html, encoding="utf-8", newline="\n")
 
 
 def _picture(overlay: Path, most_bytes: int, largest_side_px: int) -> str:
@@ -115,4 +104,4 @@ def _picture(overlay: Path, most_bytes: int, largest_side_px: int) -> str:
         picture.save(buffer, format="JPEG", quality=85, subsampling=0)
         if buffer.tell() <= most_bytes:
             break
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return data_uri(buffer.getvalue(), "image/jpeg")

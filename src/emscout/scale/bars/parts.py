@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from emscout.scale.bars.find import Bar
 from emscout.scale.bars.caps import find_caps
+from emscout.scale.bars.find import Bar
 from emscout.scale.bars.tips import find_tips
 
 __all__ = ["join_bars", "join_fields"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from emscout.compute import count_threads
 
 if TYPE_CHECKING:
     from rapidocr import RapidOCR
@@ -102,7 +102,7 @@ def _reader() -> RapidOCR:
 
     logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
     # Images are handled in parallel already where this is a worker process.
-    threads = 1 if multiprocessing.parent_process() else _count_cores()
+    threads = count_threads()
     return RapidOCR(
         params={
             "Global.log_level": "critical",
@@ -113,10 +113,3 @@ def _reader() -> RapidOCR:
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
         }
     )
-
-
-def _count_cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Windows and macOS
-        return os.cpu_count() or 1

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
+from emscout.report.html import data_uri, versions_of, write_html
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MOST_WITH_EVIDENCE", "NONE_OF_THESE", "page_environment", "write_classes_page"]
+__all__ = ["MOST_WITH_EVIDENCE", "NONE_OF_THESE", "write_classes_page"]
 
 NONE_OF_THESE = "none of these"
 
@@ -55,19 +54,16 @@ def write_classes_page(
             _describe(row, model["categories"], folder, len(done)) for row in section["images"][: max(0, left)]
         ]
         left -= section["count"]
-    html = (
-        page_environment()
-        .get_template("classes.html")
-        .render(
-            sections=sections,
-            count=len(done),
-            failures=failed["error"].tolist(),
-            model=model,
-            options=provenance["options"],
-            versions={"emscout": provenance["emscout"], "Python": provenance["python"], **provenance["libraries"]},
-        )
+    write_html(
+        path,
+        Path(__file__).with_name("page.html"),
+        sections=sections,
+        count=len(done),
+        failures=failed["error"].tolist(),
+        model=model,
+        options=provenance["options"],
+        versions=versions_of(provenance),
     )
-    path.write_text(html, encoding="utf-8", newline="\n")
 
 
 def _describe(row: Mapping[str, Any], categories: list[str], folder: Path, count: int) -> dict[str, Any]:
@@ -84,15 +80,4 @@ def _describe(row: Mapping[str, Any], categories: list[str], folder: Path, count
 
 
 def _uri(path: Path) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-
-
-def page_environment() -> jinja2.Environment:
-    """Of the templates beside this module."""
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("emscout", "report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    return data_uri(path.read_bytes(), "image/jpeg")

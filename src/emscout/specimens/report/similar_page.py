@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emscout.specimens.report.page import page_environment
-from emscout.crystals.report.page import as_uri
+from emscout.report.html import as_uri, write_html
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,12 +48,15 @@ def write_similar_page(
         row | {"name": _shorten(row["path"], folder), "picture": "" if one is None else as_uri(one, "JPEG")}
         for row, one in zip(found.to_dict("records"), pictures, strict=True)
     ]
-    html = (
-        page_environment()
-        .get_template("similar.html")
-        .render(image=image, picture=as_uri(picture, "JPEG"), folder=folder, rows=rows, notes=notes)
+    write_html(
+        path,
+        Path(__file__).with_suffix(".html"),
+        image=image,
+        picture=as_uri(picture, "JPEG"),
+        folder=folder,
+        rows=rows,
+        notes=notes,
     )
-    path.write_text(html, encoding="utf-8", newline="\n")
 
 
 def _shorten(path: str, folder: str) -> str:

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from emscout.crystals.report.heat_map import TARGET_COLOUR, TilePicture, colour_of, draw_contact_sheet, draw_heat_map, tint_tiles
+from emscout.crystals.report.heat_map import (
+    TARGET_COLOUR,
+    TilePicture,
+    colour_of,
+    draw_contact_sheet,
+    draw_heat_map,
+    tint_tiles,
+)
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
-from tests.report.test_movie_footage import BLANK, MERGED_AT, N_FRAMES, make_footage, make_tables
+from tests.movies.test_report_footage import BLANK, MERGED_AT, N_FRAMES, make_footage, make_tables
 
 from emscout.errors import ReadError
 from emscout.movies.report import clip as movie_clip
 from emscout.movies.report.clip import write_clip
-from emscout.movies.report.painter import FATES, Painter
 from emscout.movies.report.curves import EVENT_COLOURS, tell_time
+from emscout.movies.report.painter import FATES, Painter
 
 PARTICLES = make_tables()["particles"]
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from tests.report.test_movie_footage import N_FRAMES, make_footage, make_tables
+from tests.movies.test_report_footage import N_FRAMES, make_footage, make_tables
 
 from emscout.movies.report import page as movie_page
-from emscout.movies.report.page import write_movie_page
 from emscout.movies.report.curves import tell_time
+from emscout.movies.report.page import write_movie_page
 from emscout.movies.report.summary import short, tell_story
 
 NAME = "</script><b>'gold' & \"co\""

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from tests.report.conftest import CENTRES, SHAPE, disc_labels, particle_table
 
-from emscout.report.overlay import draw_overlay, draw_uncertainty, write_png
 from emscout.particles.report.page import write_page
-
-from .conftest import CENTRES, SHAPE, disc_labels, particle_table
+from emscout.report.overlay import draw_overlay, draw_uncertainty, write_png
 
 PROVENANCE = {
     "emscout": "0.1.0",

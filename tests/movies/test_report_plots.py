@@ -8,11 +8,11 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from tests.report.test_movie_footage import BLANK, N_FRAMES, NM_PER_PX, make_footage, make_tables
+from tests.movies.test_report_footage import BLANK, N_FRAMES, NM_PER_PX, make_footage, make_tables
 
+from emscout.movies.report.curves import plot_curves, plot_drift, tell_time
 from emscout.movies.report.growth_plots import plot_growth_law, plot_size_shapes
 from emscout.movies.report.particle_plots import plot_single_particles, plot_sizes_through_time
-from emscout.movies.report.curves import plot_curves, plot_drift, tell_time
 
 NAMES = ("drift", "sizes", "single", "curves", "growth", "shapes")
 

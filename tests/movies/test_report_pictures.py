@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tests.report.test_movie_footage import N_FRAMES, draw_labels, make_footage
+from tests.movies.test_report_footage import N_FRAMES, draw_labels, make_footage
 
-from emscout.movies.report.pictures import draw_event_map, draw_time_outlines
 from emscout.movies.report.curves import EVENT_COLOURS, tell_time
+from emscout.movies.report.pictures import draw_event_map, draw_time_outlines
 
 
 def coloured(picture):

@@ -7,11 +7,11 @@ import pytest
 import tifffile
 from PIL import Image, ImageDraw, ImageFont
 
+from emscout.annotations.burnt_in import find_overlay
+from emscout.annotations.clock import find_clock
 from emscout.micrograph import Series
 from emscout.movies import estimate_drift
-from emscout.annotations.clock import find_clock
 from emscout.movies.follow import MovieOptions, follow
-from emscout.annotations.burnt_in import find_overlay
 from emscout.synthetic.movie import make_movie
 
 FONT = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"

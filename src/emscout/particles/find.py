@@ -1,0 +1,232 @@
+"""Which particles are on a micrograph, how big, how sure? One image in memory: calibrate, segment, measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from emscout.errors import NothingToFindError, UsageError
+from emscout.micrograph import Micrograph, Notice, Segmentation
+from emscout.particles.bayesian import default_max_uncertainty, filter_particles
+from emscout.particles.distributions import radial_distribution, size_distribution, summarize_particles
+from emscout.particles.measure import measure_particles
+from emscout.particles.options import AnalyzeOptions
+from emscout.particles.segment import Segmenter, drop_annotations, is_network, segment_particles
+from emscout.scale import annotation_mask, banner_mask, calibrate
+from emscout.tables import to_physical
+
+__all__ = ["ParticleResult", "apply_thresholds", "detect_particles", "find_particles"]
+
+# Particles expected to be right, over those found: below it the user is told.
+_DOUBTFUL = 0.7
+
+
+@dataclass(frozen=True, eq=False)
+class ParticleResult:
+    """What `find_particles` found on a micrograph.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+        With the calibration that counts.
+    segmentation : Segmentation
+        The particles that count.
+    doubtful : Segmentation
+        Particles that were found but are too uncertain to count.
+    table : DataFrame
+        One row a particle of `segmentation`; the columns of ``particles.csv`` from ``label`` on.
+    summary : dict
+        Counts, coverage, D10/D50/D90, means and their 95 % bootstrap intervals: the columns of ``images.csv`` from
+        ``height_px`` on. What is unknown is None or NaN.
+    distributions, radial_distribution : DataFrame
+        Histograms and g(r), as they are saved.
+    annotations : ndarray of bool, shape (H, W)
+        Where banner, scale bar and label are.
+    warnings : tuple of Notice
+    """
+
+    micrograph: Micrograph
+    segmentation: Segmentation
+    doubtful: Segmentation
+    table: pd.DataFrame
+    summary: dict[str, Any]
+    distributions: pd.DataFrame
+    radial_distribution: pd.DataFrame
+    annotations: np.ndarray
+    warnings: tuple[Notice, ...] = ()
+
+
+def find_particles(
+    micrograph: Micrograph,
+    options: AnalyzeOptions | None = None,
+    *,
+    segmenter: Segmenter | None = None,
+    hidden: np.ndarray | None = None,
+    **settings: Any,
+) -> ParticleResult:
+    """Find and measure the particles of a micrograph: what `analyze` does with each image.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+        Its printed scale is read, unless `calibrate` has done so.
+    options : AnalyzeOptions, optional
+        Or give its fields by name: ``find_particles(m, min_diameter="5nm")``.
+    segmenter : callable, optional
+        ``segmenter(micrograph)`` gives a Segmentation, or labels: integers of shape (H, W) with 0 as background. It
+        takes the place of ``options.model``.
+    hidden : ndarray of bool, shape (H, W), optional
+        Where something covers the specimen, such as an inset: no particle can be seen there, and those that reach it
+        are cut by it. An info banner is found without it.
+    **settings
+        Fields of `AnalyzeOptions`.
+
+    Returns
+    -------
+    ParticleResult
+        An image in which nothing stands out has no particles and a warning ``empty``.
+
+    Raises
+    ------
+    UsageError
+        When an option makes no sense, a length is physical and the micrograph has no pixel size, or a segmenter returns
+        something else than a segmentation of the image.
+    ModelError
+        When the network cannot be loaded.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> from emscout.synthetic.particles import make_micrograph
+    >>> m, _, _ = make_micrograph((128, 128), n_particles=8, nm_per_px=0.5, seed=1)
+    >>> found = em.find_particles(m, model="watershed")
+    >>> len(found.table) == found.segmentation.labels.max()
+    True
+    >>> sorted({notice.code for notice in found.warnings})
+    []
+    """
+    if options is not None and settings:
+        raise UsageError("Give either `options` or its fields by name, not both.")
+    options = options or AnalyzeOptions(**settings)
+    if options.pixel_size_nm is not None or options.trust is not None or micrograph.scale is None:
+        micrograph = calibrate(micrograph, trust=options.trust, pixel_size_nm=options.pixel_size_nm)
+    return _find(micrograph, options, segmenter or options.model, hidden)
+
+
+def _find(
+    micrograph: Micrograph, options: AnalyzeOptions, model: str | Segmenter, hidden: np.ndarray | None
+) -> ParticleResult:
+    """Find the particles of a micrograph whose pixel size is decided."""
+    image = micrograph.image
+    warnings = list(micrograph.warnings)
+    annotations = annotation_mask(image, micrograph.scale)
+    cover = banner_mask(image) if hidden is None else banner_mask(image) | hidden
+    empty = None
+    try:
+        found = detect_particles(micrograph, options, model, annotations if hidden is None else annotations | hidden)
+    except NothingToFindError as error:
+        found, empty = Segmentation(np.zeros(image.shape, np.int32)), Notice("empty", str(error))
+    segmentation, doubtful = apply_thresholds(found, options, model)
+    particles = measure_particles(segmentation, micrograph, hidden=cover)
+    if particles.empty:
+        name = "The image" if micrograph.path is None else micrograph.path.stem
+        warnings.append(
+            empty
+            or Notice(
+                "empty",
+                f"{name}: no particles stand out.",
+                "If you see some, try another `diameter` or `model`.",
+            )
+        )
+    shape, nm_per_px = (image.shape[0], image.shape[1]), micrograph.nm_per_px
+    field_px2 = int(image.size - (annotations | cover).sum())
+    figures = summarize_particles(particles, shape, nm_per_px, field_px2=field_px2, seed=options.seed)
+    # dtype object: one row of counts and lengths, which must not turn all into floats.
+    summary = to_physical(pd.DataFrame([figures], dtype=object), nm_per_px)
+    expected = None if segmentation.score is None else round(float(particles["probability"].sum()), 1)
+    if expected is not None and expected < _DOUBTFUL * len(particles):
+        warnings.append(
+            Notice(
+                "doubtful",
+                f"Of {len(particles)} particles only about {expected:.0f} are expected to be right.",
+                "Look at the overlay, or drop the doubtful ones with `min_probability=0.5`.",
+            )
+        )
+    centroids, areas_px2 = particles[["row_px", "col_px"]].to_numpy(), particles["area_px2"].to_numpy()
+    calibration = micrograph.calibration
+    return ParticleResult(
+        micrograph,
+        segmentation,
+        doubtful,
+        particles,
+        {
+            "height_px": shape[0],
+            "width_px": shape[1],
+            "nm_per_px": nm_per_px,
+            "calibration_source": calibration.source if calibration else None,
+            "calibration_note": next((n.sentence for n in micrograph.warnings if n.code == "pixel-size"), ""),
+            **{str(name): summary[name].iloc[0] for name in summary},
+            "count_dropped": int(doubtful.labels.max(initial=0)),
+            "count_expected": expected,
+        },
+        size_distribution(particles),
+        to_physical(radial_distribution(centroids, shape, areas_px2=areas_px2), nm_per_px),
+        annotations,
+        tuple(warnings),
+    )
+
+
+def detect_particles(
+    micrograph: Micrograph, options: AnalyzeOptions, model: str | Segmenter, annotations: np.ndarray
+) -> Segmentation:
+    """Every particle of a micrograph, doubtful ones too, but none that is print.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+    options : AnalyzeOptions
+    model : str or callable
+        As for `emscout.particles.segment.find_segmenter`.
+    annotations : ndarray of bool, shape (H, W)
+
+    Raises
+    ------
+    NothingToFindError
+        When the image is constant or holds no finite pixel.
+    UsageError, ModelError
+        As `emscout.particles.segment.segment_particles`.
+    """
+    found = segment_particles(
+        micrograph,
+        model=model,
+        min_diameter=options.min_diameter,
+        max_diameter=options.max_diameter,
+        diameter=options.diameter,
+        samples=options.samples,
+        seed=options.seed,
+        polarity=options.polarity,
+        split=options.split,
+    )
+    return drop_annotations(found, annotations)
+
+
+def apply_thresholds(
+    found: Segmentation, options: AnalyzeOptions, model: str | Segmenter
+) -> tuple[Segmentation, Segmentation]:
+    """What counts and what is too doubtful, by the thresholds asked for or the network's own.
+
+    Raises
+    ------
+    UsageError
+        When a threshold is asked for of which the segmenter says nothing.
+    """
+    for name, known in (("min_probability", found.score), ("max_uncertainty", found.uncertainty)):
+        if getattr(options, name) is not None and known is None and found.labels.any():
+            raise UsageError(f"`{name}` has no effect, because the segmenter gives no such value: leave it out.")
+    max_uncertainty = options.max_uncertainty
+    if max_uncertainty is None and found.uncertainty is not None and isinstance(model, str) and is_network(model):
+        max_uncertainty = default_max_uncertainty(model)
+    return filter_particles(found, max_uncertainty=max_uncertainty, min_probability=options.min_probability)
