@@ -7,8 +7,13 @@ from scipy import ndimage
 from emscout.errors import NothingToFindError, UsageError
 from emscout.evaluate import score_matched
 from emscout.micrograph import Segmentation
-from emscout.particles import bayesian
-from emscout.particles.bayesian import default_max_uncertainty, filter_particles, mean_uncertainty, segment_bayesian
+from emscout.particles.segmenters import bayesian
+from emscout.particles.segmenters.bayesian import (
+    default_max_uncertainty,
+    filter_particles,
+    mean_uncertainty,
+    segment_bayesian,
+)
 from emscout.synthetic.particles import make_micrograph
 
 

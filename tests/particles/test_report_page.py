@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from tests.report.conftest import CENTRES, SHAPE, disc_labels, particle_table
 
+from emscout.micrograph import Notice
 from emscout.particles.report.page import write_page
 from emscout.report.overlay import draw_overlay, draw_uncertainty, write_png
 
@@ -200,9 +201,11 @@ def test_an_image_without_particles_says_why(tmp_path):
         tables[kind] = tables[kind][tables[kind]["image"] == "a"]
     summary = [column for column in tables["images"] if column.startswith(("d10", "d50", "d90", "coverage"))]
     tables["images"].loc[1, summary] = np.nan
-    tables["images"].loc[1, ["status", "error"]] = "empty", "none.tif shows no particles."
+    tables["images"].loc[1, "status"] = "empty"
+    run["warnings"] = [Notice("empty", "none.tif shows no particles.", "Try another `diameter`.", "none")]
     page = page_of(run, tmp_path)
     assert "none.tif shows no particles." in page.text
+    assert "diameter" in page.text and "`" not in page.text
     assert "0 particles" in page.text
     assert not re.search(r"\bnan\b", page.text, re.IGNORECASE)
 
