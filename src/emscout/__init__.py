@@ -11,10 +11,20 @@ Every question has a function in memory (`find_particles`, `find_crystals`, `fol
 """
 
 import os
+import sys
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Before anything else is imported: some versions of onnxruntime report home unless they are told not to.
+# onnxruntime 1.31 reports its use over the network, unless this is set before it is imported for the first time.
+if "onnxruntime" in sys.modules and os.environ.get("ORT_DISABLE_TELEMETRY") != "1":
+    sys.modules["onnxruntime"].disable_telemetry_events()
+    warnings.warn(
+        "onnxruntime was imported before emscout, and some of its versions report their use over the network. "
+        "Import emscout first, or set the environment variable ORT_DISABLE_TELEMETRY=1 before you start Python.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from emscout.errors import (

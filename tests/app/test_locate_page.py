@@ -96,7 +96,7 @@ def test_the_number_of_clusters_can_be_chosen(searched, count):
         ("/locate/answer", {"image": 0, "row": 99, "col": 0, "crystal": True}, "no tile"),
         ("/locate/answer", {"image": 0, "row": 0, "col": 0, "crystal": True}, "black"),
         ("/locate/save", {"out": ""}, "folder for the results"),
-        ("/locate/save", {"out": "found"}, "whole path"),
+        ("/locate/save", {"out": "found"}, "full path"),
     ],
 )
 def test_what_cannot_be_is_a_sentence_and_changes_nothing(searched, address, content, word):
@@ -150,7 +150,7 @@ def test_results_are_not_overwritten_unasked(searched, finish, tmp_path):
     assert finish(searched)["state"] == "done"
     searched.post("/locate/choose", json={"clusters": 3})
     searched.post("/locate/save", json={"out": out})
-    assert "--overwrite" in finish(searched)["error"]
+    assert "“Replace other results there”" in finish(searched)["error"]
     searched.post("/locate/save", json={"out": out, "overwrite": True})
     assert finish(searched)["state"] == "done"
 

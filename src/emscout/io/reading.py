@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from emscout.errors import EmscoutError, NonSquarePixelsError, NotOneImageError, ReadError
-from emscout.io.families import READERS, family_of
+from emscout.io.families import all_readers, family_of
 from emscout.io.find import images_in
 from emscout.io.frames import Frames, quiet
 from emscout.micrograph import Calibration, Micrograph, Series
@@ -203,7 +203,7 @@ def _load_from(loads: list[Callable[[int], np.ndarray]], frame: int) -> np.ndarr
 
 def _open(path: Path) -> Frames:
     with _read_errors(path, f"'{path}'"):
-        frames = READERS[family_of(path)](path)
+        frames = all_readers()[family_of(path)].open(path)
         dtype = np.dtype("uint8") if frames.dtype.kind == "b" else frames.dtype.newbyteorder("=")
         frames = replace(frames, dtype=dtype)
         height, width = frames.shape

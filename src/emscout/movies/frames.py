@@ -15,8 +15,8 @@ from typing import overload
 import numpy as np
 
 from emscout.errors import ReadError, UsageError
-from emscout.io import find_images, inspect, read, read_series
-from emscout.io.find import SUFFIXES, images_in
+from emscout.io import READERS, find_images, inspect, read, read_series
+from emscout.io.find import images_in
 from emscout.micrograph import Micrograph, Series
 
 __all__ = ["Images", "files_of", "open_movie"]
@@ -85,7 +85,7 @@ def open_movie(
             f"The frames of '{path}' are {series.shape[0]}×{series.shape[1]} px: too small to follow anything."
         )
     times_s = series.times_s if frame_time_s is None else numbers * float(frame_time_s)
-    if times_s is not None and frame_time_s is None and files[0].suffix.lower() in SUFFIXES["video"]:
+    if times_s is not None and frame_time_s is None and files[0].suffix.lower() in READERS["video"].suffixes:
         warnings.append(
             f"Times are those at which '{files[0].name}' plays: if it plays faster or slower than it was recorded, "
             "give `frame_time`."
