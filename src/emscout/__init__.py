@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from emscout.micrograph import Calibration, Micrograph, Notice, Report, Segmentation, Series
     from emscout.movies import MovieOptions, follow
     from emscout.particles import SEGMENTERS, AnalyzeOptions, ParticleResult, analyze, find_particles, measure_particles
-    from emscout.scale import NoScale, ScaleReading, calibrate, read_scale
+    from emscout.scale import NoScale, ScaleReading, calibrate, read_scale, read_scales
     from emscout.specimens import (
         ClassificationResult,
         ClassifyOptions,
@@ -66,6 +66,7 @@ _MODULES = {
         "ScaleReading",
         "calibrate",
         "read_scale",
+        "read_scales",
     ),
     "emscout.particles": (
         "SEGMENTERS",
@@ -134,6 +135,7 @@ __all__ = [
     "measure_particles",
     "read",
     "read_scale",
+    "read_scales",
     "read_series",
     "search_similar",
 ]
