@@ -32,6 +32,7 @@ from emscout.errors import (
 if TYPE_CHECKING:
     from emscout.crystals import LocateOptions, locate
     from emscout.io import read, read_series
+    from emscout.literature import FigureOptions, Panel, PanelResult, find_panels, mine
     from emscout.micrograph import Calibration, Micrograph, Notice, Report, Segmentation, Series
     from emscout.movies import MovieOptions, follow
     from emscout.particles import SEGMENTERS, AnalyzeOptions, ParticleResult, analyze, find_particles, measure_particles
@@ -86,6 +87,13 @@ _MODULES = {
         "find_similar",
         "search_similar",
     ),
+    "emscout.literature": (
+        "FigureOptions",
+        "Panel",
+        "PanelResult",
+        "find_panels",
+        "mine",
+    ),
     "emscout.crystals": (
         "LocateOptions",
         "locate",
@@ -105,6 +113,7 @@ __all__ = [
     "ClassificationResult",
     "ClassifyOptions",
     "EmscoutError",
+    "FigureOptions",
     "LocateOptions",
     "Micrograph",
     "ModelError",
@@ -115,6 +124,8 @@ __all__ = [
     "NothingToFindError",
     "Notice",
     "OutputError",
+    "Panel",
+    "PanelResult",
     "ParticleResult",
     "ReadError",
     "Report",
@@ -128,11 +139,13 @@ __all__ = [
     "calibrate",
     "categorize",
     "classify",
+    "find_panels",
     "find_particles",
     "find_similar",
     "follow",
     "locate",
     "measure_particles",
+    "mine",
     "read",
     "read_scale",
     "read_scales",
