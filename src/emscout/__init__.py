@@ -42,10 +42,21 @@ from emscout.errors import (
 if TYPE_CHECKING:
     from emscout.crystals import LocateOptions, locate
     from emscout.io import read, read_series
+    from emscout.literature import FigureOptions, Panel, PanelResult, find_panels, mine
     from emscout.micrograph import Calibration, Micrograph, Notice, Report, Segmentation, Series
     from emscout.movies import MovieOptions, MovieResult, follow, follow_particles
     from emscout.particles import SEGMENTERS, AnalyzeOptions, ParticleResult, analyze, find_particles, measure_particles
-    from emscout.scale import NoScale, ScaleReading, calibrate, read_scale
+    from emscout.scale import NoScale, ScaleReading, calibrate, read_scale, read_scales
+    from emscout.specimens import (
+        ClassificationResult,
+        ClassifyOptions,
+        SimilarOptions,
+        SimilarResult,
+        categorize,
+        classify,
+        find_similar,
+        search_similar,
+    )
 
 # Imported when first used, so that `import emscout` stays light and Ctrl+C is heard from the start.
 _MODULES = {
@@ -66,6 +77,7 @@ _MODULES = {
         "ScaleReading",
         "calibrate",
         "read_scale",
+        "read_scales",
     ),
     "emscout.particles": (
         "SEGMENTERS",
@@ -74,6 +86,23 @@ _MODULES = {
         "analyze",
         "find_particles",
         "measure_particles",
+    ),
+    "emscout.specimens": (
+        "ClassificationResult",
+        "ClassifyOptions",
+        "SimilarOptions",
+        "SimilarResult",
+        "categorize",
+        "classify",
+        "find_similar",
+        "search_similar",
+    ),
+    "emscout.literature": (
+        "FigureOptions",
+        "Panel",
+        "PanelResult",
+        "find_panels",
+        "mine",
     ),
     "emscout.crystals": (
         "LocateOptions",
@@ -93,7 +122,10 @@ __all__ = [
     "AnalyzeOptions",
     "Calibration",
     "CalibrationError",
+    "ClassificationResult",
+    "ClassifyOptions",
     "EmscoutError",
+    "FigureOptions",
     "LocateOptions",
     "Micrograph",
     "ModelError",
@@ -105,23 +137,34 @@ __all__ = [
     "NothingToFindError",
     "Notice",
     "OutputError",
+    "Panel",
+    "PanelResult",
     "ParticleResult",
     "ReadError",
     "Report",
     "ScaleReading",
     "Segmentation",
     "Series",
+    "SimilarOptions",
+    "SimilarResult",
     "UsageError",
     "analyze",
     "calibrate",
+    "categorize",
+    "classify",
+    "find_panels",
     "find_particles",
+    "find_similar",
     "follow",
     "follow_particles",
     "locate",
     "measure_particles",
+    "mine",
     "read",
     "read_scale",
+    "read_scales",
     "read_series",
+    "search_similar",
 ]
 
 
