@@ -30,7 +30,7 @@ from emscout.errors import (
 )
 
 if TYPE_CHECKING:
-    from emscout.crystals import LocateOptions, locate
+    from emscout.crystals import CrystalOptions, CrystalResult, find_crystals, locate
     from emscout.io import read, read_series
     from emscout.micrograph import Calibration, Micrograph, Notice, Report, Segmentation, Series
     from emscout.movies import MovieOptions, follow
@@ -66,7 +66,9 @@ _MODULES = {
         "measure_particles",
     ),
     "emscout.crystals": (
-        "LocateOptions",
+        "CrystalOptions",
+        "CrystalResult",
+        "find_crystals",
         "locate",
     ),
     "emscout.movies": (
@@ -81,8 +83,9 @@ __all__ = [
     "AnalyzeOptions",
     "Calibration",
     "CalibrationError",
+    "CrystalOptions",
+    "CrystalResult",
     "EmscoutError",
-    "LocateOptions",
     "Micrograph",
     "ModelError",
     "MovieOptions",
@@ -101,6 +104,7 @@ __all__ = [
     "UsageError",
     "analyze",
     "calibrate",
+    "find_crystals",
     "find_particles",
     "follow",
     "locate",

@@ -5,12 +5,12 @@ from dataclasses import fields
 import pytest
 
 from emscout.app.form import describe_form, read_form
-from emscout.crystals.locate import LocateOptions
+from emscout.crystals.locate import CrystalOptions
 from emscout.errors import UsageError
 from emscout.particles.analyze import AnalyzeOptions
 
 
-@pytest.mark.parametrize("options", [LocateOptions, AnalyzeOptions])
+@pytest.mark.parametrize("options", [CrystalOptions, AnalyzeOptions])
 def test_every_option_is_in_the_form_with_its_help(options):
     entries = {entry.name: entry for entry in describe_form(options)}
     assert list(entries) == [field.name for field in fields(options)]
@@ -19,7 +19,7 @@ def test_every_option_is_in_the_form_with_its_help(options):
     )
 
 
-@pytest.mark.parametrize("options", [LocateOptions, AnalyzeOptions])
+@pytest.mark.parametrize("options", [CrystalOptions, AnalyzeOptions])
 def test_a_form_sent_as_it_is_gives_the_defaults(options):
     left_out = ("like", "unlike")
     entries = describe_form(options, left_out)
@@ -28,7 +28,9 @@ def test_a_form_sent_as_it_is_gives_the_defaults(options):
 
 
 def test_what_is_typed_becomes_what_the_option_is():
-    options = read_form(LocateOptions, {"grid": " 8x8 ", "clusters": "4", "network": True, "reduce": "nmf", "tile": ""})
+    options = read_form(
+        CrystalOptions, {"grid": " 8x8 ", "clusters": "4", "network": True, "reduce": "nmf", "tile": ""}
+    )
     assert (options.grid, options.clusters, options.network, options.reduce) == ("8x8", 4, True, "nmf")
     assert options.tile is None
     assert read_form(AnalyzeOptions, {"max_uncertainty": "0,05"}).max_uncertainty == 0.05
@@ -54,4 +56,4 @@ def test_kinds_follow_the_types():
 )
 def test_what_makes_no_sense_is_a_sentence(values, word):
     with pytest.raises(UsageError, match=word):
-        read_form(LocateOptions, values)
+        read_form(CrystalOptions, values)
