@@ -11,10 +11,20 @@ Every question has a function in memory (`find_particles`, `find_crystals`, `fol
 """
 
 import os
+import sys
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Before anything else is imported: some versions of onnxruntime report home unless they are told not to.
+# onnxruntime 1.31 reports its use over the network, unless this is set before it is imported for the first time.
+if "onnxruntime" in sys.modules and os.environ.get("ORT_DISABLE_TELEMETRY") != "1":
+    sys.modules["onnxruntime"].disable_telemetry_events()
+    warnings.warn(
+        "onnxruntime was imported before emscout, and some of its versions report their use over the network. "
+        "Import emscout first, or set the environment variable ORT_DISABLE_TELEMETRY=1 before you start Python.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from emscout.errors import (
@@ -30,10 +40,10 @@ from emscout.errors import (
 )
 
 if TYPE_CHECKING:
-    from emscout.crystals import CrystalOptions, CrystalResult, find_crystals, locate
+    from emscout.crystals import CrystalResult, LocateOptions, find_crystals, locate
     from emscout.io import read, read_series
     from emscout.micrograph import Calibration, Micrograph, Notice, Report, Segmentation, Series
-    from emscout.movies import MovieOptions, follow
+    from emscout.movies import MovieOptions, MovieResult, follow, follow_particles
     from emscout.particles import SEGMENTERS, AnalyzeOptions, ParticleResult, analyze, find_particles, measure_particles
     from emscout.scale import NoScale, ScaleReading, calibrate, read_scale
 
@@ -66,14 +76,16 @@ _MODULES = {
         "measure_particles",
     ),
     "emscout.crystals": (
-        "CrystalOptions",
+        "LocateOptions",
         "CrystalResult",
         "find_crystals",
         "locate",
     ),
     "emscout.movies": (
         "MovieOptions",
+        "MovieResult",
         "follow",
+        "follow_particles",
     ),
 }
 _LAZY = {name: module for module, names in _MODULES.items() for name in names}
@@ -83,12 +95,13 @@ __all__ = [
     "AnalyzeOptions",
     "Calibration",
     "CalibrationError",
-    "CrystalOptions",
     "CrystalResult",
     "EmscoutError",
+    "LocateOptions",
     "Micrograph",
     "ModelError",
     "MovieOptions",
+    "MovieResult",
     "NoScale",
     "NonSquarePixelsError",
     "NotOneImageError",
@@ -107,6 +120,7 @@ __all__ = [
     "find_crystals",
     "find_particles",
     "follow",
+    "follow_particles",
     "locate",
     "measure_particles",
     "read",

@@ -78,17 +78,18 @@ def user_message(error: Exception, what: object) -> str:
     Parameters
     ----------
     error : Exception
-        One of emscout's own says it itself; of others the user learns what to do, or that it is emscout's fault.
+        One of emscout's own has the sentence already; of others the user learns what to do, or that it is an error in
+        emscout.
     what : object
         The path, or the name, of what was being worked on.
     """
     if isinstance(error, EmscoutError):
         return str(error)
     if isinstance(error, MemoryError):
-        return f"{what} needs more memory than this computer has free."
+        return f"This computer ran out of memory while working on {what}."
     if isinstance(error, OSError) and error.strerror:
         return f"{what} cannot be read or written ({error.strerror})."
-    return f"{what} met a fault in emscout ({type(error).__name__}: {error}); please report it."
+    return f"{what} caused an internal error in emscout ({type(error).__name__}: {error}); please report it."
 
 
 def spell_options(message: str, spell: Callable[[str, str], str]) -> str:

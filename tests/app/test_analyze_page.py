@@ -1,6 +1,10 @@
 """The particles' page over HTTP."""
 
+import pandas as pd
 import pytest
+import tifffile
+
+from emscout.synthetic.particles import make_micrograph
 
 OPTIONS = {"model": "watershed"}
 
@@ -51,8 +55,8 @@ def test_bad_files_alone_have_their_sentences(client, finish, tmp_path):
     ("change", "word"),
     [
         ({"out": ""}, "folder for the results"),
-        ({"options": {"samples": "few"}}, "--samples"),
-        ({"options": {"samples": "0"}}, "--samples"),
+        ({"options": {"samples": "few"}}, "“samples” must be a whole number"),
+        ({"options": {"samples": "0"}}, "“samples” must be 1 or more"),
     ],
 )
 def test_wrong_options_are_refused_before_any_work(client, micrographs, tmp_path, change, word):
@@ -68,3 +72,23 @@ def test_before_a_run_there_is_nothing(client):
     assert client.get("/analyze/state").json() is None
     assert client.get("/analyze/particles/0").status_code == 400
     assert client.get("/analyze/result/report.html").status_code == 404
+
+
+def test_warnings_are_shown_beside_the_image_as_in_its_table(client, finish, tmp_path):
+    (tmp_path / "in").mkdir()
+    micrograph, *_ = make_micrograph((128, 160), n_particles=8, seed=1)
+    tifffile.imwrite(tmp_path / "in" / "scan.tif", micrograph.image)
+    client.post("/analyze/run", json={"path": str(tmp_path / "in"), "out": str(tmp_path / "out"), "options": OPTIONS})
+    assert finish(client)["state"] == "done"
+    (image,) = client.get("/analyze/state").json()["images"]
+    written = pd.read_csv(tmp_path / "out" / "images.csv")["warnings"].astype(object).fillna("")[0]
+    assert len(image["notes"]) == written.count("[")
+    assert not [note for note in image["notes"] if "`" in note or "--" in note]
+
+
+def test_a_page_runs_no_function_that_is_named_as_a_model(client, micrographs, tmp_path):
+    asked = {"path": str(micrographs), "out": str(tmp_path / "out"), "options": {"model": "os:getcwd"}}
+    answer = client.post("/analyze/run", json=asked)
+    assert answer.status_code == 400 and "function" in answer.json()["error"]
+    assert client.post("/movie/run", json=asked).status_code == 400
+    assert client.get("/job").json() is None

@@ -96,7 +96,7 @@ def test_clicked_tiles_become_targets_and_cease_to_be(locator):
     n_targets = int(locator.locator("#n-targets").inner_text())
     assert n_targets == len(judged_now(locator)["targets"]) == locator.locator("#targets tr").count()
     click_tile(locator, 0, row, col)
-    said.get_by_text("you said: no crystal").wait_for()
+    said.get_by_text("you said: not crystal").wait_for()
     assert "target" not in said.inner_text()
     click_tile(locator, 0, row, col)
     locator.get_by_text("No answer yet").wait_for()

@@ -31,7 +31,7 @@ def test_progress_can_be_watched():
     assert told.wait(10)
     job = jobs.describe()
     assert (job["state"], job["done"], job["total"], job["what"]) == ("running", 1, 4, "scan_1")
-    with pytest.raises(UsageError, match="still at work"):
+    with pytest.raises(UsageError, match="still busy"):
         jobs.start("analyze", "run", work)
     go.set()
     assert ended(jobs)["state"] == "done"
@@ -63,7 +63,7 @@ def test_cancelled_work_stops_at_its_next_step_and_the_next_may_start():
     [
         (ReadError("scan.tif is damaged."), "scan.tif is damaged."),
         (MemoryError(), "memory"),
-        (ValueError("odd"), "a fault in emscout itself (ValueError: odd)"),
+        (ValueError("odd"), "Internal error in emscout (ValueError: odd)"),
     ],
 )
 def test_failed_work_says_why(error, sentence):

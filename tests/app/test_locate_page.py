@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from emscout.crystals.locate import CrystalOptions, locate
+from emscout.crystals.locate import LocateOptions, locate
 
 
 def tiles_of(judged, image, what):
@@ -96,7 +96,7 @@ def test_the_number_of_clusters_can_be_chosen(searched, count):
         ("/locate/answer", {"image": 0, "row": 99, "col": 0, "crystal": True}, "no tile"),
         ("/locate/answer", {"image": 0, "row": 0, "col": 0, "crystal": True}, "black"),
         ("/locate/save", {"out": ""}, "folder for the results"),
-        ("/locate/save", {"out": "found"}, "whole path"),
+        ("/locate/save", {"out": "found"}, "full path"),
     ],
 )
 def test_what_cannot_be_is_a_sentence_and_changes_nothing(searched, address, content, word):
@@ -129,7 +129,7 @@ def test_what_is_saved_is_what_the_command_writes(searched, finish, overview, tm
     by_app = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     taught = learned.read_bytes()
     shutil.rmtree(out)
-    locate([str(overview)], out, CrystalOptions(**options))
+    locate([str(overview)], out, LocateOptions(**options))
     by_command = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert by_app.keys() == by_command.keys()
     assert [name for name in by_app if by_app[name] != by_command[name]] == []
@@ -150,7 +150,7 @@ def test_results_are_not_overwritten_unasked(searched, finish, tmp_path):
     assert finish(searched)["state"] == "done"
     searched.post("/locate/choose", json={"clusters": 3})
     searched.post("/locate/save", json={"out": out})
-    assert "--overwrite" in finish(searched)["error"]
+    assert "“Replace other results there”" in finish(searched)["error"]
     searched.post("/locate/save", json={"out": out, "overwrite": True})
     assert finish(searched)["state"] == "done"
 

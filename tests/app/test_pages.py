@@ -54,7 +54,7 @@ def test_scripts_name_only_addresses_and_modules_of_the_app(client):
 def test_an_unknown_page_is_a_sentence(client):
     answer = client.get("/nowhere")
     assert answer.status_code == 404
-    assert answer.json()["error"] == "There is no such page here."
+    assert answer.json()["error"] == "There is no such page."
 
 
 def test_frameworks_pages_that_load_from_the_network_are_off(client):

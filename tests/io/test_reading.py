@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 import zipfile
 from contextlib import suppress
 
@@ -19,6 +20,7 @@ from tests.io.written import write_berkeley, write_dm3, write_emi, write_mrc, wr
 
 from emscout.errors import CalibrationError, EmscoutError, NonSquarePixelsError, NotOneImageError, ReadError
 from emscout.io import inspect, read, read_series
+from emscout.io.colour import read_colours
 
 RNG = np.random.default_rng(3)
 GREY = RNG.integers(0, 255, (20, 24), dtype=np.uint8)
@@ -64,10 +66,25 @@ def test_16_bits_a_channel_are_not_cut_to_8(tmp_path):
     np.testing.assert_array_equal(image, FRAMES[0])
 
 
-def test_a_mosaic_is_no_decompression_bomb(tmp_path, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    assert read(saved(tmp_path / "a.png", GREY)).image.shape == GREY.shape
-    assert Image.MAX_IMAGE_PIXELS == 100
+def test_a_mosaic_is_not_a_decompression_bomb_and_the_limit_for_other_code_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    path = saved(tmp_path / "a.png", GREY)
+    limits, ended = set(), threading.Event()
+
+    def watch():
+        while not ended.is_set():
+            limits.add(Image.MAX_IMAGE_PIXELS)
+
+    other = threading.Thread(target=watch)
+    other.start()
+    try:
+        for _ in range(200):
+            assert read(path).image.shape == GREY.shape
+            assert read_colours(path).shape == GREY.shape
+    finally:
+        ended.set()
+        other.join()
+    assert limits == {10}
 
 
 def test_what_would_fill_the_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
@@ -319,7 +336,7 @@ BAD = {
     "zip.tif": (locked_zip, "ZIP archive protected by a password"),
     "gzip.tif": (content(b"\x1f\x8b\x08\0" + bytes(100)), "gzip archive"),
     "pdf.tif": (content(b"%PDF-1.7\n/Encrypt"), "PDF"),
-    "noise.tif": (content(bytes(range(128, 256)) * 8), "no image format"),
+    "noise.tif": (content(bytes(range(128, 256)) * 8), "not in an image format"),
     "short.dm3": (content(b"\0\0\0\x03\0\0"), "damaged"),
     "short.mrc": (content(b"\0" * 500), "cut off"),
     "zeros.mrc": (content(bytes(4096)), "no header"),

@@ -1,8 +1,8 @@
-"""The page that measures particles: choose images, run, look at outlines and tables."""
+"""The page that measures particles: choose images, run, see outlines and tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from emscout.app.form import describe_form
 from emscout.app.jobs import Jobs
 from emscout.app.page import Page, Render
 from emscout.app.run import add_run_routes
+from emscout.app.words import for_page
 from emscout.errors import UsageError
-from emscout.micrograph import Report
+from emscout.micrograph import Notice, Report
 from emscout.particles.analyze import AnalyzeOptions, analyze
 
 __all__ = ["PAGE"]
@@ -43,7 +44,10 @@ def _make_routes(jobs: Jobs, render: Render) -> APIRouter:
         with results.lock:
             if (report := results.report) is None:
                 return None
-            images = [_summarize(row) for row in report.tables["images"].to_dict("records")]
+            images = [
+                _summarize(row) | {"notes": _notes_on(row, report.warnings)}
+                for row in report.tables["images"].to_dict("records")
+            ]
             return {"number": results.number, "out": str(report.folder), "images": images}
 
     @router.get("/particles/{image}")
@@ -76,8 +80,15 @@ def _summarize(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {name: None if pd.isna(value) else value for name, value in values.items()} | {"unit": unit}
 
 
+def _notes_on(row: Mapping[Any, Any], warnings: Sequence[Notice]) -> list[str]:
+    """What went wrong with an image, and what its user should know."""
+    error = row.get("error")
+    failed = [] if pd.isna(error) or not error or row["status"] != "failed" else [str(error)]
+    return [for_page(one) for one in (*failed, *(notice for notice in warnings if notice.image == row["image"]))]
+
+
 def _physical(name: str, table: pd.DataFrame) -> str:
-    """The column of that quantity in its best unit."""
+    """The column of that quantity, in nm where there is one."""
     calibrated = f"{name}_nm" in table and table[f"{name}_nm"].notna().any()
     return f"{name}_nm" if calibrated else f"{name}_px" if f"{name}_px" in table else name
 

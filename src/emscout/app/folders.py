@@ -49,7 +49,7 @@ def list_folder(text: str) -> dict[str, Any]:
     except OSError as error:
         raise ReadError(f"'{path}' cannot be read ({error.strerror}): choose another folder.") from error
     except ValueError as error:
-        raise UsageError(f"'{text}' is no path: check its spelling.") from error
+        raise UsageError(f"'{text}' is not a path: check its spelling.") from error
     return {
         "path": str(path),
         "folder": str(folder),

@@ -1,4 +1,4 @@
-"""Forms made from an options dataclass, as the flags of the command are: no option exists in one face only."""
+"""Forms made from an options dataclass, as the flags of a command are: every option is in both."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from emscout.app.words import for_page, label_of
 from emscout.errors import UsageError
 
 __all__ = ["Entry", "describe_form", "read_form"]
@@ -18,8 +19,8 @@ class Entry:
 
     Parameters
     ----------
-    name, label, flag : str
-        Of the field, in words, and as the command has it (sentences of errors speak of flags).
+    name, label : str
+        Of the field, and in words.
     kind : {"check", "whole", "number", "choice", "text"}
     choices : tuple of str
     default : object
@@ -30,7 +31,6 @@ class Entry:
 
     name: str
     label: str
-    flag: str
     kind: Literal["check", "whole", "number", "choice", "text"]
     choices: tuple[str, ...]
     default: Any
@@ -46,7 +46,7 @@ def describe_form(options_class: type, leave_out: Collection[str] = ()) -> list[
 
 
 def read_form(options_class: type, values: Mapping[str, Any], leave_out: Collection[str] = ()) -> Any:
-    """The options that a filled form asks for.
+    """The options that a form was filled in with.
 
     Parameters
     ----------
@@ -59,12 +59,14 @@ def read_form(options_class: type, values: Mapping[str, Any], leave_out: Collect
     Raises
     ------
     UsageError
-        When a field is unknown, or its text is no number where one is needed; and whatever the options themselves
-        refuse.
+        When a field is unknown, its text is not a number where one is needed, or the model is a function: a page runs
+        no code that its user only names. Also whatever the options themselves refuse.
     """
     entries = {entry.name: entry for entry in describe_form(options_class, leave_out)}
     if unknown := ", ".join(sorted(set(values) - set(entries))):
-        raise UsageError(f"This emscout has no option {unknown} here: reload the page.")
+        raise UsageError(f"There is no option {unknown} here: reload the page.")
+    if ":" in (model := str(values.get("model") or "")) and not model.lower().endswith(".onnx"):
+        raise UsageError("The app takes no function as a model: use the command line or Python for that.")
     return options_class(**{name: _read(entries[name], value) for name, value in values.items()})
 
 
@@ -82,16 +84,14 @@ def _describe(field: Field, hint: Any) -> Entry:
         kind = "whole"
     else:
         kind = "number" if inner is float else "text"
-    flag = field.name.replace("_", "-")
     return Entry(
         name=field.name,
-        label=field.name.replace("_", " "),
-        flag=f"--no-{flag}" if field.default is True else f"--{flag}",
+        label=label_of(field.name),
         kind=kind,
         choices=choices,
         default=None if field.default is MISSING else field.default,
         optional=is_optional,
-        help=field.metadata["help"],
+        help=for_page(field.metadata["help"]),
         metavar=field.metadata.get("metavar", ""),
     )
 
@@ -99,17 +99,17 @@ def _describe(field: Field, hint: Any) -> Entry:
 def _read(entry: Entry, value: Any) -> Any:
     if entry.kind == "check":
         if not isinstance(value, bool):
-            raise UsageError(f"{entry.flag} is yes or no: reload the page.")
+            raise UsageError(f"`{entry.name}` must be yes or no: reload the page.")
         return value
     text = "" if value is None else str(value).strip()
     if not text:
         return entry.default
     if entry.kind == "choice" and text not in entry.choices:
-        raise UsageError(f"{entry.flag} is {' or '.join(entry.choices)}, not '{text}'.")
+        raise UsageError(f"`{entry.name}` must be {' or '.join(entry.choices)}, not '{text}'.")
     if entry.kind in ("whole", "number"):
         try:
             return int(text) if entry.kind == "whole" else float(text.replace(",", "."))
         except ValueError:
             needed = "a whole number" if entry.kind == "whole" else "a number"
-            raise UsageError(f"{entry.flag} is {needed}, not '{text}'.") from None
+            raise UsageError(f"`{entry.name}` must be {needed}, not '{text}'.") from None
     return text

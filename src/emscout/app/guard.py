@@ -29,8 +29,8 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-_CLOSED = "This page needs the whole address that emscout app wrote in the terminal: open that one."
-_FOREIGN = "This request did not come from a page of emscout: it was refused."
+_CLOSED = "Open the full address that emscout app shows in the terminal: it contains the key to these pages."
+_FOREIGN = "This request did not come from a page of emscout and was refused."
 
 
 class Guard:

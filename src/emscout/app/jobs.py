@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from emscout.app.words import for_page
 from emscout.compute import Progress
 from emscout.errors import EmscoutError, UsageError
 
@@ -48,7 +49,7 @@ class Job:
 
 
 class _CancelledError(BaseException):
-    """Raised where work reports its progress; no ``Exception``, which work may take for a bad image and go on."""
+    """Raised where work reports its progress; not an ``Exception``, which work may take for a bad image and go on."""
 
 
 class Jobs:
@@ -69,7 +70,7 @@ class Jobs:
         """
         with self._lock:
             if self._job is not None and self._job.state == "running":
-                raise UsageError("emscout is still at work on something else: wait for it, or cancel it.")
+                raise UsageError("emscout is still busy with another job: wait for it, or cancel it.")
             job = self._job = Job(self._job.number + 1 if self._job else 1, page, kind)
             self._cancel.clear()
         threading.Thread(target=self._run, args=(job, work), daemon=True).start()
@@ -96,11 +97,11 @@ class Jobs:
         except _CancelledError:
             state = "cancelled"
         except EmscoutError as met:
-            state, error = "failed", str(met)
+            state, error = "failed", for_page(met)
         except MemoryError:
-            state, error = "failed", "This needs more memory than the computer has free: try fewer or smaller images."
+            state, error = "failed", "This computer ran out of memory: try fewer or smaller images."
         except Exception as met:
-            _LOG.exception("fault in a job of the page %s", job.page)
-            state, error = "failed", f"A fault in emscout itself ({type(met).__name__}: {met}); please report it."
+            _LOG.exception("internal error in a job of the page %s", job.page)
+            state, error = "failed", f"Internal error in emscout ({type(met).__name__}: {met}); please report it."
         with self._lock:
             job.state, job.error = state, error  # type: ignore[assignment]

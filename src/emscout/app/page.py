@@ -56,7 +56,7 @@ def result_folder(text: str) -> Path:
         raise UsageError("Name a folder for the results.")
     path = Path(text.strip()).expanduser()
     if not path.is_absolute():
-        raise UsageError(f"'{path}' does not say where: give the whole path, such as {whole_path('~') / path.name}.")
+        raise UsageError(f"'{path}' is not a full path: give one such as {whole_path('~') / path.name}.")
     return path
 
 

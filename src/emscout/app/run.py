@@ -1,4 +1,4 @@
-"""What pages share that start a command on chosen images and then show its results."""
+"""What is common to the pages that run a command on chosen images and show its results."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ Work = Callable[..., Report]
 
 
 class Results:
-    """The results that are looked at, which outlive the tab."""
+    """The results that a page shows; they outlive the tab."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.number = 0
         self.report: Report | None = None
 
-    def lay(self, report: Report) -> None:
+    def put(self, report: Report) -> None:
         with self.lock:
             self.number, self.report = self.number + 1, report
 
     def take(self) -> Report:
         if self.report is None:
-            raise UsageError("There are no results yet: choose images and run first.")
+            raise UsageError("There are no results yet: choose images and start a run first.")
         return self.report
 
 
@@ -51,7 +51,7 @@ class _Run(BaseModel):
 
 
 def add_run_routes(router: APIRouter, jobs: Jobs, name: str, options_class: type, work: Work) -> Results:
-    """Give a page what starts its command, and what hands out the files of its results.
+    """Add the routes that start a command and serve the files of its results.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def add_run_routes(router: APIRouter, jobs: Jobs, name: str, options_class: type
         options, path, out = read_form(options_class, asked.options), whole_path(asked.path), result_folder(asked.out)
 
         def start(progress: Progress) -> None:
-            results.lay(work(path, out, options, overwrite=asked.overwrite, progress=progress))
+            results.put(work(path, out, options, overwrite=asked.overwrite, progress=progress))
 
         jobs.start(name, "run", start)
 

@@ -19,6 +19,7 @@ from emscout.app.folders import list_folder
 from emscout.app.guard import Guard
 from emscout.app.jobs import Jobs
 from emscout.app.pages import PAGES
+from emscout.app.words import for_page
 from emscout.errors import EmscoutError, UsageError
 from emscout.report.html import make_environment
 
@@ -31,9 +32,9 @@ def make_app(*, port: int, token: str) -> FastAPI:
     Parameters
     ----------
     port : int
-        Where it will listen, as browsers say it in every request.
+        Where it will listen; browsers name it in every request.
     token : str
-        What the first request has to bring.
+        What the first request must carry.
     """
     # FastAPI's own pages about an app load scripts from the network.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -63,30 +64,30 @@ def make_app(*, port: int, token: str) -> FastAPI:
     for name, page in PAGES.items():
         app.include_router(page.make_routes(jobs, render), prefix=f"/{name}")
     app.mount("/static", StaticFiles(packages=[("emscout.app", "static")]))
-    _say_errors(app)
+    _add_error_handlers(app)
     app.add_middleware(Guard, port=port, token=token)
     return app
 
 
-def _say_errors(app: FastAPI) -> None:
+def _add_error_handlers(app: FastAPI) -> None:
     """Every failure is a sentence, which the page shows."""
 
     @app.exception_handler(EmscoutError)
     def refused(request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse({"error": for_page(error)}, 400)
 
     @app.exception_handler(RequestValidationError)
-    def not_understood(request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": "The page sent what this emscout does not understand: reload the page."}, 422)
+    def malformed(request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": "This page does not match the emscout that runs: reload the page."}, 422)
 
     @app.exception_handler(HTTPException)
-    def not_there(request: Request, error: HTTPException) -> Response:
-        said = "There is no such page here." if error.detail == "Not Found" else error.detail
+    def missing(request: Request, error: HTTPException) -> Response:
+        said = "There is no such page." if error.detail == "Not Found" else error.detail
         return JSONResponse({"error": said}, error.status_code)
 
     @app.exception_handler(Exception)
-    def fault(request: Request, error: Exception) -> Response:
-        said = f"A fault in emscout itself ({type(error).__name__}: {error}); please report it."
+    def internal(request: Request, error: Exception) -> Response:
+        said = f"Internal error in emscout ({type(error).__name__}: {error}); please report it."
         return JSONResponse({"error": said}, 500)
 
 
@@ -109,7 +110,7 @@ def serve(port: int | None = None, *, ready: Callable[[str], None]) -> None:
         try:
             listener.bind(("127.0.0.1", port or 0))
         except OSError as error:
-            raise UsageError(f"The port {port} is not free ({error.strerror}): choose another with --port.") from error
+            raise UsageError(f"The port {port} is not free ({error.strerror}): choose another with `port`.") from error
         listener.listen()
         taken = listener.getsockname()[1]
         token = secrets.token_urlsafe(24)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import traceback
-from pathlib import Path
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -56,26 +56,22 @@ app = make_group(
 
 def main() -> None:
     """Run the command line; exit 0 for done, 1 for failed work, 2 for wrong usage."""
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         app()
     except EmscoutError as error:
-        errors.print(f"[bold red]emscout:[/] {for_terminal(error)}")
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+        _fail(for_terminal(error), code=2 if isinstance(error, UsageError) else 1)
     except MemoryError:
-        errors.print(
-            "[bold red]emscout:[/] this needs more memory than the computer has free: try fewer or smaller images."
-        )
-        sys.exit(1)
-    except Exception as fault:
-        if isinstance(fault, OSError) and fault.filename:
-            errors.print(
-                f"[bold red]emscout:[/] '{escape(str(fault.filename))}' cannot be read or written ({fault.strerror})."
-            )
-            sys.exit(1)
-        record = Path(tempfile.gettempdir()) / "emscout-fault.txt"
-        record.write_text(traceback.format_exc(), encoding="utf-8")
-        errors.print(
-            f"[bold red]emscout:[/] a fault in emscout itself ({type(fault).__name__}); please report it with {record}"
-        )
-        sys.exit(1)
+        _fail("this computer ran out of memory: try fewer or smaller images.")
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename:
+            _fail(f"'{escape(str(error.filename))}' cannot be read or written ({error.strerror}).")
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="emscout-error-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as record:
+            traceback.print_exc(file=record)
+        _fail(f"internal error ({type(error).__name__}); please report it with the file {escape(record.name)}")
+
+
+def _fail(sentence: str, code: int = 1) -> NoReturn:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]emscout:[/] {sentence}")
+    sys.exit(code)

@@ -10,10 +10,12 @@ from PIL import Image
 
 from emscout.errors import EmscoutError
 from emscout.io.families import family_of
+from emscout.io.pictures import open_any_size
 from emscout.io.reading import read_series
 
 __all__ = ["read_colours"]
 
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 _EIGHT_BITS = ("RGB", "P", "CMYK", "YCbCr", "LAB", "HSV")
 
 
@@ -52,16 +54,12 @@ def read_colours(path: str | Path, *, frame: int | None = None) -> np.ndarray:
 
 
 def _colours_of_picture(path: Path, frame: int) -> np.ndarray | None:
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        with Image.open(path) as picture:
-            picture.seek(frame)
-            if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-                paper = Image.new("RGBA", picture.size, "white")
-                return np.asarray(Image.alpha_composite(paper, picture.convert("RGBA")).convert("RGB"))
-            return np.asarray(picture.convert("RGB")) if picture.mode in _EIGHT_BITS else None
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+    with open_any_size(path, _FORMATS) as picture:
+        picture.seek(frame)
+        if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+            paper = Image.new("RGBA", picture.size, "white")
+            return np.asarray(Image.alpha_composite(paper, picture.convert("RGBA")).convert("RGB"))
+        return np.asarray(picture.convert("RGB")) if picture.mode in _EIGHT_BITS else None
 
 
 def _colours_of_tiff(path: Path, frame: int) -> np.ndarray | None:

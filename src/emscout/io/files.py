@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from emscout.errors import OutputError
 
@@ -16,27 +16,26 @@ __all__ = ["image_names", "sha256_of", "write_atomic"]
 
 @contextmanager
 def write_atomic(path: Path) -> Iterator[Path]:
-    """Hand out a temporary path beside ``path``; rename it to ``path`` when the block succeeds.
+    """Hand out a temporary path; move what was written there to ``path`` when the block succeeds.
 
-    The temporary name keeps the suffix, because writers choose the format by it.
+    The temporary file lies in a temporary folder beside ``path`` and has its name, because writers choose the format by
+    the suffix.
 
     Raises
     ------
     OutputError
         When the operating system refuses (disk full, no permission).
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
+        with TemporaryDirectory(dir=path.parent, prefix=".emscout-", ignore_cleanup_errors=True) as folder:
+            temporary = Path(folder) / path.name
+            yield temporary
+            temporary.replace(path)
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}): free or choose another place."
+            f"{path} cannot be written ({error.strerror or error}): free space, or choose another place."
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def sha256_of(path: Path) -> str:

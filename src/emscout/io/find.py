@@ -9,27 +9,17 @@ from pathlib import Path
 
 from emscout.errors import ReadError, UsageError
 from emscout.io.emi import series_of_emi
+from emscout.io.families import all_readers
 
-__all__ = ["SUFFIXES", "find_images", "images_in", "natural_key"]
-
-SUFFIXES = {
-    "picture": frozenset({".png", ".jpg", ".jpeg", ".bmp"}),
-    "tiff": frozenset({".tif", ".tiff", ".btf", ".tf8"}),
-    "gatan": frozenset({".dm3", ".dm4"}),
-    "tia": frozenset({".ser", ".emi"}),
-    "hdf5": frozenset({".emd", ".hspy"}),
-    "mrc": frozenset({".mrc", ".mrcs"}),
-    "video": frozenset({".avi", ".mp4", ".m4v", ".mov"}),
-}
-_KNOWN = frozenset().union(*SUFFIXES.values())
+__all__ = ["find_images", "images_in", "natural_key"]
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """Expand files, folders and patterns into image files.
 
     A file named directly always counts, whatever it is called. Of a folder (one level, not its subfolders) and of a
-    pattern such as ``run1/*.tif`` or ``**/*.dm4`` the files with a suffix of `SUFFIXES` count. An ``.emi`` stands for
-    its ``.ser`` files.
+    pattern such as ``run1/*.tif`` or ``**/*.dm4`` the files count that have a suffix of one of the readers. An ``.emi``
+    stands for its ``.ser`` files.
 
     Parameters
     ----------
@@ -87,7 +77,7 @@ def _expand(name: str | Path) -> list[Path]:
                     f"'{path}' holds images in its subfolders only, and these are not searched: name them as "
                     f"'{path}/*/*'."
                 )
-            raise UsageError(f"The folder '{path}' holds no image: name a folder with {_some_suffixes()} files.")
+            raise UsageError(f"The folder '{path}' contains no image: name a folder with {_some_suffixes()} files.")
         return found
     if path.exists():
         return _pixels_of(path)
@@ -100,7 +90,8 @@ def _expand(name: str | Path) -> list[Path]:
 
 
 def _images_among(files: Iterable[Path]) -> list[Path]:
-    images = [file for file in files if file.suffix.lower() in _KNOWN and not file.name.startswith(".")]
+    known = {suffix for reader in all_readers().values() for suffix in reader.suffixes}
+    images = [file for file in files if file.suffix.lower() in known and not file.name.startswith(".")]
     return sorted({pixels for file in images if file.is_file() for pixels in _pixels_of(file)}, key=natural_key)
 
 

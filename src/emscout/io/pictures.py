@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from emscout.errors import ReadError
 from emscout.io.frames import Frames, json_like, to_grey
 
-__all__ = ["open_picture"]
+__all__ = ["open_any_size", "open_picture"]
 
 # The most that compression can reach; a damaged header that says more would only fill the memory.
 _PIXELS_PER_BYTE = {"PNG": 8300, "JPEG": 1000, "BMP": 200}
@@ -21,7 +22,7 @@ _DTYPES = {"I;16": "uint16", "I;16B": "uint16", "I": "int32", "F": "float32"}
 
 def open_picture(path: Path) -> Frames:
     """Open a PNG, JPEG or BMP file."""
-    with _opened(path) as picture:
+    with open_any_size(path, tuple(_PIXELS_PER_BYTE)) as picture:
         # Pillow calls some JPEG files MPO.
         most_per_byte = _PIXELS_PER_BYTE.get(picture.format or "", _PIXELS_PER_BYTE["JPEG"])
         if picture.width * picture.height > most_per_byte * path.stat().st_size:
@@ -40,7 +41,7 @@ def _load(path: Path, deep: bool, frame: int) -> np.ndarray:
     if deep:
         pixels = imagecodecs.png_decode(path.read_bytes())
         return pixels[..., 0] if pixels.shape[2] == 2 else to_grey(pixels)
-    with _opened(path) as picture:
+    with open_any_size(path, tuple(_PIXELS_PER_BYTE)) as picture:
         if picture.mode in ("L", *_DTYPES):
             return np.array(picture)
         if picture.mode in ("LA", "1"):
@@ -49,13 +50,33 @@ def _load(path: Path, deep: bool, frame: int) -> np.ndarray:
         return to_grey(np.asarray(picture.convert("RGB") if has_palette_or_print_colours else picture))
 
 
-def _opened(path: Path) -> Image.Image:
-    # A mosaic of 16k x 16k is no decompression bomb; Pillow knows no other way to say so.
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        return Image.open(path, formats=tuple(_PIXELS_PER_BYTE))
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+def open_any_size(path: Path, formats: Sequence[str]) -> Image.Image:
+    """Open a picture with Pillow, however many pixels it has.
+
+    ``Image.open`` refuses what could be a decompression bomb, which a mosaic of 16k x 16k is not; its limit belongs to
+    the whole process and is left alone here.
+
+    Parameters
+    ----------
+    path : Path
+    formats : sequence of str
+        Pillow's names of those that may be opened.
+
+    Raises
+    ------
+    UnidentifiedImageError
+        When it is in none of the formats, or its header is damaged.
+    """
+    Image.init()
+    with path.open("rb") as file:
+        head = file.read(16)
+    for factory, accepts in (Image.OPEN[name] for name in formats):
+        if accepts is None or accepts(head) is True:
+            try:
+                return factory(str(path), None)  # type: ignore[arg-type]  # given a path, it closes the file itself
+            except SyntaxError as error:
+                raise UnidentifiedImageError(f"cannot identify image file '{path}'") from error
+    raise UnidentifiedImageError(f"cannot identify image file '{path}'")
 
 
 def _is_deep_colour_png(path: Path) -> bool:

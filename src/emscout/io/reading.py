@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from emscout.errors import EmscoutError, NonSquarePixelsError, NotOneImageError, ReadError
-from emscout.io.families import READERS, family_of
+from emscout.io.families import all_readers, family_of
 from emscout.io.find import images_in
 from emscout.io.frames import Frames, quiet
 from emscout.micrograph import Calibration, Micrograph, Series
@@ -61,6 +61,14 @@ def read(
         When it is no readable image.
     CalibrationError
         When ``pixel_size_nm`` is not a positive length.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> em.read("scan.tif").nm_per_px                        # doctest: +SKIP
+    0.5
+    >>> em.read("stack.tif", frame=3).image.shape            # doctest: +SKIP
+    (1024, 1024)
     """
     path = Path(path)
     if path.is_dir():
@@ -98,6 +106,13 @@ def read_series(path: str | Path, *, pixel_size_nm: float | None = None, resampl
     ------
     NonSquarePixelsError, ReadError, CalibrationError
         As in `read`.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> series = em.read_series("heating.tif")               # doctest: +SKIP
+    >>> len(series), series[0].image.shape                   # doctest: +SKIP
+    (91, (369, 369))
     """
     path = Path(path)
     return (_series_of_folder if path.is_dir() else _series_of_file)(path, pixel_size_nm, resample)
@@ -188,7 +203,7 @@ def _load_from(loads: list[Callable[[int], np.ndarray]], frame: int) -> np.ndarr
 
 def _open(path: Path) -> Frames:
     with _read_errors(path, f"'{path}'"):
-        frames = READERS[family_of(path)](path)
+        frames = all_readers()[family_of(path)].open(path)
         dtype = np.dtype("uint8") if frames.dtype.kind == "b" else frames.dtype.newbyteorder("=")
         frames = replace(frames, dtype=dtype)
         height, width = frames.shape

@@ -142,7 +142,10 @@ def _mine_document(
 
 def _crashed(source: dict[str, str]) -> list[dict[str, Any]]:
     return [
-        failed_row(source, f"{source['path']} ended its process: it is damaged, or needs more memory than there is.")
+        failed_row(
+            source,
+            f"The process that worked on {source['path']} was killed, most likely out of memory: try `workers=1`.",
+        )
     ]
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from emscout.errors import spell_options
+from emscout.io.files import write_atomic
 
 __all__ = ["as_uri", "data_uri", "make_environment", "versions_of", "write_html"]
 
@@ -51,13 +52,19 @@ def write_html(path: Path | str, template: Path, **values: Any) -> None:
     Parameters
     ----------
     path : path-like
-        The file to write.
+        The file to write; it is replaced in one step, once the page is whole.
     template : Path
     **values
         What the template names.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be written.
     """
     html = make_environment(template.parent).get_template(template.name).render(values)
-    Path(path).write_text(html, encoding="utf-8", newline="\n")
+    with write_atomic(Path(path)) as temporary:
+        temporary.write_text(html, encoding="utf-8", newline="\n")
 
 
 def versions_of(provenance: Mapping[str, Any]) -> dict[str, Any]:

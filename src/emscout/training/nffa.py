@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from emscout.errors import OutputError, ReadError
-from emscout.io.find import SUFFIXES
+from emscout.io import READERS
 
 __all__ = ["RECORD_URL", "download_nffa"]
 
@@ -175,7 +175,7 @@ def _md5_of(path: Path) -> str:
 
 def _unpack(archive: Path, folder: Path, name: str) -> None:
     """Put the pictures of an archive into a folder, whatever folders they lie in there."""
-    suffixes = SUFFIXES["picture"] | SUFFIXES["tiff"]
+    suffixes = READERS["picture"].suffixes + READERS["tiff"].suffixes
     partial = folder.with_name(f".{folder.name}.unpacking")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()

@@ -1,4 +1,4 @@
-// The particles' page: run, then look at one image after the other.
+// The page of the particles: run, then show one image after the other.
 import { attempt, byId, cells, element, get, short } from "./api.js";
 import { startChooser } from "./chooser.js";
 import { readRun } from "./form.js";
@@ -36,7 +36,7 @@ function imageRow(image, index) {
       ];
   const made = cells(...numbers);
   for (const cell of made) cell.className = "number";
-  return element("tr", {}, element("td", {}, button), ...made, ...cells(image.error ?? ""));
+  return element("tr", {}, element("td", {}, button), ...made, ...cells(image.notes.join(" ")));
 }
 
 async function choose(index) {
@@ -50,7 +50,7 @@ async function choose(index) {
   const line = (name, value) => `${spell(name)}: ${shorten(value) ?? NONE}`;
   const lines = (index) => found.columns.map((name, place) => line(name, found.rows[index][place]));
   showPlaces({ places: found.places, size: found.size, lines }, (place) => {
-    choseRow(place);
+    markRow(place);
     byId("particles").rows[place].scrollIntoView({ block: "nearest" });
   });
   byId("more").hidden = found.rows.length === found.count;
@@ -59,16 +59,16 @@ async function choose(index) {
 
 // The number of a particle shows where it is.
 function particleRow([label, ...measured], index) {
-  const button = element("button", { type: "button", className: "link", textContent: label, title: "show it in the picture" });
+  const button = element("button", { type: "button", className: "link", textContent: label, title: "show in the picture" });
   button.addEventListener("click", () => {
     mark(index);
-    choseRow(index);
+    markRow(index);
     byId("mark").scrollIntoView({ block: "nearest" });
   });
   return element("tr", {}, element("td", { className: "number" }, button), ...cells(...measured.map(shorten)));
 }
 
-function choseRow(index) {
+function markRow(index) {
   [...byId("particles").rows].forEach((row, place) => row.classList.toggle("chosen", place === index));
 }
 

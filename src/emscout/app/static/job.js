@@ -15,7 +15,7 @@ function show(job) {
   if (job.total) bar.value = job.done / job.total;
   else bar.removeAttribute("value");
   const where = own ? "" : "On another page: ";
-  byId("doing").textContent = where + (job.what || (job.total ? "finishing" : "looking at the files"));
+  byId("doing").textContent = where + (job.what || (job.total ? "finishing" : "reading the files"));
 }
 
 // Follows the job until it ends, then calls ended(job) unless it failed or belongs to another page.

@@ -101,7 +101,7 @@ function show(now) {
 
 function showQuestion() {
   const { question, answers } = judged;
-  byId("asked-tile").textContent = question ? `Least sure of ${judged.found.question}` : "Every tile has been answered for.";
+  byId("asked-tile").textContent = question ? `Least sure of ${judged.found.question}` : "Every tile has an answer.";
   for (const id of ["yes", "no", "asked-tile"]) byId(id).disabled = !question;
   byId("n-answers").textContent = answers.length ? `${answers.length} answer${answers.length === 1 ? "" : "s"} so far.` : "No answer yet; five are a good start.";
   byId("forget").hidden = !answers.length;

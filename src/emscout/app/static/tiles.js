@@ -24,7 +24,7 @@ export class TilePanel {
     this.canvas.height = picture.naturalHeight * factor;
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "application");
-    this.canvas.setAttribute("aria-label", `Tiles of ${image.name}: arrows move, Space answers, Delete takes back`);
+    this.canvas.setAttribute("aria-label", `Tiles of ${image.name}: arrow keys move, Space answers, Delete removes the answer`);
     // The edges of tiles on the canvas.
     this.x = image.cols.map((edge) => (edge / image.width) * this.canvas.width);
     this.y = image.rows.map((edge) => (edge / image.height) * this.canvas.height);
@@ -94,9 +94,9 @@ export class TilePanel {
   describe(tile) {
     const address = `${this.image.name}:${tile.row},${tile.col}`;
     const cluster = this.cluster[this.at(tile)];
-    if (!cluster) return `${address} · black, left out`;
+    if (!cluster) return `${address} · black, not used`;
     const said = this.answerAt(tile);
-    const answer = said === undefined ? "" : said ? " · you said: crystal" : " · you said: no crystal";
+    const answer = said === undefined ? "" : said ? " · you said: crystal" : " · you said: not crystal";
     const target = this.target[this.at(tile)] ? " · target" : "";
     return `${address} · cluster ${cluster} · score ${(this.score[this.at(tile)] / FULL_SCORE).toFixed(2)}${target}${answer}`;
   }
@@ -247,7 +247,7 @@ function viridis(score) {
   const place = Math.min(score, 1) * (VIRIDIS.length - 1);
   const below = Math.min(Math.floor(place), VIRIDIS.length - 2);
   const mix = (channel) => Math.round(VIRIDIS[below][channel] * (1 - place + below) + VIRIDIS[below + 1][channel] * (place - below));
-  // The stronger the higher: nothing hides what is no crystal.
+  // The stronger the higher: nothing hides what is not crystal.
   return `rgba(${mix(0)}, ${mix(1)}, ${mix(2)}, ${(0.59 * Math.min(0.15 + score, 1)).toFixed(2)})`;
 }
 

@@ -8,8 +8,8 @@ from emscout.crystals.tiles.grid import Lattice
 from emscout.crystals.tiles.windows import window_sums
 from emscout.errors import NothingToFindError
 from emscout.models import load_model
-from emscout.particles.bayesian import normalise_grey, resize, segment_bayesian
 from emscout.particles.segment import DEFAULT_MODEL
+from emscout.particles.segmenters.bayesian import normalise_grey, resize, segment_bayesian
 
 __all__ = ["ENCODER", "ENCODER_STATISTICS", "PARTICLE_SHARE", "encode_tiles", "particle_share"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from emscout.errors import ReadError
 from emscout.io import read_series
 from emscout.io.colour import read_colours
+from emscout.io.pictures import open_any_size
 
 __all__ = ["MOST_PX", "PICTURE_SUFFIXES", "read_figure", "too_large"]
 
@@ -61,9 +61,8 @@ def too_large(name: str, width: int, height: int) -> ReadError:
 
 def _read_inks(path: Path) -> np.ndarray | None:
     """A TIFF in cyan, magenta, yellow and black, which printers have and microscopes do not."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with Image.open(path, formats=("TIFF",)) as picture:
+        with open_any_size(path, ("TIFF",)) as picture:
             if picture.mode != "CMYK":
                 return None
             if picture.width * picture.height > MOST_PX:
@@ -71,5 +70,3 @@ def _read_inks(path: Path) -> np.ndarray | None:
             return np.asarray(picture.convert("RGB"))
     except OSError:  # not a TIFF, or a damaged one, of which the reader of micrographs says what is wrong
         return None
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from emscout.compute import count_threads
+from emscout.errors import ModelError
 
 if TYPE_CHECKING:
     from rapidocr import RapidOCR
@@ -98,13 +100,16 @@ def read_letters(grey: np.ndarray) -> tuple[str, float]:
 
 @lru_cache(maxsize=1)
 def _reader() -> RapidOCR:
-    from rapidocr import RapidOCR
+    import rapidocr
 
     logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
     # Images are handled in parallel already where this is a worker process.
     threads = count_threads()
-    return RapidOCR(
+    return rapidocr.RapidOCR(
         params={
+            # Named, because those that it looks for itself are downloaded where they are missing.
+            "Det.model_path": _network("det"),
+            "Rec.model_path": _network("rec"),
             "Global.log_level": "critical",
             "Global.use_cls": False,
             "Global.text_score": 0.0,  # doubtful readings are looked at again, not thrown away
@@ -113,3 +118,12 @@ def _reader() -> RapidOCR:
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
         }
     )
+
+
+def _network(task: str) -> str:
+    """The file of one of RapidOCR's networks, in its own package."""
+    import rapidocr
+
+    for path in sorted((Path(rapidocr.__file__).parent / "models").glob(f"*_{task}_*.onnx")):
+        return str(path)
+    raise ModelError("The networks that read text are not in the package rapidocr: install it again.")
