@@ -40,7 +40,7 @@ from emscout.errors import (
 )
 
 if TYPE_CHECKING:
-    from emscout.crystals import LocateOptions, locate
+    from emscout.crystals import CrystalResult, LocateOptions, find_crystals, locate
     from emscout.io import read, read_series
     from emscout.literature import FigureOptions, Panel, PanelResult, find_panels, mine
     from emscout.micrograph import Calibration, Micrograph, Notice, Report, Segmentation, Series
@@ -106,6 +106,8 @@ _MODULES = {
     ),
     "emscout.crystals": (
         "LocateOptions",
+        "CrystalResult",
+        "find_crystals",
         "locate",
     ),
     "emscout.movies": (
@@ -124,6 +126,7 @@ __all__ = [
     "CalibrationError",
     "ClassificationResult",
     "ClassifyOptions",
+    "CrystalResult",
     "EmscoutError",
     "FigureOptions",
     "LocateOptions",
@@ -152,6 +155,7 @@ __all__ = [
     "calibrate",
     "categorize",
     "classify",
+    "find_crystals",
     "find_panels",
     "find_particles",
     "find_similar",
