@@ -20,7 +20,7 @@ from scipy import ndimage
 from skimage import color, feature, filters, io, segmentation
 
 from emscout.evaluate import evaluate, summarize
-from emscout.particles.watershed import segment_watershed
+from emscout.particles.segmenters.multiscale import segment_component_tree
 
 
 def otsu(image: np.ndarray) -> np.ndarray:
@@ -38,7 +38,7 @@ def otsu(image: np.ndarray) -> np.ndarray:
     return segmentation.watershed(-distance, markers, mask=mask)
 
 
-METHODS = {"watershed": lambda image: segment_watershed(image)[0], "otsu": otsu}
+METHODS = {"watershed": lambda image: segment_component_tree(image)[0], "otsu": otsu}
 
 
 def read_grey(path: Path) -> np.ndarray:

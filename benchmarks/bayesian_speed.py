@@ -23,7 +23,7 @@ REPEATS = 5
 
 def segment(side_px: int, samples: int) -> list[float]:
     """Seconds of each repetition, the loading of the model left out."""
-    from emscout.particles.bayesian import segment_bayesian
+    from emscout.particles.segmenters.bayesian import segment_bayesian
     from emscout.synthetic.particles import make_micrograph
 
     micrograph, *_ = make_micrograph((side_px, side_px), n_particles=60 * side_px**2 // 512**2, seed=1)

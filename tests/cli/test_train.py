@@ -111,7 +111,7 @@ def test_killed_and_resumed_it_ends_with_the_same_network(labelled_folder, tmp_p
 
     card = (halved / "model.md").read_text()
     assert "2 labelled images" in card and "SHA-256" in card and " --steps 5 " in card
-    from emscout.particles.bayesian import segment_bayesian
+    from emscout.particles.segmenters.bayesian import segment_bayesian
 
     image = tifffile.imread(labelled_folder / "images" / "scan_0.tif")
     assert segment_bayesian(image, model=halved / "model.onnx", samples=2).labels.max() > 0

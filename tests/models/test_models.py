@@ -166,6 +166,6 @@ def test_a_model_is_found_by_its_path_and_read_anew_when_it_changes(tmp_path):
 
 
 def test_onnxruntime_is_imported_when_a_model_is_loaded():
-    code = "import sys, emscout.models, emscout.particles.bayesian; print('onnxruntime' in sys.modules)"
+    code = "import sys, emscout.models, emscout.particles.segmenters.bayesian; print('onnxruntime' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -6,9 +6,9 @@ from scipy import ndimage
 
 from emscout.errors import NothingToFindError, UsageError
 from emscout.evaluate import score_matched
-from emscout.micrograph import Segmentation
-from emscout.particles import bayesian
-from emscout.particles.bayesian import default_max_uncertainty, filter_particles, mean_uncertainty, segment_bayesian
+from emscout.particles.segmenters.bayesian import (
+    segment_bayesian,
+)
 from emscout.synthetic.particles import make_micrograph
 
 
@@ -58,18 +58,22 @@ def test_one_sample_has_no_uncertainty(scene):
     assert segment_bayesian(scene[0], samples=1).uncertainty.max() < 1e-5
 
 
-def test_a_given_diameter_spares_the_first_look(scene, monkeypatch):
-    monkeypatch.setattr(bayesian, "estimate_diameter", lambda *_: pytest.fail("the diameter was given"))
+def test_a_given_diameter_is_heeded(scene):
     assert score_matched(scene[1], segment_bayesian(scene[0], samples=2, diameter_px=36).labels)["f1_50"] > 0.9
+    # Told to look for particles ten times as wide, the network sees the image much smaller.
+    wrong = segment_bayesian(scene[0], samples=2, diameter_px=360)
+    assert score_matched(scene[1], wrong.labels)["f1_50"] < 0.5
 
 
-@pytest.mark.parametrize("factor", [1 / 3, 3])
-def test_a_first_look_that_errs_on_the_size_is_put_right(factor, monkeypatch):
-    micrograph, truth, _ = make_micrograph((512, 512), n_particles=60, diameter_px=(36.0, 5.0), noise=0.03, seed=4)
-    right = segment_bayesian(micrograph.image, samples=2, diameter_px=36)
-    monkeypatch.setattr(bayesian, "estimate_diameter", lambda *_: 36 * factor)
-    found = segment_bayesian(micrograph.image, samples=2)
-    assert score_matched(truth, found.labels)["f1_75"] > score_matched(truth, right.labels)["f1_75"] - 0.03
+@pytest.mark.parametrize("diameter_px", [12.0, 36.0, 108.0])
+def test_the_size_of_particles_is_estimated(diameter_px):
+    side = int(max(256, 5 * diameter_px))
+    truth = make_micrograph(
+        (side, side), n_particles=14, diameter_px=(diameter_px, diameter_px / 8), noise=0.03, seed=4
+    )
+    given = segment_bayesian(truth[0].image, samples=2, diameter_px=diameter_px)
+    found = segment_bayesian(truth[0].image, samples=2)
+    assert score_matched(truth[1], found.labels)["f1_75"] > score_matched(truth[1], given.labels)["f1_75"] - 0.03
 
 
 @pytest.mark.parametrize("shape", [(1, 40), (40, 1), (2, 3), (33, 31), (7, 500), (300, 20)])
@@ -122,49 +126,11 @@ def test_an_unknown_model(scene):
         segment_bayesian(scene[0], model="particles-v0")
 
 
-def test_tiles_leave_no_seams(monkeypatch):
+def test_tiles_leave_no_seams():
     micrograph = make_micrograph((448, 704), n_particles=60, diameter_px=(24.0, 4.0), noise=0.03, seed=2)[0]
-    monkeypatch.setattr(bayesian, "TILE_PX", 1024)
     whole = segment_bayesian(micrograph.image, samples=2, diameter_px=20)
-    monkeypatch.setattr(bayesian, "TILE_PX", 256)
-    assert len(bayesian._cut_side(448)) > 1
-    tiled = segment_bayesian(micrograph.image, samples=2, diameter_px=20)
-    scores = score_matched(whole.labels, tiled.labels)
+    # Enlarged to the network's preferred size the image is several tiles, which lie elsewhere on a part of it.
+    part = segment_bayesian(micrograph.image[60:, 90:], samples=2, diameter_px=20)
+    scores = score_matched(whole.labels[70:, 100:], part.labels[10:, 10:])
     assert scores["f1_50"] > 0.97
     assert scores["f1_75"] > 0.95
-
-
-def _three() -> Segmentation:
-    labels = np.zeros((4, 6), np.int32)
-    labels[:, 0:2], labels[:, 2:4], labels[0, 5] = 1, 2, 3
-    uncertainty = np.choose(labels, [0.5, 0.01, 0.05, 0.2]).astype(np.float32)
-    return Segmentation(labels, uncertainty, np.array([0.9, 0.4, 0.8]))
-
-
-def test_mean_uncertainty_of_each_particle():
-    np.testing.assert_allclose(mean_uncertainty(_three()), [0.01, 0.05, 0.2], rtol=1e-6)
-    assert np.isnan(mean_uncertainty(Segmentation(_three().labels))).all()
-
-
-@pytest.mark.parametrize(
-    ("limits", "kept"),
-    [
-        ({}, [1, 2, 3]),
-        ({"max_uncertainty": 0.1}, [1, 2]),
-        ({"min_probability": 0.5}, [1, 3]),
-        ({"max_uncertainty": 0.1, "min_probability": 0.5}, [1]),
-        ({"max_uncertainty": 0.0}, []),
-    ],
-)
-def test_doubtful_particles_are_dropped(limits, kept):
-    whole = _three()
-    believed, doubtful = filter_particles(whole, **limits)
-    assert believed.labels.max() == len(kept)
-    assert doubtful.labels.max() == 3 - len(kept)
-    np.testing.assert_array_equal(believed.labels > 0, np.isin(whole.labels, kept))
-    np.testing.assert_array_equal((believed.labels > 0) | (doubtful.labels > 0), whole.labels > 0)
-    np.testing.assert_array_equal(believed.score, whole.score[np.array(kept, int) - 1])
-
-
-def test_the_shipped_model_says_which_doubt_is_too_much():
-    assert 0 < default_max_uncertainty("particles-v2") < 0.7

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emscout.evaluate import iou_pairs
-from emscout.particles.instances import FEATURES, Settings, draw_instances, find_instances
+from emscout.particles.segmenters.instances import FEATURES, Settings, draw_instances, find_instances
 
 UNIT = 64.0
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 from skimage.measure import regionprops
 
-from emscout.particles.outlines import HALF_HEIGHT, refine_outlines
+from emscout.particles.segmenters.outlines import HALF_HEIGHT, refine_outlines
 from emscout.synthetic.particles import make_micrograph
 
 

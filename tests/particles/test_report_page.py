@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from tests.report.conftest import CENTRES, SHAPE, disc_labels, particle_table
 
+from emscout.micrograph import Notice
 from emscout.particles.report.page import write_page
 from emscout.report.overlay import draw_overlay, draw_uncertainty, write_png
 
@@ -200,9 +201,11 @@ def test_an_image_without_particles_says_why(tmp_path):
         tables[kind] = tables[kind][tables[kind]["image"] == "a"]
     summary = [column for column in tables["images"] if column.startswith(("d10", "d50", "d90", "coverage"))]
     tables["images"].loc[1, summary] = np.nan
-    tables["images"].loc[1, ["status", "error"]] = "empty", "none.tif shows no particles."
+    tables["images"].loc[1, "status"] = "empty"
+    run["warnings"] = [Notice("empty", "none.tif shows no particles.", "Try another `diameter`.", "none")]
     page = page_of(run, tmp_path)
     assert "none.tif shows no particles." in page.text
+    assert "diameter" in page.text and "`" not in page.text
     assert "0 particles" in page.text
     assert not re.search(r"\bnan\b", page.text, re.IGNORECASE)
 
@@ -225,14 +228,15 @@ def test_many_images_get_small_pictures_and_no_section_each(tmp_path):
     assert "204 particles of 51 calibrated images" in page.text
 
 
-def test_pictures_share_what_a_page_may_weigh(tmp_path, monkeypatch):
-    monkeypatch.setattr("emscout.particles.report.page._PICTURES_BYTES", 60_000)
-    noise = np.random.default_rng(0).integers(0, 255, (900, 1200, 3), dtype=np.uint8)
-    run = run_of([("a", 0.5), ("b", 0.5)], tmp_path)
+def test_pictures_share_what_a_page_may_weigh(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (1200, 1600, 3), dtype=np.uint8)
+    run = run_of([(f"i{n}", 0.5) for n in range(20)], tmp_path)
     for overlay in run["overlays"].values():
         write_png(overlay, noise)
     page = page_of(run, tmp_path)
-    assert [max(picture.size) for picture in page.pictures()] == [240, 240]
+    sides = [max(picture.size) for picture in page.pictures()]
+    assert len(sides) == 20 and 240 <= min(sides) == max(sides) < 1600
+    assert (tmp_path / "report.html").stat().st_size < 20_000_000  # a page to send by mail
 
 
 def test_options_and_versions_are_told(tmp_path):

@@ -8,8 +8,8 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 
 from emscout.models import load_model  # noqa: E402
-from emscout.particles.bayesian import draw_masks  # noqa: E402
-from emscout.particles.instances import FEATURES, Settings  # noqa: E402
+from emscout.particles.segmenters.bayesian import draw_masks  # noqa: E402
+from emscout.particles.segmenters.instances import FEATURES, Settings  # noqa: E402
 from emscout.training.export import describe, export_network, write_card  # noqa: E402
 from emscout.training.network import DROPOUT_CHANNELS, DROPOUT_RATE, STRIDE_PX, ParticleNetwork  # noqa: E402
 

@@ -7,7 +7,7 @@ from PIL import Image
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from emscout.particles.instances import FEATURES
+from emscout.particles.segmenters.instances import FEATURES
 from emscout.training.validation import (
     Validation,
     calibrate,

@@ -61,6 +61,14 @@ def read(
         When it is no readable image.
     CalibrationError
         When ``pixel_size_nm`` is not a positive length.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> em.read("scan.tif").nm_per_px                        # doctest: +SKIP
+    0.5
+    >>> em.read("stack.tif", frame=3).image.shape            # doctest: +SKIP
+    (1024, 1024)
     """
     path = Path(path)
     if path.is_dir():
@@ -98,6 +106,13 @@ def read_series(path: str | Path, *, pixel_size_nm: float | None = None, resampl
     ------
     NonSquarePixelsError, ReadError, CalibrationError
         As in `read`.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> series = em.read_series("heating.tif")               # doctest: +SKIP
+    >>> len(series), series[0].image.shape                   # doctest: +SKIP
+    (91, (369, 369))
     """
     path = Path(path)
     return (_series_of_folder if path.is_dir() else _series_of_file)(path, pixel_size_nm, resample)

@@ -29,13 +29,13 @@ from emscout.evaluate.particles import (
 from emscout.io import read
 from emscout.io.labels import LabelledImage
 from emscout.micrograph import Micrograph, Segmentation
-from emscout.particles.bayesian import default_max_uncertainty, mean_uncertainty
 from emscout.particles.distributions import radial_distribution
 from emscout.particles.find import detect_particles
 from emscout.particles.measure import measure_particles
 from emscout.particles.options import AnalyzeOptions
 from emscout.particles.report.sweep import plot_sweep
 from emscout.particles.segment import is_network
+from emscout.particles.segmenters.bayesian import default_max_uncertainty, mean_uncertainty
 from emscout.runs import write_evaluation
 from emscout.scale import annotation_mask, calibrate
 
@@ -53,7 +53,7 @@ _DISTRIBUTIONS = ("area_distance", "aspect_ratio_distance", "rdf_rms")
 Progress = Callable[[int, int, str], None]
 
 
-class Judged(NamedTuple):
+class ScoredImage(NamedTuple):
     """One image: how its particles meet the true ones, how doubtful each is, and, with enough of them, their sizes."""
 
     name: str
@@ -105,17 +105,17 @@ def evaluate_particles(
     """
     report = progress or (lambda done, total, name: None)
     options = AnalyzeOptions(model=str(model), samples=samples, seed=seed)
-    judged = []
+    scored = []
     for done, image in enumerate(images):
         report(done, len(images), image.name)
-        judged.append(_judge(image, options))
+        scored.append(_score_image(image, options))
     report(len(images), len(images), "scores")
     uncertain = is_network(str(model))
     if uncertain and max_uncertainty is None:
         max_uncertainty = default_max_uncertainty(model)
     per_image, scores = [], []
     for particles, limit in (("all", np.inf), ("filtered", max_uncertainty))[: 1 + uncertain]:
-        table = _score(judged, np.inf if limit is None else limit)
+        table = _score(scored, np.inf if limit is None else limit)
         summary = summarize(table.drop(columns=list(_DISTRIBUTIONS))).rename_axis("over").reset_index()
         for name in _DISTRIBUTIONS:
             summary[name] = np.where(summary["over"] == "mean", table[name].mean(), np.nan)
@@ -127,8 +127,8 @@ def evaluate_particles(
     return {
         "scores": pd.concat(scores, ignore_index=True),
         "images": pd.concat(per_image, ignore_index=True),
-        "sweep": _sweep(judged) if uncertain else pd.DataFrame(columns=["max_uncertainty_nats", *_SWEPT]),
-        "calibration": _calibration(judged if uncertain else []),
+        "sweep": _sweep(scored) if uncertain else pd.DataFrame(columns=["max_uncertainty_nats", *_SWEPT]),
+        "calibration": _calibration(scored if uncertain else []),
     }
 
 
@@ -144,7 +144,7 @@ def save_evaluation(tables: dict[str, pd.DataFrame], out: Path) -> None:
     write_evaluation(out, tables, {"sweep.png": partial(plot_sweep, sweep)} if len(sweep) else {})
 
 
-def _judge(image: LabelledImage, options: AnalyzeOptions) -> Judged:
+def _score_image(image: LabelledImage, options: AnalyzeOptions) -> ScoredImage:
     micrograph = calibrate(read(image.path))
     truth = image.draw(micrograph.image.shape)
     try:
@@ -156,7 +156,7 @@ def _judge(image: LabelledImage, options: AnalyzeOptions) -> Judged:
     probability = np.full(pairs.n_predicted, np.nan) if found.score is None else found.score
     plain = Micrograph(micrograph.image)  # sizes are compared in pixels
     enough = pairs.n_true >= MIN_TRUE_PARTICLES
-    return Judged(
+    return ScoredImage(
         image.name,
         pairs,
         mean_uncertainty(found),
@@ -167,18 +167,18 @@ def _judge(image: LabelledImage, options: AnalyzeOptions) -> Judged:
     )
 
 
-def _score(judged: Sequence[Judged], limit: float) -> pd.DataFrame:
+def _score(scored: Sequence[ScoredImage], limit: float) -> pd.DataFrame:
     """A row an image, of its particles of at most this uncertainty; all of them where it is infinite."""
-    keeps = [~(image.uncertainty > limit) for image in judged]
+    keeps = [~(image.uncertainty > limit) for image in scored]
     table = score_pairs(
-        (image.name, keep_predicted(image.pairs, keep)) for image, keep in zip(judged, keeps, strict=True)
+        (image.name, keep_predicted(image.pairs, keep)) for image, keep in zip(scored, keeps, strict=True)
     )
-    distances = [_compare_distributions(image, keep) for image, keep in zip(judged, keeps, strict=True)]
+    distances = [_compare_distributions(image, keep) for image, keep in zip(scored, keeps, strict=True)]
     table[list(_DISTRIBUTIONS)] = np.array(distances, float).reshape(-1, len(_DISTRIBUTIONS))
     return table
 
 
-def _compare_distributions(image: Judged, keep: np.ndarray) -> tuple[float, float, float]:
+def _compare_distributions(image: ScoredImage, keep: np.ndarray) -> tuple[float, float, float]:
     if image.true_table is None or image.table is None:
         return (np.nan,) * 3
     true_table, table = image.true_table, image.table[keep]
@@ -204,17 +204,17 @@ def _radial(
     return radial_distribution(centroids, (shape[0], shape[1]), dr_px=dr_px, r_max_px=r_max_px), dr_px
 
 
-def _sweep(judged: Sequence[Judged]) -> pd.DataFrame:
+def _sweep(scored: Sequence[ScoredImage]) -> pd.DataFrame:
     rows = []
     for limit in (*SWEEP_NATS, np.inf):
-        kept = ((image.name, keep_predicted(image.pairs, ~(image.uncertainty > limit))) for image in judged)
+        kept = ((image.name, keep_predicted(image.pairs, ~(image.uncertainty > limit))) for image in scored)
         rows.append({"max_uncertainty_nats": limit} | summarize(score_pairs(kept)).loc["mean", list(_SWEPT)].to_dict())
     return pd.DataFrame(rows)
 
 
-def _calibration(judged: Sequence[Judged]) -> pd.DataFrame:
-    probability = np.concatenate([np.empty(0), *(image.probability for image in judged)])
-    matched = np.concatenate([np.empty(0, bool), *(find_matched(image.pairs) for image in judged)])
+def _calibration(scored: Sequence[ScoredImage]) -> pd.DataFrame:
+    probability = np.concatenate([np.empty(0), *(image.probability for image in scored)])
+    matched = np.concatenate([np.empty(0, bool), *(find_matched(image.pairs) for image in scored)])
     table = reliability(probability, matched)
     table["ece"] = expected_calibration_error(probability, matched)
     return table

@@ -63,6 +63,12 @@ def analyze(
         When the network cannot be loaded.
     OutputError
         When ``out`` cannot be written, or holds other results and ``overwrite`` is not set.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> report = em.analyze(["micrographs"], "results", em.AnalyzeOptions(min_diameter="5nm"))  # doctest: +SKIP
+    >>> report.tables["particles"]["equivalent_circular_diameter_nm"].describe()                # doctest: +SKIP
     """
     options, out = options or AnalyzeOptions(), Path(out)
     sources = list_sources(find_images(paths), partial(_open, options=options))

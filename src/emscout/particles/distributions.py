@@ -37,7 +37,7 @@ def summarize_particles(
     Parameters
     ----------
     table : DataFrame
-        As from `measure_particles`; only pixel columns are looked at.
+        As from `measure_particles`; only pixel columns are used.
     shape : (int, int)
         Height and width of the field in pixels.
     nm_per_px : float or None

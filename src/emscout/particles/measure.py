@@ -1,6 +1,6 @@
 """Labels in, one row a particle out: position, size, outline, grey values, neighbours.
 
-Every particle is looked at in its own bounding box, so memory does not grow with the image.
+Every particle is measured in its own bounding box, so memory does not grow with the image.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from emscout.errors import UsageError
 from emscout.micrograph import Micrograph, Segmentation
-from emscout.particles.bayesian import mean_uncertainty
+from emscout.particles.segmenters.bayesian import mean_uncertainty
 from emscout.particles.shapes import name_shape
 from emscout.tables import to_physical
 
@@ -87,6 +87,16 @@ def measure_particles(
     UsageError
         When labels and image differ in shape.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import emscout as em
+    >>> labels = np.zeros((32, 32), np.int32)
+    >>> labels[4:14, 6:26] = 1
+    >>> table = em.measure_particles(em.Segmentation(labels), em.Micrograph(labels.astype(float)))
+    >>> table[["label", "area_px2", "min_feret_px", "max_feret_px"]].round(1).values.tolist()
+    [[1.0, 200.0, 10.0, 21.9]]
+
     Notes
     -----
     - Feret diameters and aspect ratio come from the convex hull, pixel edges included. Of shapes drawn at any angle
@@ -100,7 +110,7 @@ def measure_particles(
     - ``contrast`` is against background pixels farther than 1 px and at most 4 px away, never against other particles;
       NaN where no such pixel is left, as between particles packed without a gap.
     - ``orientation_deg`` is 0 for a particle without a long axis.
-    - Of 1 to 8 pixels a shape cannot be told: ``irregular`` with score 0.
+    - Of 1 to 8 pixels no shape can be named: ``irregular`` with score 0.
     """
     labels, image = segmentation.labels, micrograph.image
     if labels.shape != image.shape:

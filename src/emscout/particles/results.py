@@ -79,6 +79,7 @@ def save_run(out: Path, rows: Sequence[dict[str, Any]], run: dict[str, Any], exp
         Names of `emscout.report.exporters.EXPORTERS`.
     """
     notices = [[Notice(**notice) for notice in row.get("warnings", ())] for row in rows]
+    warnings = tuple(notice for some in notices for notice in some)
     rows = [row | {"warnings": spell_notices(some)} for row, some in zip(rows, notices, strict=True)]
     tables = _collect(out, rows)
     sha256 = {row["image"]: row.get("sha256") for row in rows}
@@ -88,14 +89,16 @@ def save_run(out: Path, rows: Sequence[dict[str, Any]], run: dict[str, Any], exp
     overlays = {row["image"]: out / "overlays" / f"{row['image']}.png" for row in rows if row["status"] != "failed"}
     uncertainties = {name: path for name in overlays if (path := out / "uncertainty" / f"{name}.png").exists()}
     with write_atomic(out / "report.html") as path:
-        write_page(path, tables=tables, overlays=overlays, uncertainties=uncertainties, provenance=run)
+        write_page(
+            path, tables=tables, overlays=overlays, uncertainties=uncertainties, provenance=run, warnings=warnings
+        )
     with tempfile.TemporaryDirectory(dir=out, prefix=".exports") as folder:
         for name in exports:
             for path in EXPORTERS[name](Path(folder), tables, _LabelImages(out / "labels", list(overlays))):
                 with write_atomic(out / path.relative_to(folder)) as place:
                     path.replace(place)
     write_json(out / "run.json", run)
-    return Report(tables, run["options"], run, out, tuple(notice for some in notices for notice in some))
+    return Report(tables, run["options"], run, out, warnings)
 
 
 def _collect(out: Path, rows: Sequence[dict[str, Any]]) -> dict[str, pd.DataFrame]:

@@ -16,8 +16,8 @@ import numpy as np
 from emscout.errors import NothingToFindError, UsageError
 from emscout.micrograph import Micrograph, Segmentation
 from emscout.models import MODELS, load_model
-from emscout.particles.bayesian import segment_bayesian, select_particles
-from emscout.particles.watershed import segment_watershed
+from emscout.particles.segmenters.bayesian import segment_bayesian, select_particles
+from emscout.particles.segmenters.multiscale import segment_component_tree
 from emscout.units import parse_length_px
 
 __all__ = [
@@ -67,7 +67,7 @@ def segment_by_network(
     samples: int = 30,
     seed: int = 0,
 ) -> Segmentation:
-    """Find particles by a Bayesian network; see `emscout.particles.bayesian.segment_bayesian`."""
+    """Find particles by a Bayesian network; see `emscout.particles.segmenters.bayesian.segment_bayesian`."""
     if micrograph.image.size > _MOST_PX_FOR_NETWORK:
         raise UsageError(f"{_name(micrograph)} is too large for a network: take `model={WATERSHED}`, or cut it up.")
     diameter_px = _in_px(diameter, micrograph)
@@ -77,8 +77,8 @@ def segment_by_network(
 def segment_by_component_tree(
     micrograph: Micrograph, *, polarity: Polarity = "auto", split: bool = True
 ) -> Segmentation:
-    """Find particles without a network; see `emscout.particles.watershed.segment_watershed`."""
-    return Segmentation(segment_watershed(micrograph.image, polarity=polarity, split=split)[0])
+    """Find particles without a network; see `emscout.particles.segmenters.multiscale.segment_component_tree`."""
+    return Segmentation(segment_component_tree(micrograph.image, polarity=polarity, split=split)[0])
 
 
 SEGMENTERS: dict[str, Segmenter] = {WATERSHED: segment_by_component_tree}
@@ -152,7 +152,7 @@ def check_settings(model: str, settings: Mapping[str, Any]) -> None:
     model : str
     settings : mapping of str to object
         Options by field; ``diameter``, ``samples``, ``polarity``, ``split``, ``min_probability`` and
-        ``max_uncertainty`` are looked at.
+        ``max_uncertainty`` are checked.
 
     Raises
     ------

@@ -28,7 +28,7 @@ __all__ = [
     "write_png",
 ]
 
-# After Okabe & Ito (https://jfly.uni-koeln.de/color/), told apart by colour-blind readers too; more saturated than
+# After Okabe & Ito (https://jfly.uni-koeln.de/color/), which colour-blind readers can tell apart; more saturated than
 # theirs, to stand out from grey.
 _COLOURS = np.array(
     [(255, 165, 0), (70, 175, 255), (0, 205, 140), (250, 235, 60), (255, 90, 30), (245, 90, 185)], dtype=np.uint8

@@ -73,7 +73,7 @@ def plot_histogram(
     with styled():
         figure, axes = _new_axes()
         low, high, count = (bins[name].to_numpy(dtype=float) for name in ("bin_low", "bin_high", "count"))
-        # Particles all of one size are one bin without width, which nobody would see.
+        # Particles all of one size are one bin without width, which would be invisible.
         width = np.where(high > low, high - low, 0.02 * np.abs(low))
         axes.bar(low, count, width=width, align="edge", color=_BAR, edgecolor="white", linewidth=0.6)
         if median is not None and math.isfinite(median[0]):

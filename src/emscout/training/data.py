@@ -14,7 +14,7 @@ from torch import Tensor
 from emscout.errors import NothingToFindError, ReadError
 from emscout.io import read
 from emscout.io.labels import LabelledImage
-from emscout.particles.bayesian import normalise_grey
+from emscout.particles.segmenters.bayesian import normalise_grey
 from emscout.synthetic.particles import OUTLINES, make_micrograph
 from emscout.training.network import STRIDE_PX
 

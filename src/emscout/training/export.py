@@ -21,7 +21,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from emscout.models import INPUT_NAMES, METADATA_KEY, OUTPUT_NAMES
-from emscout.particles.instances import Settings
+from emscout.particles.segmenters.instances import Settings
 from emscout.training.data import OUTSIDE_GREY
 from emscout.training.network import (
     COORDINATE_UNIT_PX,

@@ -13,7 +13,7 @@ from emscout.errors import ModelError
 from emscout.evaluate.split import SPLIT_SEED, read_sources
 from emscout.io.labels import LabelledImage
 from emscout.models import model_path
-from emscout.particles.instances import Settings
+from emscout.particles.segmenters.instances import Settings
 from emscout.training.checkpoints import State
 from emscout.training.data import draw_examples
 from emscout.training.export import describe, export_network, write_card

@@ -15,8 +15,8 @@ from emscout.evaluate.particles import find_matched, iou_pairs, score_matched, s
 from emscout.io.labels import LabelledImage
 from emscout.micrograph import Segmentation
 from emscout.models import load_model
-from emscout.particles.bayesian import find_particles, mean_uncertainty
-from emscout.particles.instances import FEATURES, Settings
+from emscout.particles.segmenters.bayesian import mean_uncertainty, predict_particles
+from emscout.particles.segmenters.instances import FEATURES, Settings
 from emscout.training.data import read_labelled
 from emscout.training.export import describe, export_network
 from emscout.training.network import ParticleNetwork
@@ -49,9 +49,9 @@ _LABEL_PX, _GAP_PX, _LEAST_WIDTH_PX = 16, 8, 240
 class Validation:
     """Scores as means over the images; a picture of each; and for all particles found, what calibrates them.
 
-    ``features`` (n, 5) are those of `emscout.particles.instances`, ``uncertainty`` (n,) is the mean mutual information
-    in nats, ``matched`` (n,) says whether the particle meets a true one at IoU > 0.5, ``image`` (n,) counts the images,
-    and ``n_true`` (images,) their true particles.
+    ``features`` (n, 5) are those of `emscout.particles.segmenters.instances`, ``uncertainty`` (n,) is the mean mutual
+    information in nats, ``matched`` (n,) says whether the particle meets a true one at IoU > 0.5, ``image`` (n,) counts
+    the images, and ``n_true`` (images,) their true particles.
     """
 
     scores: dict[str, float]
@@ -75,7 +75,7 @@ def validate(model_path: Path, images: Sequence[LabelledImage], samples: int) ->
     rows, pictures, features, doubts, matched, n_true = [], [], [], [], [], []
     for image in images:
         grey, truth = read_labelled(image)
-        labels, uncertainty, found = find_particles(grey, model, samples=samples)
+        labels, uncertainty, found = predict_particles(grey, model, samples=samples)
         one_to_one = score_matched(truth, labels)
         rows.append(score_paper(truth, labels) | {name: one_to_one[name] for name in _MATCHED})
         pictures.append(_picture(grey, labels, truth, image.name))

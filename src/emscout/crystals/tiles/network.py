@@ -10,8 +10,8 @@ from emscout.crystals.tiles.grid import Lattice
 from emscout.crystals.tiles.windows import window_sums
 from emscout.errors import NothingToFindError
 from emscout.models import load_model
-from emscout.particles.bayesian import normalise_grey, resize, segment_bayesian
 from emscout.particles.segment import DEFAULT_MODEL
+from emscout.particles.segmenters.bayesian import normalise_grey, resize, segment_bayesian
 
 __all__ = ["ENCODER", "ENCODER_STATISTICS", "PARTICLE_SHARE", "encode_tiles", "particle_share"]
 
@@ -38,7 +38,7 @@ def particle_share(image: np.ndarray, lattice: Lattice, *, model: str | Path = D
     lattice : Lattice
         The windows.
     model : str or Path
-        As `emscout.particles.bayesian.segment_bayesian` takes it.
+        As `emscout.particles.segmenters.bayesian.segment_bayesian` takes it.
     """
     try:
         labels = segment_bayesian(image, model=model, samples=1).labels

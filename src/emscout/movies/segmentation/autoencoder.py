@@ -17,9 +17,9 @@ from skimage import filters, segmentation
 from emscout.errors import NothingToFindError
 from emscout.micrograph import Segmentation
 from emscout.models import AutoencoderModel, load_autoencoder_model
-from emscout.particles.component_tree import noise_gradient, outline_gradient, split_at_necks
-from emscout.particles.outlines import smooth_finely
-from emscout.particles.watershed import segment_watershed
+from emscout.particles.segmenters.component_tree import noise_gradient, outline_gradient, split_at_necks
+from emscout.particles.segmenters.multiscale import segment_component_tree
+from emscout.particles.segmenters.outlines import smooth_finely
 
 __all__ = [
     "area_bands",
@@ -190,7 +190,7 @@ def find_polarity(smooth: np.ndarray) -> Literal["bright", "dark"]:
     smooth : ndarray, shape (H, W)
         A frame without its noise.
     """
-    return segment_watershed(smooth, split=False)[1]
+    return segment_component_tree(smooth, split=False)[1]
 
 
 def find_level(smooth: np.ndarray) -> float:

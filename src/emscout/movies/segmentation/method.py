@@ -21,10 +21,15 @@ from emscout.movies.segmentation.autoencoder import (
     reconstruct,
     segment_autoencoder,
 )
-from emscout.particles.bayesian import default_max_uncertainty, filter_particles, normalise_grey, select_particles
-from emscout.particles.outlines import HALF_HEIGHT, refine_outlines, smooth_finely
 from emscout.particles.segment import WATERSHED, Polarity, segment_particles
-from emscout.particles.watershed import segment_watershed
+from emscout.particles.segmenters.bayesian import (
+    default_max_uncertainty,
+    filter_particles,
+    normalise_grey,
+    select_particles,
+)
+from emscout.particles.segmenters.multiscale import segment_component_tree
+from emscout.particles.segmenters.outlines import HALF_HEIGHT, refine_outlines, smooth_finely
 from emscout.units import parse_length_px
 
 __all__ = ["Method", "area_bounds", "choose_method"]
@@ -128,7 +133,7 @@ class Method:
 
     def _polarity(self, image: np.ndarray) -> Polarity:
         if self.kind == "watershed":
-            return segment_watershed(image, split=False)[1]
+            return segment_component_tree(image, split=False)[1]
         reproduced = reconstruct(image, load_autoencoder_model(self.options.model))
         return find_polarity(smooth_finely(reproduced))
 

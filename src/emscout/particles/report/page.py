@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from emscout.micrograph import Notice
 from emscout.particles.report.sections import describe_image, detail_image, pool_images
 from emscout.report.html import data_uri, versions_of, write_html
 
@@ -32,6 +34,7 @@ def write_page(
     overlays: Mapping[str, Path],
     uncertainties: Mapping[str, Path],
     provenance: Mapping[str, Any],
+    warnings: Sequence[Notice] = (),
     title: str = "Measured particles",
 ) -> None:
     """Write the report of a run: a page that needs no other file and no network.
@@ -51,6 +54,8 @@ def write_page(
         The map of the uncertainty of each image that has one, by image name.
     provenance : mapping
         ``options`` (mapping), ``emscout`` (version), ``python``, ``libraries`` (mapping); other entries are not shown.
+    warnings : sequence of Notice
+        What the reader must know first, each with the image it is about.
     title : str
         Heading of the page.
     """
@@ -66,6 +71,7 @@ def write_page(
     for number, row in enumerate(images.to_dict("records"), start=1):
         rows.append(describe_image(row, of_image["particles"].get(row["image"], particles.head(0))))
         rows[-1]["anchor"] = f"image-{number}"
+        rows[-1]["warnings"] = [notice for notice in warnings if notice.image == row["image"]]
         if row["status"] == "failed":
             continue
         if row["image"] in overlays:
@@ -86,10 +92,19 @@ def write_page(
         count_failed=len(failed),
         # The frames of a stack mostly fail for the same reason.
         failures=[(error, list(names)) for error, names in failed.groupby("error", sort=False)["image"]],
+        warnings=_group(warnings),
         pooled=pool_images(particles) if len(images) > 1 else [],
         options=provenance.get("options", {}),
         versions=versions_of(provenance),
     )
+
+
+def _group(warnings: Sequence[Notice]) -> list[tuple[str, list[str]]]:
+    """Each warning once, with the images it is about."""
+    names = defaultdict(list)
+    for notice in warnings:
+        names[str(notice)].append(notice.image)
+    return list(names.items())
 
 
 def _picture(overlay: Path, most_bytes: int, largest_side_px: int) -> str:

@@ -69,7 +69,7 @@ def describe_image(row: Mapping[Any, Any], particles: pd.DataFrame) -> dict[str,
         "count": len(particles),
         "count_border": 0 if particles.empty else int(particles["touches_border"].sum()),
         "unit": unit,
-        # 0.5, where the measured figures have 0.5000: nobody measured these zeros.
+        # 0.5, where the measured figures have 0.5000: those zeros were not measured.
         "nm_per_px": None if unit == "px" else f"{float(_number(row['nm_per_px'])):.10g}",
         "calibration_source": _text(row.get("calibration_source")),
         "calibration": _SOURCES.get(_text(row.get("calibration_source")), ""),

@@ -12,15 +12,21 @@ from skimage import measure
 
 from emscout.annotations.banner import banner_height, drawn_over
 from emscout.errors import NothingToFindError
-from emscout.particles.component_tree import Particle, View, choose_particles, noise_gradient, outline_gradient
+from emscout.particles.segmenters.component_tree import (
+    Particle,
+    View,
+    choose_particles,
+    noise_gradient,
+    outline_gradient,
+)
 
-__all__ = ["segment_watershed"]
+__all__ = ["segment_component_tree"]
 
 SIGNS = {"auto": (1, -1), "bright": (1,), "dark": (-1,)}
 N_LEVELS = 40
 COARSEST_SIDE = 256  # px of the longer side, below which outlines are rough
 ROUGH = 0.3  # worth of such a scale: it is for noise that hides particles at finer ones
-# A finer scale is looked at until it explains clearly less than the best so far; the coarsest that is nearly as good as
+# A finer scale is tried until it explains clearly less than the best so far; the coarsest that is nearly as good as
 # the best is used. At half the image's resolution it is enough to find particles of a comfortable size.
 WORSE = 0.75
 GOOD_ENOUGH = 0.6
@@ -38,7 +44,7 @@ MIN_RELATIVE_DIAMETER = 0.3
 
 
 class Scene(NamedTuple):
-    """The specimen's part of an image, and what is needed to look at any window of it."""
+    """The specimen's part of an image, and what is needed to search any window of it."""
 
     image: np.ndarray  # (H, W), in its own dtype
     low: float
@@ -59,7 +65,7 @@ class Window(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """How a scene is looked at."""
+    """The resolution and the grey levels at which a scene is searched."""
 
     factor: int  # image pixels per working pixel
     levels: np.ndarray
@@ -68,8 +74,8 @@ class Scale(NamedTuple):
     max_area: float
 
 
-class Look(NamedTuple):
-    """What is seen of a scene at one scale."""
+class ScaleResult(NamedTuple):
+    """The particles of a scene at one scale."""
 
     scale: Scale
     sign: int  # +1 for bright particles, -1 for dark ones
@@ -79,7 +85,7 @@ class Look(NamedTuple):
     whole: bool  # or a sample
 
 
-def segment_watershed(
+def segment_component_tree(
     image: np.ndarray,
     *,
     polarity: Literal["auto", "bright", "dark"] = "auto",
@@ -114,16 +120,16 @@ def segment_watershed(
         When the image is constant or holds no finite value.
     """
     scene = _scene(image.astype(np.uint8) if image.dtype == bool else image)
-    look = _best_look(scene, SIGNS[polarity], min_diameter_px, max_diameter_px)
-    found = look.found
-    if not look.whole:
+    result = _best_scale(scene, SIGNS[polarity], min_diameter_px, max_diameter_px)
+    found = result.found
+    if not result.whole:
         halo = max((2 * max(p.mask.shape) for p in found), default=0)
-        found = list(_in_windows(scene, look.scale, look.sign, min(max(halo, 32), WINDOW // 2)))
-        found = _not_noise(found, scene.image.size / look.scale.factor**2)
-    labels = _paint(image, _among_their_like(found, min_diameter_px is None), look.scale.factor)
+        found = list(_in_windows(scene, result.scale, result.sign, min(max(halo, 32), WINDOW // 2)))
+        found = _drop_noise(found, scene.image.size / result.scale.factor**2)
+    labels = _draw_labels(image, _drop_outlying_sizes(found, min_diameter_px is None), result.scale.factor)
     if not split:
         labels = measure.label(labels > 0, connectivity=2).astype(np.int32)
-    return labels, "bright" if look.sign > 0 else "dark"
+    return labels, "bright" if result.sign > 0 else "dark"
 
 
 def _scene(image: np.ndarray) -> Scene:
@@ -157,44 +163,44 @@ def _factors(shape: tuple[int, ...], min_diameter_px: float | None) -> list[int]
     return [2**power for power in range(max(coarsest, 1).bit_length() - 1, -1, -1)]
 
 
-def _best_look(
+def _best_scale(
     scene: Scene, signs: tuple[int, ...], min_diameter_px: float | None, max_diameter_px: float | None
-) -> Look:
-    """Look at a scene at rising resolution and keep the scale that explains it."""
-    looks: list[Look] = []
+) -> ScaleResult:
+    """ScaleResult at a scene at rising resolution and keep the scale that explains it."""
+    results: list[ScaleResult] = []
     worth: list[float] = []
     for factor in _factors(scene.image.shape, min_diameter_px):
-        look = _look(scene, factor, signs, min_diameter_px, max_diameter_px)
-        looks.append(look)
+        result = _find_at_scale(scene, factor, signs, min_diameter_px, max_diameter_px)
+        results.append(result)
         rough = max(scene.image.shape) < COARSEST_SIDE * factor
-        worth.append(look.value * (ROUGH if rough else 1.0))
-        enough = not rough and factor <= 2 and look.bulk_side >= COMFORTABLE_SIDE
+        worth.append(result.value * (ROUGH if rough else 1.0))
+        enough = not rough and factor <= 2 and result.bulk_side >= COMFORTABLE_SIDE
         if enough or worth[-1] < WORSE * max(worth):
             break
-    return next(look for look, value in zip(looks, worth, strict=True) if value >= GOOD_ENOUGH * max(worth))
+    return next(result for result, value in zip(results, worth, strict=True) if value >= GOOD_ENOUGH * max(worth))
 
 
-def _look(
+def _find_at_scale(
     scene: Scene, factor: int, signs: tuple[int, ...], min_diameter_px: float | None, max_diameter_px: float | None
-) -> Look:
+) -> ScaleResult:
     """Find particles at one scale, in the whole image or a sample of it, in the polarity that explains it better."""
     windows = _sample(scene, factor)
     scale = _scale(windows, factor, scene.step_of_grey, min_diameter_px, max_diameter_px)
     findings = {sign: _choose(windows, scale, sign) for sign in signs}
     sign = max(findings, key=lambda sign: findings[sign][0])
     seen = sum(window.smooth.size for window in windows)
-    found = _not_noise(findings[sign][1], seen)
+    found = _drop_noise(findings[sign][1], seen)
     side = math.sqrt(_bulk(found, [p.area for p in found])) if found else 0.0
     # Per pixel of the image; the gradient stays per working pixel (Lindeberg's normalised derivative), so that a sharp
     # edge counts the same at every scale.
     value = sum(p.area**0.7 * p.score for p in found) * factor**1.4 / (seen * factor**2)
-    return Look(scale, sign, value, found, side, len(windows) == 1)
+    return ScaleResult(scale, sign, value, found, side, len(windows) == 1)
 
 
 def _window(scene: Scene, factor: int, rows: slice, cols: slice) -> Window:
     """Cut out a part, given in working pixels, and average it down to working scale."""
     part = scene.image[rows.start * factor : rows.stop * factor, cols.start * factor : cols.stop * factor]
-    # In strips: a coarse look at a large mosaic sees all of it, which would be several float copies at once.
+    # In strips: a coarse scale of a large mosaic needs all of it, which would be several float copies at once.
     step = factor * max(1, STRIP_PX // (factor * part.shape[1]))
     strips = [_average_down(scene, part[start : start + step], factor) for start in range(0, len(part), step)]
     grey, unknown = (np.concatenate(parts) for parts in zip(*strips, strict=True))
@@ -247,7 +253,7 @@ def _scale(
     even = np.linspace(greys[0], greys[-1], 2048)
     rank = (np.searchsorted(greys, even) / len(greys) + np.linspace(0, 1, len(even))) / 2
     levels = np.interp((np.arange(N_LEVELS) + 0.5) / N_LEVELS, rank, even)
-    # The outline of a single step of grey is no edge.
+    # The outline of a single step of grey is not an edge.
     noise = max(
         noise_gradient(np.concatenate([outline_gradient(window.smooth)[~window.excluded] for window in windows])),
         0.25 * step_of_grey,
@@ -282,7 +288,7 @@ def _in_windows(scene: Scene, scale: Scale, sign: int, halo: int) -> Iterator[Pa
                     yield particle
 
 
-def _not_noise(particles: list[Particle], area: float) -> list[Particle]:
+def _drop_noise(particles: list[Particle], area: float) -> list[Particle]:
     """Leave out what may be noise, unless there is so much of it that it cannot be."""
     if len(particles) > FEW and sum(p.area for p in particles) > 0.05 * area:
         return particles
@@ -296,7 +302,7 @@ def _bulk(particles: list[Particle], values: list[float]) -> float:
     return values[order[np.searchsorted(weight, weight[-1] / 2)]]
 
 
-def _among_their_like(particles: list[Particle], by_size: bool) -> list[Particle]:
+def _drop_outlying_sizes(particles: list[Particle], by_size: bool) -> list[Particle]:
     """Leave out what is far fainter than the bulk, and (unless a least size was given) what is far smaller."""
     if not particles:
         return []
@@ -305,7 +311,7 @@ def _among_their_like(particles: list[Particle], by_size: bool) -> list[Particle
     return [p for p in particles if p.edge >= edge and p.area >= area]
 
 
-def _paint(image: np.ndarray, particles: list[Particle], factor: int) -> np.ndarray:
+def _draw_labels(image: np.ndarray, particles: list[Particle], factor: int) -> np.ndarray:
     """Label map at the image's own resolution."""
     labels = np.zeros(image.shape, np.int32)
     number = 0

@@ -1,4 +1,4 @@
-"""Particles by the Bayesian network: quick looks at the whole image find their scale, a thorough one finds them.
+"""Particles by the Bayesian network: quick passes over the whole image find their scale, a thorough one finds them.
 
 After Yildirim & Cole, "Bayesian Particle Instance Segmentation for Electron Microscopy Image Quantification",
 J. Chem. Inf. Model. 61 (2021) 1136, doi:10.1021/acs.jcim.0c01455. Monte-Carlo dropout repeats the tail of the network
@@ -16,8 +16,8 @@ from PIL import Image
 from emscout.errors import ModelError, NothingToFindError, UsageError
 from emscout.micrograph import Segmentation
 from emscout.models import Model, load_model
-from emscout.particles.instances import FEATURES, Instances, Settings, draw_instances, find_instances
-from emscout.particles.outlines import refine_outlines
+from emscout.particles.segmenters.instances import FEATURES, Instances, Settings, draw_instances, find_instances
+from emscout.particles.segmenters.outlines import refine_outlines
 
 __all__ = ["filter_particles", "mean_uncertainty", "segment_bayesian", "select_particles"]
 
@@ -26,14 +26,14 @@ OVERLAP_PX = 128
 """Neighbouring tiles share this much; the sides of a tile are multiples of the network's stride."""
 
 _DISAGREEMENT = 1.25
-"""Where the second look asks for another zoom than the first by more than this factor, there is a third."""
+"""Where the second pass asks for another zoom than the first by more than this factor, there is a third."""
 
 _OVERVIEWS = (1.0, 0.5, 0.25)
-"""The whole image is looked at first at this many times the first look's size: particles that fill it, whose parts pass
+"""The first pass sees the whole image at this many times its size: particles that fill it, whose parts pass
 for particles in larger views, are believed in small ones."""
 
 _TINY_PX = 10.0
-"""Particles that seem smaller in the first look are looked at once more, closer, to know their size."""
+"""Particles that seem smaller in the first pass are measured once more at a higher zoom."""
 
 
 def segment_bayesian(
@@ -79,11 +79,13 @@ def segment_bayesian(
     if diameter_px is not None and not 0 < diameter_px < np.inf:
         raise UsageError(f"A typical diameter of {diameter_px} px makes no sense: give a positive one.")
     loaded = load_model(model)
-    labels, uncertainty, features = find_particles(image, loaded, samples=samples, diameter_px=diameter_px, seed=seed)
+    labels, uncertainty, features = predict_particles(
+        image, loaded, samples=samples, diameter_px=diameter_px, seed=seed
+    )
     return Segmentation(labels, uncertainty, estimate_probability(features, loaded.description["calibration"]))
 
 
-def find_particles(
+def predict_particles(
     image: np.ndarray, model: Model, *, samples: int, diameter_px: float | None = None, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What `segment_bayesian` finds, before any probability is known: validation calibrates on it.
@@ -102,24 +104,24 @@ def find_particles(
     grey = np.where(np.isfinite(grey), grey, np.float32(description["outside_grey"]))
     masks = draw_masks(samples, description["dropout_channels"], description["dropout_rate"], seed)
 
-    def look(zoom: float) -> tuple[np.ndarray, Instances]:
+    def predict(zoom: float) -> tuple[np.ndarray, Instances]:
         maps = predict_maps(resize(grey, scaled_shape(grey.shape, zoom)), model, masks)
         return maps, find_instances(maps, description["coordinate_unit_px"], settings)
 
     if diameter_px is not None:
-        maps, instances = look(choose_zoom(grey.shape, diameter_px, settings))
+        maps, instances = predict(choose_zoom(grey.shape, diameter_px, settings))
     else:
         zooms = [settings.first_look_px * part / max(grey.shape) for part in _OVERVIEWS]
-        overviews = [look_without_dropout(grey, zoom, model, settings) for zoom in zooms]
+        overviews = [predict_without_dropout(grey, zoom, model, settings) for zoom in zooms]
         zoom = choose_zoom(grey.shape, estimate_diameter(grey, model, settings, overviews[0]), settings)
-        maps, instances = look(zoom)
+        maps, instances = predict(zoom)
         if len(instances.centres):
             better = choose_zoom(grey.shape, float(np.median(instances.diameters_px)) / zoom, settings)
             if max(better / zoom, zoom / better) > _DISAGREEMENT:
-                maps, instances = look(better)
+                maps, instances = predict(better)
         surest, zoom = max(zip(overviews, zooms, strict=True), key=lambda pair: mean_seed(pair[0]))
         if mean_seed(surest) > mean_seed(instances) + settings.overview_margin:
-            maps, instances = look(zoom)
+            maps, instances = predict(zoom)
     labels, drawn = draw_instances(instances, grey.shape, settings.foreground)
     if maps[4].size < grey.size:
         labels = refine_outlines(labels, grey)
@@ -219,8 +221,8 @@ def scaled_shape(shape: tuple[int, ...], zoom: float) -> tuple[int, int]:
     return max(1, round(shape[0] * zoom)), max(1, round(shape[1] * zoom))
 
 
-def look_without_dropout(grey: np.ndarray, zoom: float, model: Model, settings: Settings) -> Instances:
-    """Particles of ``grey`` (H, W) at a zoom, by the whole network once: a quick look, without uncertainty."""
+def predict_without_dropout(grey: np.ndarray, zoom: float, model: Model, settings: Settings) -> Instances:
+    """Particles of ``grey`` (H, W) at a zoom, by the whole network once, without uncertainty."""
     maps = predict_maps(resize(grey, scaled_shape(grey.shape, zoom)), model, model.full_masks)
     return find_instances(maps, model.description["coordinate_unit_px"], settings)
 
@@ -233,8 +235,8 @@ def mean_seed(instances: Instances) -> float:
 def estimate_diameter(grey: np.ndarray, model: Model, settings: Settings, overview: Instances) -> float | None:
     """Typical (median) diameter in px of the particles of ``grey`` (H, W), None where none is seen.
 
-    ``overview`` is what the first look found, which sees the whole image. As long as that is nothing, or specks, the
-    middle is looked at closer.
+    ``overview`` is what the first pass found in the whole image. As long as that is nothing, or specks, the middle is
+    searched at a higher zoom.
     """
     zoom = settings.first_look_px / max(grey.shape)
     found, seen = None, overview
@@ -246,11 +248,11 @@ def estimate_diameter(grey: np.ndarray, model: Model, settings: Settings, overvi
         zoom *= 4
         side = [min(length, round(settings.first_look_px / zoom)) for length in grey.shape]
         middle = tuple(slice((length - s) // 2, (length + s) // 2) for length, s in zip(grey.shape, side, strict=True))
-        seen = look_without_dropout(grey[middle], zoom, model, settings)
+        seen = predict_without_dropout(grey[middle], zoom, model, settings)
 
 
 def choose_zoom(shape: tuple[int, ...], diameter_px: float | None, settings: Settings) -> float:
-    """How much to enlarge the image so that particles have the preferred diameter; as in the first look without one.
+    """How much to enlarge the image so that particles have the preferred diameter; as in the first pass without one.
 
     Never so little that the whole image has less than the shortest side, nor more than the longest or, in a larger
     image, than its own pixels.

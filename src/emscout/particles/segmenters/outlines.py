@@ -1,4 +1,4 @@
-"""Outlines drawn anew at the image's own resolution, where the network has looked at particles much shrunk."""
+"""Outlines drawn anew at the image's own resolution, where the network saw the particles much smaller."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _CLEAR = 2.8
 """Only where inside and outside differ by so many standard deviations of either."""
 
 _FEWEST_PX = 8
-"""Of its inside, and of its surroundings, for a particle whose greys must be told from itself alone."""
+"""Of its inside, and of its surroundings, for a particle whose grey values must be estimated from itself alone."""
 
 _FEWEST_PARTICLES = 10
 """So many say what is usual among them."""
@@ -75,10 +75,10 @@ def refine_outlines(labels: np.ndarray, grey: np.ndarray, level: float = _LEVEL)
     Bayes: Efron & Morris, doi:10.1080/01621459.1975.10479864).
     """
     refined = np.zeros_like(labels)
-    places = [_look_around(labels, number, box) for number, box in enumerate(ndimage.find_objects(labels), 1)]
+    places = [_neighbourhood(labels, number, box) for number, box in enumerate(ndimage.find_objects(labels), 1)]
     finest = [_smooth(grey, place.near, _BLURS_PX[0]) for place in places]
-    usual = _usual_greys(places, finest)
-    for number, (place, first_look) in enumerate(zip(places, finest, strict=True), 1):
+    usual = _typical_greys(places, finest)
+    for number, (place, finest_one) in enumerate(zip(places, finest, strict=True), 1):
         near, particle = place.near, place.particle
         free = place.free & (refined[near] == 0)
         redrawn = particle & free
@@ -88,8 +88,8 @@ def refine_outlines(labels: np.ndarray, grey: np.ndarray, level: float = _LEVEL)
                 break
             # As many pixels outside the half height, however much is blurred.
             at = 0.5 + (level - 0.5) * _BLURS_PX[0] / blur_px
-            look = first_look if blur_px == _BLURS_PX[0] else _smooth(grey, place.near, blur_px)
-            contrast, drawn = _redraw(place, free, look, at, usual)
+            smoothed = finest_one if blur_px == _BLURS_PX[0] else _smooth(grey, place.near, blur_px)
+            contrast, drawn = _redraw(place, free, smoothed, at, usual)
             round_px = min(_ROUND * blur_px, _WIDEST_BLUR * place.diameter_px)
             if drawn is not None:
                 redrawn = _one_piece(free & (ndimage.gaussian_filter(drawn.astype(np.float32), round_px) > 0.5))
@@ -122,7 +122,7 @@ class _Place(NamedTuple):
 
     near: tuple[slice, ...]
     particle: np.ndarray
-    free: np.ndarray  # the particle's, or nobody's
+    free: np.ndarray  # the particle's own pixels and background
     depth: np.ndarray  # px inside the outline; less than 0 outside
     diameter_px: float
     band_px: float
@@ -135,14 +135,14 @@ class _Place(NamedTuple):
         return inner, self.free & (self.depth < -self.band_px) & (self.depth >= -2.5 * self.band_px)
 
 
-class _Look(NamedTuple):
+class _Smoothed(NamedTuple):
     """What is around a particle, blurred, and what noise is left in it."""
 
     smooth: np.ndarray
     noise: np.ndarray
 
 
-class _Usual(NamedTuple):
+class _Typical(NamedTuple):
     """What is usual of a grey among the particles of an image."""
 
     grey: float
@@ -155,7 +155,7 @@ class _Usual(NamedTuple):
         return self.grey + (own - self.grey) * self.variance / (self.variance + error**2)
 
 
-def _look_around(labels: np.ndarray, number: int, box: tuple[slice, ...]) -> _Place:
+def _neighbourhood(labels: np.ndarray, number: int, box: tuple[slice, ...]) -> _Place:
     diameter_px = float(np.sqrt(4 / np.pi * np.count_nonzero(labels[box] == number)))
     band_px = max(1.0, _BAND * diameter_px)
     margin = int(np.ceil(2.5 * band_px)) + 1
@@ -165,31 +165,31 @@ def _look_around(labels: np.ndarray, number: int, box: tuple[slice, ...]) -> _Pl
     return _Place(near, particle, particle | (labels[near] == 0), depth, diameter_px, band_px)
 
 
-def _usual_greys(places: list[_Place], looks: list[_Look]) -> tuple[_Usual, _Usual]:
-    """The usual greys inside and outside of the particles, as looks at each of them show it."""
+def _typical_greys(places: list[_Place], smoothed: list[_Smoothed]) -> tuple[_Typical, _Typical]:
+    """The usual grey values inside and outside of the particles."""
     known = []
-    for place, (smooth, noise) in zip(places, looks, strict=True):
+    for place, (smooth, noise) in zip(places, smoothed, strict=True):
         inner, outer = place.zones()
         if inner.any() and outer.any():
             deviation = _deviation(noise[inner | outer])
             known.append([(np.median(smooth[zone]), _error(zone, deviation)) for zone in (inner, outer)])
     if len(known) < _FEWEST_PARTICLES:
-        return _Usual(0.0, np.inf), _Usual(0.0, np.inf)
+        return _Typical(0.0, np.inf), _Typical(0.0, np.inf)
     values, errors = np.moveaxis(np.array(known), 2, 0)
     usual = np.median(values, axis=0)
     spread = _MAD * np.median(np.abs(values - usual), axis=0)
     own = np.maximum(spread**2 - np.median(errors**2, axis=0), 1e-6)
-    return _Usual(usual[0], own[0]), _Usual(usual[1], own[1])
+    return _Typical(usual[0], own[0]), _Typical(usual[1], own[1])
 
 
-def _smooth(grey: np.ndarray, near: tuple[slice, ...], blur_px: float) -> _Look:
+def _smooth(grey: np.ndarray, near: tuple[slice, ...], blur_px: float) -> _Smoothed:
     """A part of the image blurred: all of it at every radius would fill the memory."""
     reach = int(8 * blur_px + 0.5)
     around = tuple(slice(max(0, side.start - reach), side.stop + reach) for side in near)
     inner = tuple(slice(n.start - a.start, n.stop - a.start) for n, a in zip(near, around, strict=True))
     is_finest = blur_px == _BLURS_PX[0]
     smooth = smooth_finely(grey[around]) if is_finest else ndimage.gaussian_filter(grey[around], blur_px)
-    return _Look(smooth[inner], (smooth - ndimage.gaussian_filter(grey[around], 2 * blur_px))[inner])
+    return _Smoothed(smooth[inner], (smooth - ndimage.gaussian_filter(grey[around], 2 * blur_px))[inner])
 
 
 def _deviation(noise: np.ndarray) -> float:
@@ -202,10 +202,10 @@ def _error(zone: np.ndarray, deviation: float) -> float:
 
 
 def _redraw(
-    place: _Place, free: np.ndarray, look: _Look, level: float, usual: tuple[_Usual, _Usual]
+    place: _Place, free: np.ndarray, smoothed: _Smoothed, level: float, usual: tuple[_Typical, _Typical]
 ) -> tuple[float, np.ndarray | None]:
     """Contrast over noise, and one particle's pixels where it is clear which."""
-    smooth, noise = look
+    smooth, noise = smoothed
     usual_inside, usual_outside = usual
     inner, outer = place.zones()
     outer = outer & free

@@ -36,13 +36,13 @@ class Settings:
     reach: float = 1.5
     """Radius around a peak within which votes are its own, over the radius at which its Gaussian is a half."""
     first_look_px: int = 256
-    """Longer side of the whole image in the first look."""
+    """Longer side of the whole image in the first pass."""
     preferred_diameter_px: float = 16.0
-    """Typical diameter of the particles in the second look, but for the bounds of the image's longer side there."""
+    """Typical diameter of the particles in the second pass, within the bounds of the image's longer side there."""
     shortest_px: int = 120
     longest_px: int = 704
     overview_margin: float = 0.05
-    """An overview is followed where the mean seed score of its particles is higher by this than the second look's."""
+    """An overview is taken where the mean seed score of its particles is higher by this than in the second pass."""
     max_uncertainty: float = 0.7
     """Mean mutual information of a particle, in nats, above which it is rather dropped; ln 2 bounds it."""
 

@@ -21,7 +21,7 @@ MIN_SOLIDITY = 0.85
 NO_NEED_TO_SPLIT = 0.93  # solidity
 # A neck narrower than this fraction of the smaller of the two bodies is where two particles touch.
 NECK = 0.8
-# A ring whose hole is larger than this is no hollow particle but what surrounds one.
+# A ring whose hole is larger than this is not a hollow particle but what surrounds one.
 MIN_FILLED_BY_ITSELF = 0.2
 # What an image cuts at more than this part of its border is background.
 MAX_BORDER = 0.35
@@ -50,7 +50,7 @@ class View(NamedTuple):
 
     smooth: np.ndarray  # float32, (H, W): without the finest noise, particles bright
     gradient: np.ndarray  # float32, (H, W): outline_gradient
-    levels: np.ndarray  # grey levels to look at, rising
+    levels: np.ndarray  # grey levels to search, rising
     noise: float  # of the gradient
     excluded: np.ndarray  # bool, (H, W): what is not specimen
     min_area: int
@@ -115,10 +115,10 @@ def choose_particles(view: View) -> tuple[float, list[Particle]]:
     chosen: list[list[Particle]] = [[] for _ in range(n)]
     # What is too small to be several particles must have a significant edge itself.
     divisible = (tree.area >= 4 * view.min_area) & (tree.edge > view.noise)
-    worth_a_look = _is_edge_maximum(tree) & (divisible | (tree.significance >= MIN_SIGNIFICANCE))
+    is_candidate = _is_edge_maximum(tree) & (divisible | (tree.significance >= MIN_SIGNIFICANCE))
     for node in range(n - 1, -1, -1):
         value = below[node]
-        if worth_a_look[node]:
+        if is_candidate[node]:
             for particles in _explanations(tree, node, view):
                 new = sum(p.area**0.7 * p.score for p in particles) * (WHOLE_BONUS if len(particles) == 1 else 1.0)
                 if new > value:
@@ -254,7 +254,7 @@ _BORDERS: tuple[Any, ...] = (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1])
 
 
 def _outline(mask: np.ndarray, sides: tuple[bool, ...]) -> np.ndarray:
-    """Pixels next to the outside; the edge of the image is no outline."""
+    """Pixels next to the outside; the edge of the image is not an outline."""
     padded = np.pad(mask, 1)
     for line, at_border in zip(_BORDERS, sides, strict=True):
         padded[line] |= at_border
@@ -283,7 +283,7 @@ def split_at_necks(mask: np.ndarray) -> np.ndarray:
     """Cut a region where it narrows: watershed of the distance to the outside, pieces rejoined where there is no neck.
 
     Returns labels 1..n without gaps. Two pieces belong together when the passage between them is nearly as wide as the
-    smaller of them; the widest passages are looked at first.
+    smaller of them; the widest necks are tried first.
     """
     padded = np.pad(mask, 1)
     distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(padded)[1:-1, 1:-1].astype(np.float32), 1)
