@@ -17,8 +17,8 @@ import pandas as pd
 
 from emscout.evaluate.classification import score_categories
 from emscout.models import load_category_model
-from emscout.specimens.dataset import drop_duplicates, find_pictures, group_pictures, near_twins
-from emscout.specimens.features import BACKBONE, describe_files
+from emscout.specimens.dataset import drop_duplicates, find_near_duplicates, find_pictures, group_pictures
+from emscout.specimens.features import BACKBONE, compute_features
 from emscout.specimens.head_settings import choose_settings, cross_predict
 from emscout.specimens.heads import CLIP, fit_head, probabilities
 
@@ -35,7 +35,7 @@ def main() -> None:
     joined = arguments.join.split("+")
     table["category"] = table["category"].replace(dict.fromkeys(joined, "+".join(joined)))
     model = load_category_model(arguments.model)
-    described = describe_files(
+    described = compute_features(
         list(table["path"]), lambda views: model.run(views)[1], side_px=model.description["side_px"], mask_banner=True
     )
     table = table.iloc[described.rows].reset_index(drop=True)
@@ -45,7 +45,7 @@ def main() -> None:
         sources = np.array(table["sha256"])
     else:
         standard = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6)
-        twins = near_twins(np.clip(standard, -CLIP, CLIP), described.hashes)
+        twins = find_near_duplicates(np.clip(standard, -CLIP, CLIP), described.hashes)
         sources = group_pictures(table["source"].tolist(), twins).astype(str)
     order = np.unique(names)
     rows = []

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from emscout.io.colour import read_colours
-from emscout.specimens.classify import name_category
+from emscout.specimens.classify import classify_picture
 
 PICTURES = (
     *("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "coins.png"),
@@ -45,11 +45,11 @@ def draw_plots(n: int) -> list[np.ndarray]:
 
 def main() -> None:
     folder = Path(skimage.__file__).parent / "data"
-    verdicts = {name: name_category(read_colours(folder / name)) for name in PICTURES}
+    verdicts = {name: classify_picture(read_colours(folder / name)) for name in PICTURES}
     for name, verdict in verdicts.items():
         print(f"{name:24} novelty {verdict.novelty:.2f} {verdict.category or 'none of these'}")
     print(f"scikit-image: {sum(not one.known for one in verdicts.values())} of {len(verdicts)} are none of these")
-    plots = [name_category(plot) for plot in draw_plots(40)]
+    plots = [classify_picture(plot) for plot in draw_plots(40)]
     print(f"matplotlib: {sum(not one.known for one in plots)} of {len(plots)} plots are none of these")
 
 

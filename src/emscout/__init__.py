@@ -46,6 +46,16 @@ if TYPE_CHECKING:
     from emscout.movies import MovieOptions, follow
     from emscout.particles import SEGMENTERS, AnalyzeOptions, ParticleResult, analyze, find_particles, measure_particles
     from emscout.scale import NoScale, ScaleReading, calibrate, read_scale
+    from emscout.specimens import (
+        ClassificationResult,
+        ClassifyOptions,
+        SimilarOptions,
+        SimilarResult,
+        categorize,
+        classify,
+        find_similar,
+        search_similar,
+    )
 
 # Imported when first used, so that `import emscout` stays light and Ctrl+C is heard from the start.
 _MODULES = {
@@ -75,6 +85,16 @@ _MODULES = {
         "find_particles",
         "measure_particles",
     ),
+    "emscout.specimens": (
+        "ClassificationResult",
+        "ClassifyOptions",
+        "SimilarOptions",
+        "SimilarResult",
+        "categorize",
+        "classify",
+        "find_similar",
+        "search_similar",
+    ),
     "emscout.crystals": (
         "LocateOptions",
         "locate",
@@ -91,6 +111,8 @@ __all__ = [
     "AnalyzeOptions",
     "Calibration",
     "CalibrationError",
+    "ClassificationResult",
+    "ClassifyOptions",
     "EmscoutError",
     "LocateOptions",
     "Micrograph",
@@ -108,16 +130,22 @@ __all__ = [
     "ScaleReading",
     "Segmentation",
     "Series",
+    "SimilarOptions",
+    "SimilarResult",
     "UsageError",
     "analyze",
     "calibrate",
+    "categorize",
+    "classify",
     "find_particles",
+    "find_similar",
     "follow",
     "locate",
     "measure_particles",
     "read",
     "read_scale",
     "read_series",
+    "search_similar",
 ]
 
 

@@ -1,4 +1,6 @@
-"""Naming categories with the shipped model: a holiday photograph is none of these, and a bad file ends nothing."""
+"""Categories by the shipped model: a holiday photograph is none of these, and a bad file does not end a run."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -7,10 +9,11 @@ import skimage
 import tifffile
 from PIL import Image
 
+import emscout as em
 from emscout.errors import ModelError, NothingToFindError, OutputError, UsageError
 from emscout.io.colour import read_colours
 from emscout.models import load_category_model
-from emscout.specimens.classify import ClassifyOptions, classify, name_category
+from emscout.specimens.classify import ClassifyOptions, categorize, classify, classify_picture
 from emscout.specimens.occlusion import map_evidence
 from emscout.specimens.report.thumbnails import draw_thumbnail
 from emscout.synthetic.particles import make_micrograph
@@ -39,8 +42,8 @@ def pictures(tmp_path_factory):
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
 def test_a_holiday_photograph_is_none_of_these(name):
-    verdict = name_category(photograph(name))
-    assert not verdict.known and verdict.category == "" and verdict.novelty > 1
+    found = classify_picture(photograph(name))
+    assert not found.known and found.category == "" and found.novelty > 1
 
 
 @pytest.mark.parametrize("kind", ["plot", "bar", "scatter"])
@@ -53,28 +56,28 @@ def test_a_plot_is_none_of_these(kind):
     canvas = FigureCanvasAgg(figure)
     getattr(figure.add_subplot(), kind)(np.arange(20), generator.random(20))
     canvas.draw()
-    assert not name_category(np.asarray(canvas.buffer_rgba())[..., :3]).known
+    assert not classify_picture(np.asarray(canvas.buffer_rgba())[..., :3]).known
 
 
 def test_probabilities_add_up_and_the_doubtful_are_not_named():
-    verdict = name_category(make_specimen("pores"))
-    assert sum(verdict.probabilities.values()) == pytest.approx(1)
-    assert verdict.probability == max(verdict.probabilities.values())
-    assert 0 <= verdict.entropy_nats <= np.log(len(verdict.probabilities))
-    assert name_category(make_specimen("pores"), min_probability=1.0).category == ""
+    found = classify_picture(make_specimen("pores"))
+    assert sum(found.probabilities.values()) == pytest.approx(1)
+    assert found.probability == max(found.probabilities.values())
+    assert 0 <= found.entropy_nats <= np.log(len(found.probabilities))
+    assert classify_picture(make_specimen("pores"), min_probability=1.0).category == ""
 
 
 def test_a_single_grey_value_and_a_wrong_model_are_sentences():
     with pytest.raises(NothingToFindError, match="single grey value"):
-        name_category(np.zeros((30, 30)))
+        classify_picture(np.zeros((30, 30)))
     with pytest.raises(ModelError, match=r"finds particles.* names categories"):
-        name_category(make_specimen("pores"), "particles-v2")
-    with pytest.raises(UsageError, match="min-probability"):
+        classify_picture(make_specimen("pores"), "particles-v2")
+    with pytest.raises(UsageError, match="`min_probability`"):
         ClassifyOptions(min_probability=2)
 
 
 def test_a_batch_goes_on_past_bad_files(pictures, tmp_path):
-    report = classify([pictures], tmp_path / "out", workers=1)
+    report = categorize([pictures], tmp_path / "out", workers=1)
     classes = report.tables["classes"].set_index("image")
     assert classes["status"].to_dict() == {
         "damaged": "failed",
@@ -97,11 +100,11 @@ def test_a_batch_goes_on_past_bad_files(pictures, tmp_path):
 
 def test_subfolders_are_not_searched_and_results_never_lie_among_the_images(specimens, pictures, tmp_path):
     with pytest.raises(UsageError, match=r"subfolders only.*/\*/\*"):
-        classify([specimens], tmp_path / "out")
+        categorize([specimens], tmp_path / "out")
     with pytest.raises(OutputError, match="the images themselves"):
-        classify([pictures], pictures)
+        categorize([pictures], pictures)
     assert not (tmp_path / "out").exists() and not (pictures / "classes.csv").exists()
-    assert len(classify([f"{specimens}/*/*"], tmp_path / "out").tables["classes"]) == 36
+    assert len(categorize([f"{specimens}/*/*"], tmp_path / "out").tables["classes"]) == 36
 
 
 def test_a_dark_picture_is_seen_in_the_report_and_an_ordinary_one_is_left_alone():
@@ -112,21 +115,58 @@ def test_a_dark_picture_is_seen_in_the_report_and_an_ordinary_one_is_left_alone(
     np.testing.assert_array_equal(draw_thumbnail(ordinary, 80)[..., 0], ordinary)
 
 
-def test_the_same_run_gives_the_same_bytes_and_finished_images_are_not_done_again(pictures, tmp_path, monkeypatch):
+def test_the_same_run_gives_the_same_bytes_and_finished_images_are_not_done_again(pictures, tmp_path):
     for name in ("one", "other"):
-        classify([pictures / "pores.png", pictures / "holiday.jpg"], tmp_path / name, workers=1)
+        categorize([pictures / "pores.png", pictures / "holiday.jpg"], tmp_path / name, workers=1)
     for file in ("classes.csv", "report.html"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
-    from emscout.specimens import classify as module
+    written = (tmp_path / "one" / "pictures" / "pores.jpg").stat().st_mtime_ns
+    categorize([pictures / "pores.png", pictures / "holiday.jpg"], tmp_path / "one", workers=1)
+    assert (tmp_path / "one" / "pictures" / "pores.jpg").stat().st_mtime_ns == written
 
-    monkeypatch.setattr(module, "_classify_image", lambda *_: pytest.fail("done again"))
-    classify([pictures / "pores.png", pictures / "holiday.jpg"], tmp_path / "one", workers=1)
+
+def test_images_in_memory_have_the_categories_of_their_files(pictures, tmp_path):
+    files = [pictures / name for name in ("holiday.jpg", "pores.png", "grey16.tif")]
+    saved = categorize(files, tmp_path / "out", ClassifyOptions(evidence=False), workers=1)
+    saved_table = saved.tables["classes"].set_index("image")
+    found = classify([em.read(file) for file in files])
+    assert found.table["image"].tolist() == ["holiday", "pores", "grey16"]
+    for row in found.table.set_index("image").itertuples():
+        for name in ("category", "probability", "p_sem", "known", "novelty", "warnings"):
+            assert getattr(row, name) == saved_table.loc[row.Index, name], name
+    assert {notice.image for notice in found.warnings} >= {"holiday"}
+    assert sorted(found.warnings, key=str) == sorted(saved.warnings, key=str)
+    # What was changed since it was read is classified as it is, not as its file.
+    changed = replace(em.read(files[0]), image=make_specimen("pores"))
+    assert classify(changed).table["p_sem"][0] == pytest.approx(classify(make_specimen("pores")).table["p_sem"][0])
+
+
+def test_a_picture_of_one_grey_value_in_memory_is_a_warning_and_fields_are_checked():
+    found = classify([np.zeros((30, 30)), make_specimen("pores")])
+    assert found.table["image"].tolist() == ["image_1", "image_2"]
+    assert found.table["category"][0] == "" and np.isnan(found.table["probability"][0])
+    assert [(notice.code, notice.image) for notice in found.warnings if notice.code == "empty"] == [
+        ("empty", "image_1")
+    ]
+    assert classify(make_specimen("pores"), min_probability=1.0).table["category"][0] == ""
+    with pytest.raises(UsageError, match="not both"):
+        classify(make_specimen("pores"), ClassifyOptions(), min_probability=0.5)
+    with pytest.raises(UsageError, match="`min_probability`"):
+        classify(make_specimen("pores"), min_probability=2)
+
+
+def test_a_picture_unlike_all_has_the_same_warning_in_the_table_the_report_and_python(pictures, tmp_path):
+    report = categorize([pictures / "holiday.jpg"], tmp_path / "out", ClassifyOptions(evidence=False), workers=1)
+    (notice,) = report.warnings
+    assert (notice.code, notice.image) == ("unlike", "holiday") and "unlike those" in notice.sentence
+    assert notice.sentence in pd.read_csv(tmp_path / "out" / "classes.csv")["warnings"][0]
+    assert notice.sentence in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_every_frame_of_a_stack_is_an_image(tmp_path):
     frames = np.stack([make_specimen(kind, 64) for kind in ("pores", "fibres")])
     tifffile.imwrite(tmp_path / "stack.tif", frames)
-    classes = classify([tmp_path / "stack.tif"], tmp_path / "out", workers=1).tables["classes"]
+    classes = categorize([tmp_path / "stack.tif"], tmp_path / "out", workers=1).tables["classes"]
     assert classes["image"].tolist() == ["stack_f0000", "stack_f0001"]
     assert classes["p_sem"].nunique() == 2
 

@@ -10,13 +10,13 @@ from emscout.errors import ReadError, UsageError
 from emscout.specimens.dataset import (
     SHARES,
     drop_duplicates,
+    find_near_duplicates,
     find_pictures,
     group_pictures,
-    near_twins,
+    split_at_random,
     split_groups,
-    split_naively,
 )
-from emscout.specimens.features import describe_files, picture_hash
+from emscout.specimens.features import compute_features, picture_hash
 from emscout.specimens.views import view_picture
 from emscout.synthetic.specimens import KINDS, make_specimen
 
@@ -75,7 +75,7 @@ def test_a_copy_made_smaller_is_a_near_twin_and_another_picture_is_not():
     big = [make_specimen("pores", 256, seed=i) for i in range(4)]
     views = [view_picture(one) for one in [*big[:3], big[0][::2, ::2], big[3]]]
     hashes = np.array([picture_hash(view) for view in views])
-    assert near_twins(features, hashes).tolist() == [[0, 3]]
+    assert find_near_duplicates(features, hashes).tolist() == [[0, 3]]
     assert np.bitwise_count(hashes[0] ^ hashes[3]) <= 3 < np.bitwise_count(hashes[0] ^ hashes[1])
 
 
@@ -108,7 +108,7 @@ def test_the_split_does_not_depend_on_the_order_of_the_files():
 
 def test_the_naive_split_takes_its_shares_of_each_category():
     categories = ["a"] * 100 + ["b"] * 50
-    sides = split_naively(categories, seed=0)
+    sides = split_at_random(categories, seed=0)
     assert [(sides[:100] == side).sum() for side in SHARES] == [70, 20, 10]
     assert [(sides[100:] == side).sum() for side in SHARES] == [35, 10, 5]
 
@@ -117,5 +117,5 @@ def test_a_file_that_is_missing_is_left_to_be_named(specimens, tmp_path):
     (tmp_path / "labels.csv").write_text("path,category\ngone.png,a\nalso_gone.png,b\n")
     kept, dropped, notes = drop_duplicates(find_pictures(tmp_path / "labels.csv"))
     assert len(kept) == 2 and not dropped and not notes
-    failures = describe_files(list(kept["path"]), lambda views: views, side_px=32, mask_banner=False).failures
+    failures = compute_features(list(kept["path"]), lambda views: views, side_px=32, mask_banner=False).failures
     assert "also_gone.png' does not exist" in failures[1]

@@ -6,7 +6,7 @@ import pytest
 from emscout.specimens import heads
 from emscout.specimens.head_settings import CHOICES, choose_settings, cross_predict, split_folds
 from emscout.specimens.heads import HeadSettings, fit_head, fit_temperature, probabilities, set_threshold
-from emscout.specimens.novelty import know_features, know_foreign
+from emscout.specimens.novelty import fit_novelty, fit_out_of_distribution
 
 
 def clouds(n=60, n_categories=3, dimensions=30, distance=4.0, seed=0):
@@ -69,7 +69,7 @@ def test_the_strongest_penalty_wins_among_equals():
 
 def test_what_is_far_from_the_training_pictures_is_novel():
     features, names, sources = clouds(n=120)
-    head = know_features(fit_head(features, names, sources, 0), features)
+    head = fit_novelty(fit_head(features, names, sources, 0), features)
     held, truth, _ = clouds(n=120, seed=7)
     logits, novelty = head.predict(held)
     head = set_threshold(head, novelty, logits, np.searchsorted(head.categories, truth))
@@ -81,16 +81,16 @@ def test_what_is_far_from_the_training_pictures_is_novel():
 def test_pictures_that_are_no_micrographs_are_told_unless_they_are_a_category():
     features, names, sources = clouds(n=120, distance=6.0)
     foreign, fresh = (clouds(n=60, n_categories=1, distance=0.0, seed=seed)[0] - 3.0 for seed in (11, 12))
-    head, held = know_foreign(fit_head(features, names, sources, 0), features, sources, foreign)
+    head, held = fit_out_of_distribution(fit_head(features, names, sources, 0), features, sources, foreign)
     assert held.mean() < 0.05
-    head = know_features(head, features)
+    head = fit_novelty(head, features)
     head = set_threshold(head, np.full(10, 1e9), np.zeros((10, 3)), np.zeros(10, int))  # by distance nothing is novel
     assert (head.predict(fresh)[1] > 1).mean() > 0.9
     assert (head.predict(clouds(n=120, distance=6.0, seed=4)[0])[1] > 1).mean() < 0.1
     plots = np.vstack([features[:60], fresh])
     names, sources = np.repeat(["a", "plot"], 60), np.array([f"source {i // 6}" for i in range(120)])
     before = fit_head(plots, names, sources, 0)
-    assert know_foreign(before, plots, sources, foreign)[0] is before
+    assert fit_out_of_distribution(before, plots, sources, foreign)[0] is before
 
 
 def test_the_temperature_of_overconfident_logits_is_found():

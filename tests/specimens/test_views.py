@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from emscout.errors import NothingToFindError
-from emscout.specimens.views import view_picture, without_banner
+from emscout.specimens.views import crop_banner, view_picture
 from emscout.synthetic.particles import make_micrograph
 from emscout.synthetic.specimens import make_specimen
 
@@ -62,5 +62,5 @@ def test_a_single_grey_value_is_a_sentence(values):
 )
 def test_the_banner_is_cut_off(greys):
     picture, rows = banner_picture((400, 480), *greys)
-    assert abs(len(picture) - len(without_banner(picture)) - rows) <= 2
-    assert len(without_banner(picture[:-rows])) == len(picture) - rows
+    assert abs(len(picture) - len(crop_banner(picture)) - rows) <= 2
+    assert len(crop_banner(picture[:-rows])) == len(picture) - rows

@@ -17,7 +17,7 @@ pytest.importorskip("onnx")
 from emscout.errors import EmscoutError, ModelError, OutputError, UsageError
 from emscout.models import load_category_model
 from emscout.specimens.accuracy import evaluate_classes, spell_accuracy
-from emscout.specimens.classify import name_category
+from emscout.specimens.classify import classify_picture
 from emscout.synthetic.specimens import KINDS, make_specimen, write_specimens
 from emscout.training.classifier import train_classifier
 from emscout.training.classifier_export import body_of
@@ -42,7 +42,7 @@ def frozen(specimens, tmp_path_factory):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_tells_new_pictures(frozen, kind):
-    verdicts = [name_category(make_specimen(kind, 96, seed=seed), frozen / "model.onnx") for seed in (70, 71, 72)]
+    verdicts = [classify_picture(make_specimen(kind, 96, seed=seed), frozen / "model.onnx") for seed in (70, 71, 72)]
     assert [verdict.category for verdict in verdicts].count(kind) >= 2
     assert all(max(v.probabilities, key=v.probabilities.get) == kind for v in verdicts)
 
@@ -144,7 +144,7 @@ def test_three_sources_a_category_are_enough(kinds, folds, tmp_path):
     for kind in KINDS[kinds:]:
         shutil.rmtree(tmp_path / "data" / kind)
     trained = train_classifier(tmp_path / "data", tmp_path / "run", ClassifierOptions(folds=folds))
-    verdict = name_category(make_specimen("pores", 64, seed=40), trained.model)
+    verdict = classify_picture(make_specimen("pores", 64, seed=40), trained.model)
     assert len(verdict.probabilities) == kinds and verdict.probability < 0.99
 
 
@@ -208,7 +208,7 @@ def test_a_run_is_not_overwritten_but_taken_up(specimens, frozen, tmp_path, monk
     (run / "model.onnx").unlink()
     from emscout.training import classifier_data
 
-    monkeypatch.setattr(classifier_data, "describe_files", lambda *a, **k: pytest.fail("pictures are read again"))
+    monkeypatch.setattr(classifier_data, "compute_features", lambda *a, **k: pytest.fail("pictures are read again"))
     train_classifier(specimens, run, resume=True)
     assert (run / "predictions.csv").read_bytes() == (frozen / "predictions.csv").read_bytes()
 
@@ -300,7 +300,7 @@ def test_the_simple_network_learns_and_an_interruption_changes_nothing(specimens
     assert one["epoch"] == other["epoch"] == 3
     assert all(torch.equal(value, other["body"][name]) for name, value in one["body"].items())
     assert list((tmp_path / "whole" / "tensorboard").iterdir())
-    verdict = name_category(make_specimen("pores", 96), tmp_path / "whole" / "model.onnx")
+    verdict = classify_picture(make_specimen("pores", 96), tmp_path / "whole" / "model.onnx")
     assert set(verdict.probabilities) == set(KINDS)
 
 

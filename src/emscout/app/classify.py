@@ -5,20 +5,20 @@ from typing import Any
 
 from emscout.app.run import report_page
 from emscout.micrograph import Report
-from emscout.specimens.classify import ClassifyOptions, classify
+from emscout.specimens.classify import ClassifyOptions, categorize
 
 __all__ = ["PAGE"]
 
 
 def _classify(path: Path, out: Path, options: ClassifyOptions, **how: Any) -> Report:
-    return classify([path], out, options, **how)
+    return categorize([path], out, options, **how)
 
 
 PAGE = report_page(
     "classify",
     "Kinds",
     "What kind of specimen is this?",
-    "Any pictures: how each was made, or which of your own categories it belongs to, and what spoke for it.",
+    "Any pictures: how each was made, or which of your own categories it belongs to, and the evidence for it.",
     ClassifyOptions,
     ("model", "min_probability"),
     _classify,

@@ -1,4 +1,4 @@
-"""``emscout classify``: micrographs in, what kind of specimen each shows out."""
+"""``emscout classify``: micrographs in, the category of each out."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
-from emscout.cli.screen import make_screen, make_table
-from emscout.specimens.classify import ClassifyOptions
-from emscout.specimens.classify import classify as classify_images
+from emscout.cli.screen import for_terminal, make_screen, make_table
+from emscout.specimens.classify import ClassifyOptions, categorize
 
 __all__ = ["classify"]
 
@@ -32,12 +31,12 @@ def classify(
         typer.Option(min=1, metavar="N", help="Processes to use; by default one a core when there are many images."),
     ] = None,
 ) -> None:
-    """Say what kind of picture each image is.
+    """Find the category of each image.
 
     Writes to OUT: [bold]classes.csv[/] (one row an image: category, probability of each, entropy, whether the picture
-    is like anything the model knows) and [bold]report.html[/] with what spoke for each.
+    is like anything the model knows) and [bold]report.html[/] with the evidence for each.
 
-    The model that is shipped tells imaging techniques; for categories of your own, train one with
+    The model that is shipped distinguishes imaging techniques; for categories of your own, train one with
     [bold]emscout train classifier[/].
 
     Interrupted, it continues where it stopped when the same command is given again.
@@ -46,14 +45,16 @@ def classify(
     """
     screen = make_screen()
     with kept_when_interrupted(screen, out), progress_bar() as show:
-        report = classify_images(paths, out, options, overwrite=overwrite, workers=workers, progress=show)
+        report = categorize(paths, out, options, overwrite=overwrite, workers=workers, progress=show)
     classes = report.tables["classes"]
     screen.print(_table(classes.head(_MAX_ROWS_SHOWN)))
     if len(classes) > _MAX_ROWS_SHOWN:
         screen.print(f"… and {len(classes) - _MAX_ROWS_SHOWN} more in {escape(str(out / 'classes.csv'))}")
+    for notice in report.warnings:
+        screen.print(f"[yellow]{notice.code}:[/] {escape(notice.image)}: {for_terminal(notice)}", soft_wrap=True)
     failed = classes[classes["status"] == "failed"]
     for message in failed["error"]:
-        screen.print(f"[red]failed:[/] {escape(message)}", soft_wrap=True)
+        screen.print(f"[red]failed:[/] {for_terminal(message)}", soft_wrap=True)
     screen.print(f"Report: [bold]{escape(str(out / 'report.html'))}[/]", soft_wrap=True)
     if len(failed):
         raise typer.Exit(1)

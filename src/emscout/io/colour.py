@@ -12,8 +12,9 @@ from emscout.errors import EmscoutError
 from emscout.io.families import family_of
 from emscout.io.pictures import open_any_size
 from emscout.io.reading import read_series
+from emscout.micrograph import Micrograph
 
-__all__ = ["read_colours"]
+__all__ = ["colours_of", "read_colours"]
 
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 _EIGHT_BITS = ("RGB", "P", "CMYK", "YCbCr", "LAB", "HSV")
@@ -51,6 +52,29 @@ def read_colours(path: str | Path, *, frame: int | None = None) -> np.ndarray:
     if (colours == colours[..., :1]).all():
         return np.ascontiguousarray(colours[..., 0]) if grey.dtype == np.uint8 else grey
     return colours
+
+
+def colours_of(picture: Micrograph | np.ndarray) -> np.ndarray:
+    """The pixels of a picture in memory, with the colours of its file where the file shows the same picture.
+
+    Parameters
+    ----------
+    picture : Micrograph or ndarray
+
+    Returns
+    -------
+    ndarray, shape (H, W) or (H, W, 3)
+        An array is returned as it is; a micrograph as `read_colours` gives its file, unless it was changed since.
+    """
+    if not isinstance(picture, Micrograph):
+        return picture
+    if picture.path is None or picture.image.dtype != np.uint8:  # coloured pictures have eight bits a channel
+        return picture.image
+    try:
+        is_same = np.array_equal(read_series(picture.path)[0].image, picture.image)
+        return read_colours(picture.path) if is_same else picture.image
+    except EmscoutError:
+        return picture.image
 
 
 def _colours_of_picture(path: Path, frame: int) -> np.ndarray | None:

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from emscout.errors import OutputError
 
-__all__ = ["image_names", "sha256_of", "write_atomic"]
+__all__ = ["image_names", "name_pictures", "sha256_of", "write_atomic"]
 
 
 @contextmanager
@@ -74,6 +74,18 @@ def image_names(sources: Sequence[tuple[Path, int | None]]) -> list[str]:
     for i in _collisions(names):
         names[i] += f"_{i}"
     return names
+
+
+def name_pictures(pictures: Sequence[object]) -> list[str]:
+    """Give each picture in memory a name of its own: that of its file, or ``image_1``, ``image_2``, … without one.
+
+    Parameters
+    ----------
+    pictures : sequence
+        Micrographs, which may have a ``path``, and arrays.
+    """
+    paths = [getattr(picture, "path", None) or Path(f"image_{i}") for i, picture in enumerate(pictures, 1)]
+    return image_names([(path, None) for path in paths])
 
 
 def _collisions(names: list[str]) -> list[int]:

@@ -1,8 +1,9 @@
-"""How right the categories are: tables and pictures of an evaluation, and the evaluation of a folder."""
+"""Accuracy of the categories: tables and plots of an evaluation, and the evaluation of a folder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,13 @@ from emscout.evaluate.classification import (
     score_each_category,
 )
 from emscout.io.colour import read_colours
-from emscout.io.files import write_atomic
 from emscout.models import load_category_model
-from emscout.specimens.classify import name_category
+from emscout.runs import write_evaluation
+from emscout.specimens.classify import classify_picture
 from emscout.specimens.dataset import drop_duplicates, find_pictures
 from emscout.specimens.report.plots import plot_calibration, plot_confusion, plot_coverage, plot_learning_curve
 
-__all__ = ["FILES", "evaluate_classes", "save_evaluation", "spell_accuracy", "tabulate"]
+__all__ = ["FILES", "evaluate_classes", "save_evaluation", "spell_accuracy", "tabulate_scores"]
 
 FILES = (
     *(f"{name}.csv" for name in ("scores", "categories", "confusion", "confused", "calibration", "coverage")),
@@ -34,10 +35,10 @@ FILES = (
 """Names of what `save_evaluation` writes for `evaluate_classes`."""
 
 
-def tabulate(
+def tabulate_scores(
     truth: Sequence[str], probability: np.ndarray, categories: Sequence[str], known: np.ndarray
 ) -> dict[str, pd.DataFrame]:
-    """Everything that is said of an evaluation.
+    """The tables of an evaluation.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ def tabulate(
     probability : ndarray, shape (n, K)
     categories : sequence of K str
     known : ndarray of bool, shape (n,)
-        Whether a picture is named, or else called none of these.
+        False for a picture that is called "none of these".
 
     Returns
     -------
@@ -68,7 +69,7 @@ def tabulate(
 
 
 def _count_named(right: np.ndarray, known: np.ndarray) -> dict[str, float]:
-    from scipy.stats import binomtest  # half a second, for those who score only
+    from scipy.stats import binomtest  # takes half a second to load
 
     if not len(right):
         return dict.fromkeys(("accuracy_low", "accuracy_high", "unknown", "accuracy_as_named"), float("nan"))
@@ -82,12 +83,12 @@ def _count_named(right: np.ndarray, known: np.ndarray) -> dict[str, float]:
 
 
 def spell_accuracy(scores: pd.Series) -> str:
-    """How many are right, with and without those called none of these, as one line to read.
+    """How many are right, with and without those called "none of these", as one line of text.
 
     Parameters
     ----------
     scores : Series
-        The row of ``scores`` of `tabulate`.
+        The row of ``scores`` of `tabulate_scores`.
     """
     n = int(scores["n"])
     if not n:
@@ -103,7 +104,7 @@ def spell_accuracy(scores: pd.Series) -> str:
 def evaluate_classes(
     data: Path, model: str, *, progress: Progress | None = None
 ) -> tuple[dict[str, pd.DataFrame], list[str], list[str]]:
-    """Name the categories of labelled pictures and score them.
+    """Classify labelled pictures and score the categories.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def evaluate_classes(
     Returns
     -------
     tables : dict of str to DataFrame
-        Of `tabulate`, and ``predictions``, whose ``named`` is empty where the model says "none of these".
+        Of `tabulate_scores`, and ``predictions``, whose ``named`` is empty where the model says "none of these".
     notes : list of str
         What was left out on purpose, and why.
     failures : list of str
@@ -151,12 +152,12 @@ def evaluate_classes(
     ):
         report(number, len(table), path.name)
         try:
-            verdict = name_category(read_colours(path), loaded)
+            found = classify_picture(read_colours(path), loaded)
         except EmscoutError as error:
             failures.append(str(error) if str(path) in str(error) else f"'{path}': {error}")
             continue
-        columns = {f"p_{name}": value for name, value in verdict.probabilities.items()}
-        known = {"known": verdict.known, "novelty": verdict.novelty}
+        columns = {f"p_{name}": value for name, value in found.probabilities.items()}
+        known = {"known": found.known, "novelty": found.novelty}
         rows.append({"path": str(path), "category": category, "source": source} | columns | known)
     report(len(table), len(table), "")
     if not rows:
@@ -164,30 +165,26 @@ def evaluate_classes(
         raise UsageError(f"'{data}' holds no picture that can be scored: {why}")
     predictions = pd.DataFrame(rows)
     probability = predictions[[f"p_{name}" for name in categories]].to_numpy()
-    told = predictions["known"].to_numpy(bool)
-    tables = tabulate(predictions["category"].tolist(), probability, categories, told)
+    is_known = predictions["known"].to_numpy(bool)
+    tables = tabulate_scores(predictions["category"].tolist(), probability, categories, is_known)
     named = np.asarray(categories)[probability.argmax(axis=1)]
-    predictions.insert(2, "named", np.where(told, named, ""))
+    predictions.insert(2, "named", np.where(is_known, named, ""))
     return tables | {"predictions": predictions}, notes, failures
 
 
 def save_evaluation(tables: dict[str, pd.DataFrame], out: Path) -> None:
-    """Write tables as CSV and the pictures of them as PNG into a folder that is there.
+    """Write the tables of an evaluation as CSV, and plots of them as PNG.
 
     Raises
     ------
     OutputError
         When a file cannot be written.
     """
-    for name, table in tables.items():
-        with write_atomic(out / f"{name}.csv") as path:
-            table.to_csv(path, index=False, float_format="%.7g", lineterminator="\n")
-    with write_atomic(out / "confusion.png") as path:
-        plot_confusion(tables["confusion"].set_index("category"), path)
-    with write_atomic(out / "calibration.png") as path:
-        plot_calibration(tables["calibration"], path)
-    with write_atomic(out / "coverage.png") as path:
-        plot_coverage(tables["coverage"], path)
-    if "learning_curve" in tables and len(tables["learning_curve"]):
-        with write_atomic(out / "learning_curve.png") as path:
-            plot_learning_curve(tables["learning_curve"], path)
+    plots = {
+        "confusion.png": partial(plot_confusion, tables["confusion"].set_index("category")),
+        "calibration.png": partial(plot_calibration, tables["calibration"]),
+        "coverage.png": partial(plot_coverage, tables["coverage"]),
+    }
+    if len(tables.get("learning_curve", ())):
+        plots["learning_curve.png"] = partial(plot_learning_curve, tables["learning_curve"])
+    write_evaluation(out, tables, plots, float_format="%.7g")

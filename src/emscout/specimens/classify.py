@@ -1,23 +1,25 @@
-"""From files to their categories: the function behind ``emscout classify``."""
+"""What kind of picture is this? The category of images in memory, and of files into a folder of results."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 from annotated_types import Interval
 from scipy.special import entr
 
 from emscout.compute import Progress
+from emscout.errors import NothingToFindError, UsageError
 from emscout.io import find_images, read_series
-from emscout.io.colour import read_colours
-from emscout.io.files import sha256_of
+from emscout.io.colour import colours_of, read_colours
+from emscout.io.files import name_pictures, sha256_of
 from emscout.io.run_folder import failed_row, list_sources
-from emscout.micrograph import Report
+from emscout.micrograph import Micrograph, Notice, Report, spell_notices
 from emscout.models import CategoryModel, load_category_model
 from emscout.options import options_class
 from emscout.runs import Finished, Run
@@ -26,14 +28,21 @@ from emscout.specimens.features import BACKBONE
 from emscout.specimens.heads import probabilities
 from emscout.specimens.occlusion import map_evidence
 from emscout.specimens.report.page import MOST_WITH_EVIDENCE
-from emscout.specimens.views import view_picture, without_banner
+from emscout.specimens.views import crop_banner, view_picture
 
-__all__ = ["ClassifyOptions", "Verdict", "classify", "name_category"]
+__all__ = [
+    "Classification",
+    "ClassificationResult",
+    "ClassifyOptions",
+    "categorize",
+    "classify",
+    "classify_picture",
+]
 
 
 @options_class
 class ClassifyOptions:
-    """What shapes the result of `classify`; every field is a flag of the command too.
+    """What shapes the result of `classify` and `categorize`; every field is a flag of the command too.
 
     Raises
     ------
@@ -44,30 +53,30 @@ class ClassifyOptions:
     model: str = field(
         default=BACKBONE,
         metadata={
-            "help": f"What tells the categories: {BACKBONE} (imaging techniques), or an .onnx file that emscout train "
+            "help": f"The trained model: {BACKBONE} (imaging techniques), or an .onnx file that emscout train "
             "classifier wrote.",
             "metavar": "NAME|PATH",
         },
     )
     min_probability: Annotated[float, Interval(ge=0, le=1)] = field(
-        default=0.0, metadata={"help": "Name no category that is less probable than this, 0 to 1."}
+        default=0.0, metadata={"help": "Give no category that is less probable than this, 0 to 1."}
     )
     evidence: bool = field(
         default=True,
-        metadata={"help": "Show in the report which parts of a picture spoke for its category (up to 60 images)."},
+        metadata={"help": "Show in the report which parts of a picture speak for its category (up to 60 images)."},
     )
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What is said of one picture.
+class Classification:
+    """The category of one picture.
 
     Parameters
     ----------
     category : str
         The most probable one; empty where the picture is unlike all that the model was trained on, or too doubtful.
     probability : float
-        Of the most probable category, named or not; calibrated on pictures of sources not trained on.
+        Of the most probable category, whether it is given or not; calibrated on pictures of sources not trained on.
     probabilities : dict of str to float
         Of each category.
     entropy_nats : float
@@ -75,7 +84,7 @@ class Verdict:
     known : bool
         False: the picture is "none of these".
     novelty : float
-        How unlike the training pictures it is; 1 is where ``known`` ends.
+        How unlike the training pictures it is; above 1 it is not ``known``.
     """
 
     category: str
@@ -85,41 +94,70 @@ class Verdict:
     known: bool
     novelty: float
 
+    @property
+    def warnings(self) -> tuple[Notice, ...]:
+        """What the user should know about it."""
+        if self.known:
+            return ()
+        sentence = (
+            f"The picture is unlike those the model was trained on (novelty {self.novelty:.2f}; up to 1 is usual)."
+        )
+        return (Notice("unlike", sentence, "Train a model on pictures of this kind, or sort it by hand."),)
 
-def name_category(
+
+@dataclass(frozen=True, eq=False)
+class ClassificationResult:
+    """What `classify` found.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row an image: ``image`` (its name), ``category`` (empty for "none of these"), ``probability``, one column
+        ``p_…`` a category, ``entropy_nats``, ``known``, ``novelty`` and ``warnings``.
+    warnings : tuple of Notice
+    """
+
+    table: pd.DataFrame
+    warnings: tuple[Notice, ...] = ()
+
+
+def classify_picture(
     pixels: np.ndarray, model: str | Path | CategoryModel = BACKBONE, *, min_probability: float = 0.0
-) -> Verdict:
-    """Say of which category a picture is.
+) -> Classification:
+    """Find the category of one picture.
 
     Parameters
     ----------
     pixels : ndarray, shape (H, W) or (H, W, 3)
         Grey values of any real dtype, or red, green, blue as uint8.
     model : str, Path or CategoryModel
-        As `emscout.models.load_category_model` takes it.
+        As for `emscout.models.load_category_model`.
     min_probability : float
-        Name no category that is less probable.
+        Give no category that is less probable.
 
     Raises
     ------
     NothingToFindError
-        When the picture is of a single grey value.
+        When the picture has a single grey value.
     UsageError
         When there is no such model.
     ModelError
-        When it does not name categories.
+        When it is not a model of categories.
     """
     loaded = model if isinstance(model, CategoryModel) else load_category_model(model)
-    view = view_picture(pixels, loaded.description["side_px"], mask_banner=loaded.description["mask_banner"])
-    return _judge(view, loaded, min_probability)
+    return _classify_view(_view(pixels, loaded), loaded, min_probability)
 
 
-def _judge(view: np.ndarray, model: CategoryModel, min_probability: float) -> Verdict:
+def _view(pixels: np.ndarray, model: CategoryModel) -> np.ndarray:
+    return view_picture(pixels, model.description["side_px"], mask_banner=model.description["mask_banner"])
+
+
+def _classify_view(view: np.ndarray, model: CategoryModel, min_probability: float) -> Classification:
     logits, _, novelty = model.run(view[None])
     probability = probabilities(logits.astype(float), model.description["temperature"])[0]
     best, known = int(probability.argmax()), bool(novelty[0] <= 1)
     categories = model.description["categories"]
-    return Verdict(
+    return Classification(
         category=categories[best] if known and probability[best] >= min_probability else "",
         probability=float(probability[best]),
         probabilities=dict(zip(categories, probability.tolist(), strict=True)),
@@ -130,6 +168,65 @@ def _judge(view: np.ndarray, model: CategoryModel, min_probability: float) -> Ve
 
 
 def classify(
+    micrographs: Micrograph | np.ndarray | Sequence[Micrograph | np.ndarray],
+    options: ClassifyOptions | None = None,
+    **settings: Any,
+) -> ClassificationResult:
+    """Find the category of micrographs: what `categorize` does with each image of a folder.
+
+    Parameters
+    ----------
+    micrographs : Micrograph, ndarray or sequence of these
+        Arrays are grey values (H, W) of any real dtype, or red, green, blue (H, W, 3) as uint8. Of a micrograph that
+        was read from a file the colours of the file count.
+    options : ClassifyOptions, optional
+        Or give its fields by name: ``classify(m, model="kinds-v1/model.onnx")``.
+    **settings
+        Fields of `ClassifyOptions`.
+
+    Returns
+    -------
+    ClassificationResult
+        A picture with a single grey value has no category and a warning ``empty``.
+
+    Raises
+    ------
+    UsageError
+        When an option makes no sense or there is no such model.
+    ModelError
+        When it is not a model of categories.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> from emscout.synthetic.particles import make_micrograph
+    >>> m, _, _ = make_micrograph((128, 128), n_particles=8)
+    >>> found = em.classify(m)
+    >>> list(found.table["image"]), bool(found.table["probability"].between(0, 1).all())
+    (['image_1'], True)
+    """
+    if options is not None and settings:
+        raise UsageError("Give either `options` or its fields by name, not both.")
+    options = options or ClassifyOptions(**settings)
+    model = load_category_model(options.model)
+    pictures = [micrographs] if isinstance(micrographs, Micrograph | np.ndarray) else list(micrographs)
+    rows: list[dict[str, Any]] = []
+    warnings: list[Notice] = []
+    for name, picture in zip(name_pictures(pictures), pictures, strict=True):
+        row: dict[str, Any] = {"image": name}
+        try:
+            found = classify_picture(colours_of(picture), model, min_probability=options.min_probability)
+            row |= _columns(found)
+            notices = found.warnings
+        except NothingToFindError as error:
+            notices = (Notice("empty", str(error)),)
+        rows.append(row | {"warnings": spell_notices(notices)})
+        warnings += [Notice(one.code, one.sentence, one.remedy, name) for one in notices]
+    table = results.make_table(rows, model.description["categories"])
+    return ClassificationResult(table, tuple(warnings))
+
+
+def categorize(
     paths: Sequence[str | Path],
     out: str | Path,
     options: ClassifyOptions | None = None,
@@ -138,14 +235,15 @@ def classify(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Name the category of every image and save a table and a report.
+    """Find the category of every image and save a table and a report.
 
     Parameters
     ----------
     paths : sequence of str or Path
         Files, folders and glob patterns; each frame of a stack is an image.
     out : str or Path
-        Folder for the results.
+        Folder for the results. Images it holds already, done with the same options from the same bytes, are not done
+        again.
     options : ClassifyOptions, optional
     overwrite : bool
         Replace results in ``out`` that were made with other options or from other images.
@@ -164,9 +262,15 @@ def classify(
     UsageError
         When there is no image to work on.
     ModelError
-        When the model cannot be loaded, or does not name categories.
+        When the model cannot be loaded, or is not a model of categories.
     OutputError
         When ``out`` cannot be written, or holds other results and ``overwrite`` is not set.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> report = em.categorize(["micrographs"], "sorted")            # doctest: +SKIP
+    >>> report.tables["classes"]["category"].value_counts()          # doctest: +SKIP
     """
     options = options or ClassifyOptions()
     out = Path(out)
@@ -174,7 +278,7 @@ def classify(
     model = load_category_model(options.model)
     run = Run("classify", out, sources, options, results.OUTPUTS, {"model_sha256": model.sha256})
     described = run.claim(overwrite=overwrite)
-    # What a report does not show is not worth sixty looks at each of a thousand images.
+    # Evidence takes sixty times as long as the category: it is not worth that where the report does not show it.
     evidence = options.evidence and len(sources) <= MOST_WITH_EVIDENCE
     work = partial(_classify_source, out=out, options=options, evidence=evidence)
     rows = run.map(work, failed=_failed, workers=workers, progress=progress)
@@ -190,29 +294,30 @@ def _classify_source(source: dict[str, Any], *, out: Path, options: ClassifyOpti
     source = source | {"sha256": sha256_of(Path(source["path"]))}
     finished = Finished(out)
     if (row := finished.load(source["image"], source)) is None:
-        row = _classify_image(source, out, options, evidence)
+        row = _classify_file(source, out, options, evidence)
         finished.save(source["image"], source, row)
     return row
 
 
-def _classify_image(row: dict[str, Any], out: Path, options: ClassifyOptions, evidence: bool) -> dict[str, Any]:
+def _classify_file(source: dict[str, Any], out: Path, options: ClassifyOptions, evidence: bool) -> dict[str, Any]:
     model = load_category_model(options.model)
-    pixels = read_colours(row["path"], frame=row["frame"])
-    masked = model.description["mask_banner"]
-    view = view_picture(pixels, model.description["side_px"], mask_banner=masked)
-    verdict = _judge(view, model, options.min_probability)
-    categories = model.description["categories"]
-    best = categories.index(max(verdict.probabilities, key=verdict.probabilities.__getitem__))
-    row = row | {
-        "category": verdict.category,
-        "probability": verdict.probability,
-        **{f"p_{name}": value for name, value in verdict.probabilities.items()},
-        "entropy_nats": verdict.entropy_nats,
-        "known": verdict.known,
-        "novelty": verdict.novelty,
-        "status": "ok",
-        "error": "",
+    pixels = read_colours(source["path"], frame=source["frame"])
+    view = _view(pixels, model)
+    found = _classify_view(view, model, options.min_probability)
+    best = max(range(len(found.probabilities)), key=list(found.probabilities.values()).__getitem__)
+    shown = crop_banner(pixels) if model.description["mask_banner"] else pixels
+    results.save_image(out, source["image"], shown, map_evidence(view, model, best) if evidence else None)
+    warnings = [asdict(Notice(one.code, one.sentence, one.remedy, source["image"])) for one in found.warnings]
+    return source | _columns(found) | {"warnings": warnings, "status": "ok", "error": ""}
+
+
+def _columns(found: Classification) -> dict[str, Any]:
+    """What a table holds of a picture."""
+    return {
+        "category": found.category,
+        "probability": found.probability,
+        **{f"p_{name}": value for name, value in found.probabilities.items()},
+        "entropy_nats": found.entropy_nats,
+        "known": found.known,
+        "novelty": found.novelty,
     }
-    shown = without_banner(pixels) if masked else pixels
-    results.save_image(out, row, shown, map_evidence(view, model, best) if evidence else None)
-    return row

@@ -1,4 +1,4 @@
-"""Labelled pictures: a folder a category or a CSV; which are the same, which are near-twins, and how they are split."""
+"""Labelled pictures: one folder a category, or a CSV; duplicates, near-duplicates, and how they are split."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from emscout.specimens.features import normalise_rows
 __all__ = [
     "SHARES",
     "drop_duplicates",
+    "find_near_duplicates",
     "find_pictures",
     "group_pictures",
-    "near_twins",
+    "split_at_random",
     "split_groups",
-    "split_naively",
 ]
 
 SHARES = {"train": 0.7, "validation": 0.2, "test": 0.1}
 """Of the pictures, in each category."""
 
 COSINE = 0.9
-"""Pictures whose features point in the same direction to within this cosine are near-twins."""
+"""Pictures whose features have at least this cosine are near-duplicates."""
 
 HASH_BITS = 3
-"""Pictures whose hashes differ by no more bits, and whose features are alike to within `HASH_COSINE`, are so too."""
+"""Pictures whose hashes differ by at most this many bits and whose features have `HASH_COSINE` are so, too."""
 
 HASH_COSINE = 0.8
 
@@ -45,9 +45,9 @@ def find_pictures(data: Path) -> pd.DataFrame:
     Parameters
     ----------
     data : Path
-        A folder that holds one folder of pictures a category, and maybe ``sources.csv`` (a column ``file`` or ``name``,
-        and ``source``, ``specimen`` or ``doi``); or a CSV with the columns ``path`` (or ``file``), ``category`` (or
-        ``label``) and maybe ``source``; its paths count from where it lies.
+        A folder that holds one folder of pictures a category, and optionally ``sources.csv`` (a column ``file`` or
+        ``name``, and ``source``, ``specimen`` or ``doi``); or a CSV with the columns ``path`` (or ``file``),
+        ``category`` (or ``label``) and optionally ``source``; its paths are relative to its folder.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def _rows_of_csv(path: Path) -> list[tuple[Path, str, str]]:
     place = next((name for name in ("path", "file", "image") if name in columns), None)
     label = next((name for name in ("category", "label", "class") if name in columns), None)
     if place is None or label is None:
-        raise ReadError(f"'{path}' does not say which picture is what: it needs the columns path and category.")
+        raise ReadError(f"'{path}' does not give the category of each picture: it needs the columns path and category.")
     source = _source_column(columns)
     return [
         (path.parent / row[place], row[label].strip(), (row[source] or "") if source else "")
@@ -106,7 +106,7 @@ def _sources_of(path: Path) -> dict[str, str]:
     name = next((one for one in ("file", "name", "path", "image") if one in columns), None)
     source = _source_column(columns)
     if name is None or source is None:
-        raise ReadError(f"'{path}' does not tell the source of each picture: it needs the columns file and source.")
+        raise ReadError(f"'{path}' does not give the source of each picture: it needs the columns file and source.")
     return {Path(row[name]).name: row[source] or "" for row in rows if row[name]}
 
 
@@ -140,30 +140,30 @@ def drop_duplicates(table: pd.DataFrame) -> tuple[pd.DataFrame, int, list[str]]:
     """
     table = table.assign(sha256=[_sha256_or_path(path) for path in table["path"]])
     labels = table.groupby("sha256")["category"].nunique()
-    contrary = table["sha256"].isin(labels[labels > 1].index)
+    ambiguous = table["sha256"].isin(labels[labels > 1].index)
     notes = []
-    for _, copies in table[contrary].groupby("sha256", sort=False):
+    for _, copies in table[ambiguous].groupby("sha256", sort=False):
         names = " and ".join(f"'{path}'" for path in copies["path"])
         notes.append(f"{names} are the same file under different categories.")
-    kept = table[~contrary].drop_duplicates("sha256").reset_index(drop=True)
+    kept = table[~ambiguous].drop_duplicates("sha256").reset_index(drop=True)
     return kept, len(table) - len(kept), notes
 
 
 def _sha256_or_path(path: Path) -> str:
-    """What tells a file from others; one that cannot be read stays, for whoever looks at it to say why."""
+    """Checksum of a file; one that cannot be read is kept, and reported when it is opened."""
     try:
         return sha256_of(path)
     except OSError:
         return str(path)
 
 
-def near_twins(features: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-    """Pairs (m, 2) of rows that show nearly the same.
+def find_near_duplicates(features: np.ndarray, hashes: np.ndarray) -> np.ndarray:
+    """Find pairs (m, 2) of rows that show nearly the same.
 
     Parameters
     ----------
     features : ndarray, shape (n, F)
-        Standardised, so that the cosine is of what sets pictures apart.
+        Standardised, so that the cosine counts what distinguishes pictures.
     hashes : ndarray of uint64, shape (n,)
         Of `emscout.specimens.features.picture_hash`.
     """
@@ -179,7 +179,7 @@ def near_twins(features: np.ndarray, hashes: np.ndarray) -> np.ndarray:
 
 
 def group_pictures(sources: Sequence[str], twins: np.ndarray) -> np.ndarray:
-    """Number (n,) of the group of each picture: pictures of one source and near-twins are of one group."""
+    """Number (n,) of the group of each picture: pictures of one source, and near-duplicates, are in one group."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -194,13 +194,13 @@ def group_pictures(sources: Sequence[str], twins: np.ndarray) -> np.ndarray:
 def split_groups(categories: Sequence[str], groups: Sequence[int], names: Sequence[str], seed: int) -> np.ndarray:
     """Side of each picture, by whole groups, so that every category has about its shares of `SHARES`.
 
-    The largest groups are placed first, each where it is most wanted; groups of one size in the order of their seeded
+    The largest groups are placed first, each where it is needed most; groups of one size in the order of their seeded
     SHA-256, so that nothing depends on the order of the files.
 
     Parameters
     ----------
     categories, groups, names : sequences of n
-        ``names`` tell the pictures apart.
+        ``names`` are unique.
     seed : int
 
     Returns
@@ -233,8 +233,8 @@ def split_groups(categories: Sequence[str], groups: Sequence[int], names: Sequen
     return np.array([side_of[one] for one in group])
 
 
-def split_naively(categories: Sequence[str], seed: int) -> np.ndarray:
-    """Side of each picture at random within its category, without a look at sources: what most papers quote."""
+def split_at_random(categories: Sequence[str], seed: int) -> np.ndarray:
+    """Side of each picture at random within its category, regardless of sources: what most papers report."""
     labels = np.asarray(categories)
     sides = np.empty(len(labels), dtype=object)
     generator = np.random.default_rng(seed)

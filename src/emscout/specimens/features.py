@@ -1,4 +1,4 @@
-"""Each picture as a row of numbers that a network finds in it: what telling, grouping and searching start from."""
+"""Each picture as a row of features of a network: what classifying, grouping and searching start from."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from emscout.errors import EmscoutError
 from emscout.io.colour import read_colours
 from emscout.specimens.views import view_picture
 
-__all__ = ["BACKBONE", "Described", "describe_files", "normalise_rows", "picture_hash"]
+__all__ = ["BACKBONE", "Features", "compute_features", "normalise_rows", "picture_hash"]
 
 BACKBONE = "technique-v1"
-"""The shipped model whose features everything starts from where no other is asked for."""
+"""The shipped model, used where no other is given."""
 
 _HASH_SIDE = 8
 
 
 @dataclass(frozen=True)
-class Described:
+class Features:
     """Features of pictures.
 
     Parameters
     ----------
     features : ndarray of float32, shape (n, F)
-        Rows of the pictures that could be read.
+        Of the pictures that could be read.
     hashes : ndarray of uint64, shape (n,)
         Of `picture_hash`.
     rows : ndarray of int, shape (n,)
-        Which file each row is of.
+        Number of the file of each row.
     failures : dict of int to str
         Why a file has no row.
     """
@@ -43,15 +43,15 @@ class Described:
     failures: dict[int, str]
 
 
-def describe_files(
+def compute_features(
     paths: Sequence[Path],
     encode: Callable[[np.ndarray], np.ndarray],
     *,
     side_px: int,
     mask_banner: bool,
     progress: Progress | None = None,
-) -> Described:
-    """Find the features of pictures in files; a bad file is noted, never raised.
+) -> Features:
+    """Compute the features of pictures in files; a file that cannot be read is noted and never raises.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def describe_files(
         rows.append(row)
     report(len(paths), len(paths), "")
     width = len(features[0]) if features else 0
-    return Described(
+    return Features(
         np.array(features, np.float32).reshape(len(features), width),
         np.array(hashes, np.uint64),
         np.array(rows, int),
@@ -87,7 +87,7 @@ def describe_files(
 
 
 def picture_hash(view: np.ndarray) -> np.uint64:
-    """Difference hash of a view (side, side, 3): 64 bits that a copy, resized or compressed again, mostly shares.
+    """Difference hash of a view (side, side, 3): 64 bits, most of which a resized or recompressed copy shares.
 
     Each bit says whether a cell of an 8 × 9 grid is brighter than its right neighbour.
     """

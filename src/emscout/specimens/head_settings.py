@@ -1,4 +1,4 @@
-"""With what settings a linear head is fitted, and what it says of sources it has not seen: by cross-validation."""
+"""Settings of a linear head, and its predictions for sources it has not seen: by cross-validation over sources."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from emscout.specimens.heads import HeadSettings, Labels, fit_head, fit_heads
 __all__ = ["CHOICES", "CHOOSING_FOLDS", "choose_settings", "cross_predict", "split_folds"]
 
 CHOOSING_FOLDS = 4
-"""Of the cross-validation by which settings are chosen."""
+"""Folds of the cross-validation that chooses settings."""
 
 CHOICES = tuple(HeadSettings(c, w) for w in (10.0, 1.0) for c in (0.003, 0.03, 0.3))
 """What `choose_settings` chooses from, the strongest penalties first."""
 
 TOLERANCE = 0.01
-"""By which macro-F1 may fall short of the best: less is chance, and the stronger penalty is the safer."""
+"""How far macro-F1 may be below the best: smaller differences are chance, and a stronger penalty is safer."""
 
 
 def cross_predict(
@@ -69,7 +69,7 @@ def choose_settings(
 ) -> HeadSettings:
     """The first settings of `CHOICES` whose macro-F1 by cross-validation over sources is as good as the best.
 
-    With too few sources to part, the first, whose penalty is the strongest.
+    With too few sources to split, the first, whose penalty is the strongest.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def choose_settings(
         As in `fit_head`.
     seed : int
     tick : callable or None
-        Called after each of the `CHOOSING_FOLDS` folds, so that one sees that it works.
+        Called after each of the `CHOOSING_FOLDS` folds, to show progress.
     """
     from sklearn.metrics import f1_score
 

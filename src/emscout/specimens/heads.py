@@ -26,16 +26,16 @@ __all__ = [
 Labels = Sequence[str] | np.ndarray
 
 CLIP = 3.0
-"""Standardised features are held within so many standard deviations: a picture unlike all others stays comparable."""
+"""Standardised features are clipped at this many standard deviations."""
 
 DIRECTIONS = 64
-"""Principal directions of the training features; what lies outside of them is novel."""
+"""Number of principal directions of the training features; what lies outside of them is novel."""
 
 EMBEDDING = 256
-"""Numbers by which pictures are compared: a hundred thousand of them fit into 100 MB."""
+"""Dimensions in which pictures are compared: a hundred thousand pictures fit into 100 MB."""
 
 KNOWN_SHARE = 0.95
-"""Share of pictures of sources not trained on that must count as known."""
+"""Share of pictures of sources not trained on that count as known."""
 
 _FIT_TOLERANCE = 1e-6
 """Of a regression; at the library's own, 1e-4, it ends so early that rounding errors tell pictures apart."""
@@ -44,12 +44,12 @@ _LEAST_VARIANCE = 1e-10
 """Directions in which pictures vary less, in units of the first, are rounding errors."""
 
 SOURCE_POWER = 0.5
-"""A picture counts as one over so great a power of its source's number of pictures: near-twins teach little."""
+"""A picture is weighted by this negative power of its source's number of pictures: near-duplicates teach little."""
 
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """What a head is fitted with: the inverse of the penalty on its weights, and how much colour and grey count."""
+    """Settings of a fit: the inverse of the penalty on the weights, and the weight of colour and grey statistics."""
 
     inverse_penalty: float = 0.003
     emphasis: float = 10.0
@@ -72,10 +72,10 @@ class Head:
     embedding : ndarray, shape (F, E)
         Orthonormal directions of the features before emphasis: what pictures are compared by.
     threshold : float
-        Novelty is given in units of it: above 1 a picture is unlike those fitted to.
+        Unit of the novelty: above 1 a picture is unlike those the head was fitted to.
     foreign : ndarray, shape (F,), or None
-        Weights of a logistic regression that tells pictures which are no micrographs; with ``foreign_offset``. Its
-        probability in units of a half is the novelty where that is greater.
+        Weights of a logistic regression that recognises pictures that are not micrographs; with ``foreign_offset``.
+        Twice its probability is the novelty where that is greater.
     temperature : float
         What logits are divided by before they become probabilities.
     settings : HeadSettings
@@ -132,8 +132,8 @@ def fit_head(
 def fit_heads(
     features: np.ndarray, categories: Labels, sources: Labels, n_statistics: int, choices: Sequence[HeadSettings]
 ) -> list[Head]:
-    """A head for each of some settings; what they share is calculated once. Parameters are as in `fit_head`."""
-    from sklearn.linear_model import LogisticRegression  # half a second, for those who train only
+    """Fit a head with each of several settings; what they share is calculated once. Parameters as in `fit_head`."""
+    from sklearn.linear_model import LogisticRegression  # takes half a second to load
 
     names = np.asarray(categories)
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
@@ -173,7 +173,7 @@ def fit_heads(
 
 
 def _weigh(names: np.ndarray, sources: Labels) -> np.ndarray:
-    """How much each picture counts; 1 in the mean."""
+    """Weight of each picture; 1 on average."""
     of_source = Counter(sources)
     counts = np.array([of_source[source] ** -SOURCE_POWER for source in sources])
     for name in set(names):  # each category the same, whatever its sources
@@ -192,7 +192,7 @@ def principal_directions(seen: np.ndarray) -> np.ndarray:
 
 
 def n_directions(n: int, n_features: int) -> int:
-    """How many principal directions n pictures can tell of."""
+    """How many principal directions n pictures determine."""
     return max(1, min(DIRECTIONS, n // 4, n_features // 2))
 
 

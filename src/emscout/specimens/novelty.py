@@ -1,4 +1,4 @@
-"""What is unlike anything a head was fitted to: far from the training pictures, or like what is no micrograph."""
+"""Pictures unlike those a head was fitted to: far from the training pictures, or like what is not a micrograph."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from emscout.specimens.heads import (
     principal_directions,
 )
 
-__all__ = ["know_features", "know_foreign"]
+__all__ = ["fit_novelty", "fit_out_of_distribution"]
 
 _FOREIGN_INVERSE_PENALTY = 0.001
 
 
 @threadpool_limits.wrap(limits=1)
-def know_features(head: Head, features: np.ndarray) -> Head:
-    """Tell a head what the features (n, F) it was trained on are like: what is novel, and what pictures are alike."""
+def fit_novelty(head: Head, features: np.ndarray) -> Head:
+    """Fit the principal directions of the training features (n, F): what is novel, and which pictures are alike."""
     standard = np.clip((features - head.mean) / head.scale, -CLIP, CLIP)
     return replace(
         head,
@@ -34,13 +34,13 @@ def know_features(head: Head, features: np.ndarray) -> Head:
 
 
 @threadpool_limits.wrap(limits=1)
-def know_foreign(
+def fit_out_of_distribution(
     head: Head, features: np.ndarray, sources: Labels, foreign: np.ndarray, *, seed: int = 0
 ) -> tuple[Head, np.ndarray]:
-    """Tell a head what pictures that are no micrographs look like.
+    """Fit a head to recognise pictures that are not micrographs.
 
     Where more of the training pictures than `KNOWN_SHARE` allows would be taken for such, by regressions that have not
-    seen their source, the categories themselves are of that kind, and the head stays as it is.
+    seen their source, the categories themselves are of that kind, and the head is returned unchanged.
 
     Parameters
     ----------
@@ -49,14 +49,14 @@ def know_foreign(
         Of the training pictures.
     sources : sequence of n str
     foreign : ndarray, shape (m, F)
-        Features of pictures that are none.
+        Features of pictures that are not micrographs.
     seed : int
 
     Returns
     -------
     head : Head
     held : ndarray of bool, shape (n,)
-        Which training pictures would be taken for no micrograph by a regression that has not seen their source.
+        Which training pictures would not be taken for micrographs by a regression that has not seen their source.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold

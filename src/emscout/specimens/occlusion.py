@@ -1,4 +1,4 @@
-"""What a network looked at: where covering the picture takes most from the category it named."""
+"""Evidence for a category: where covering the picture lowers its probability most."""
 
 from __future__ import annotations
 

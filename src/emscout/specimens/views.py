@@ -1,4 +1,4 @@
-"""What a network sees of a picture: a small square in three colours."""
+"""The input of a network: a picture as a small square in three colours."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from PIL import Image
 from emscout.annotations.banner import banner_height
 from emscout.errors import NothingToFindError
 
-__all__ = ["SIDE_PX", "view_picture", "without_banner"]
+__all__ = ["SIDE_PX", "crop_banner", "view_picture"]
 
 SIDE_PX = 224
-"""Of what networks trained on ImageNet are shown."""
+"""Input size of networks trained on ImageNet."""
 
 _STRETCH_PERCENTILES = (0.5, 99.5)
 _SAMPLED_COLUMNS = 512
@@ -20,8 +20,8 @@ _SAMPLED_COLUMNS = 512
 def view_picture(pixels: np.ndarray, side_px: int = SIDE_PX, *, mask_banner: bool = True) -> np.ndarray:
     """Shrink or enlarge a picture to a square: uint8 (side_px, side_px, 3).
 
-    The whole picture is seen, whatever its aspect ratio. Grey values of 8 bits are taken as they are; others are
-    stretched between their 0.5th and 99.5th percentile, since nothing is known of where black and white lie.
+    The whole picture is used, whatever its aspect ratio. Grey values of 8 bits are taken as they are; others are
+    stretched between their 0.5th and 99.5th percentile, since it is not known where black and white lie.
 
     Parameters
     ----------
@@ -29,25 +29,25 @@ def view_picture(pixels: np.ndarray, side_px: int = SIDE_PX, *, mask_banner: boo
         Grey values of any real dtype, or red, green, blue as uint8.
     side_px : int
     mask_banner : bool
-        Cut off the microscope's info banner, so that nothing is learnt from its text.
+        Crop the microscope's info banner, so that nothing is learnt from its text.
 
     Raises
     ------
     NothingToFindError
-        When the picture is of a single grey value, or has no finite pixel.
+        When the picture has a single grey value, or no finite pixel.
     """
     if mask_banner:
-        pixels = without_banner(pixels)
+        pixels = crop_banner(pixels)
     if pixels.dtype == np.uint8:
         if pixels.min() == pixels.max():
-            raise NothingToFindError("The picture is of a single grey value, so there is nothing to tell it by.")
+            raise NothingToFindError("The picture has a single grey value, so there is nothing to classify.")
         size = (side_px, side_px)
         return np.asarray(Image.fromarray(pixels).convert("RGB").resize(size, Image.Resampling.BILINEAR))
     grey = pixels.astype(np.float32)
     finite = np.isfinite(grey)
     values = grey[finite]
     if values.size == 0 or values.min() == values.max():
-        raise NothingToFindError("The picture is of a single grey value, so there is nothing to tell it by.")
+        raise NothingToFindError("The picture has a single grey value, so there is nothing to classify.")
     low, high = np.percentile(values, _STRETCH_PERCENTILES)
     if low == high:
         low, high = values.min(), values.max()
@@ -57,12 +57,12 @@ def view_picture(pixels: np.ndarray, side_px: int = SIDE_PX, *, mask_banner: boo
     return np.repeat(np.rint(np.asarray(small)).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def without_banner(pixels: np.ndarray) -> np.ndarray:
+def crop_banner(pixels: np.ndarray) -> np.ndarray:
     """The picture (H, W) or (H, W, 3) above the microscope's info banner, where it has one."""
     sample = pixels[:, :: max(1, pixels.shape[1] // _SAMPLED_COLUMNS)]
     grey = sample.astype(np.float32) if sample.ndim == 2 else sample.mean(axis=2, dtype=np.float32)
     grey = np.nan_to_num(grey, posinf=0.0, neginf=0.0)
-    # In 16 bits the specimen may be far darker than the banner's letters: it is looked at in its own range, too.
+    # In 16 bits the specimen may be far darker than the banner's letters: so its own range is tried, too.
     specimen = np.percentile(grey[: max(1, 3 * len(grey) // 4)], _STRETCH_PERCENTILES)
     height = 0
     for low, high in ((grey.min(), grey.max()), specimen):

@@ -16,13 +16,13 @@ from emscout.errors import UsageError
 from emscout.io.files import write_atomic
 from emscout.specimens.dataset import (
     drop_duplicates,
+    find_near_duplicates,
     find_pictures,
     group_pictures,
-    near_twins,
+    split_at_random,
     split_groups,
-    split_naively,
 )
-from emscout.specimens.features import describe_files
+from emscout.specimens.features import compute_features
 from emscout.specimens.heads import CLIP
 
 __all__ = ["Pictures", "prepare_pictures", "twin_share"]
@@ -94,7 +94,7 @@ def prepare_pictures(
     run : Path
         Of the training; receives ``pictures.csv`` and ``features.npz``.
     encode, side_px, mask_banner, progress
-        As `emscout.specimens.features.describe_files` takes them.
+        As `emscout.specimens.features.compute_features` takes them.
     body_sha256 : str
         Of the network that finds the features: with another, they are found anew.
     seed : int
@@ -116,7 +116,7 @@ def prepare_pictures(
             features, hashes, rows = kept["features"], kept["hashes"], kept["rows"]
             failures = [str(failure) for failure in kept["failures"]]
     except (OSError, KeyError, ValueError):
-        described = describe_files(
+        described = compute_features(
             list(table["path"]), encode, side_px=side_px, mask_banner=mask_banner, progress=progress
         )
         features, hashes, rows = described.features, described.hashes, described.rows
@@ -127,7 +127,7 @@ def prepare_pictures(
         raise UsageError(f"'{data}' holds no picture that can be used. {failures[0]}")
     table = table.iloc[rows].reset_index(drop=True)
     spread = features.std(axis=0) + 1e-6
-    twins = near_twins(np.clip((features - features.mean(axis=0)) / spread, -CLIP, CLIP), hashes)
+    twins = find_near_duplicates(np.clip((features - features.mean(axis=0)) / spread, -CLIP, CLIP), hashes)
     table["group"] = group_pictures(table["source"].tolist(), twins)
     groups = table.groupby("category")["group"].nunique()
     few = sorted(groups[groups < FEWEST].index)
@@ -148,7 +148,7 @@ def prepare_pictures(
     twins = twins[(twins >= 0).all(axis=1)]
     names = table["sha256"].tolist()
     table["side"] = split_groups(table["category"].tolist(), table["group"].tolist(), names, seed)
-    table["naive_side"] = split_naively(table["category"].tolist(), seed)
+    table["naive_side"] = split_at_random(table["category"].tolist(), seed)
     if n_duplicates:
         _LOG.info("left out: %s", "one exact copy" if n_duplicates == 1 else f"{n_duplicates} exact copies")
     for note in notes:

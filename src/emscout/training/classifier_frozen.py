@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from emscout.evaluate.classification import score_categories
-from emscout.specimens.accuracy import tabulate
+from emscout.specimens.accuracy import tabulate_scores
 from emscout.specimens.head_settings import choose_settings, cross_predict, split_folds
 from emscout.specimens.heads import Head, fit_head, fit_temperature, probabilities, set_threshold
-from emscout.specimens.novelty import know_features, know_foreign
+from emscout.specimens.novelty import fit_novelty, fit_out_of_distribution
 from emscout.training.classifier_data import Pictures, twin_share
 
 __all__ = [
@@ -41,7 +41,7 @@ class Judged:
     ----------
     head : Head
     tables : dict of str to DataFrame
-        Of `emscout.specimens.accuracy.tabulate`, on pictures of sources that were not trained on; ``predictions``.
+        Of `emscout.specimens.accuracy.tabulate_scores`, on pictures of sources not trained on; ``predictions``.
     how : str
         On which pictures, in words.
     doubt : str
@@ -86,15 +86,13 @@ def fit_on_split(
     names, sources = _labels(pictures)
     features = pictures.features
     settings = choose_settings(features[train], names[train], sources[train], n_statistics, seed=seed, tick=tick)
-    head = know_features(
-        fit_head(features[train], names[train], sources[train], n_statistics, settings), features[train]
-    )
+    head = fit_novelty(fit_head(features[train], names[train], sources[train], n_statistics, settings), features[train])
     order = np.array(head.categories)
     known = validation[np.isin(names[validation], order)]
     logits, novelty = head.predict(features[known])
     head = set_threshold(head, novelty, logits, np.searchsorted(order, names[known]))
     if foreign is not None:
-        head, _ = know_foreign(head, features[train], sources[train], foreign, seed=seed)
+        head, _ = fit_out_of_distribution(head, features[train], sources[train], foreign, seed=seed)
     logits, novelty = head.predict(features[test])
     probability = probabilities(logits, head.temperature)
     how = f"the {_count(len(test))} for testing, none of whose sources or near-twins was trained on"
@@ -122,10 +120,10 @@ def fit_on_folds(
     logits, novelty = cross_predict(pictures.features, names, sources, n_statistics, folds=folds, seed=seed, tick=tick)
     probability = _calibrate_crosswise(logits, truth, sources, folds, seed)
     settings = choose_settings(pictures.features, names, sources, n_statistics, seed=seed, tick=tick)
-    head = know_features(fit_head(pictures.features, names, sources, n_statistics, settings), pictures.features)
+    head = fit_novelty(fit_head(pictures.features, names, sources, n_statistics, settings), pictures.features)
     # A head that saw more is surer of pictures like these, never of others: held-out ones set its threshold.
     head = set_threshold(head, novelty, logits, truth)
-    head, taken_for_foreign = know_foreign(head, pictures.features, sources, foreign, seed=seed)
+    head, taken_for_foreign = fit_out_of_distribution(head, pictures.features, sources, foreign, seed=seed)
     novelty = np.where(taken_for_foreign, np.inf, novelty / head.threshold)
     rows = np.arange(len(names))
     made = len(split_folds(names, sources, folds, seed))
@@ -213,5 +211,5 @@ def tabulate_predictions(
         ],
         axis=1,
     )
-    tables = tabulate(part["category"].tolist(), probability, categories, known)
+    tables = tabulate_scores(part["category"].tolist(), probability, categories, known)
     return tables | {"predictions": predictions}

@@ -20,7 +20,7 @@ from emscout.errors import ReadError
 from emscout.evaluate.classification import score_categories
 from emscout.io.files import write_atomic
 from emscout.specimens.heads import CLIP, Head, fit_head, probabilities, set_threshold
-from emscout.specimens.novelty import know_features
+from emscout.specimens.novelty import fit_novelty
 from emscout.specimens.views import SIDE_PX
 from emscout.training.classifier_data import Pictures
 from emscout.training.classifier_frozen import Judged, doubt_few, tabulate_predictions
@@ -232,7 +232,7 @@ def _head(state: _State, standard: _Standard, order: np.ndarray, features: np.nd
         np.eye(len(mean), 1),
         np.eye(len(mean), 1),
     )
-    return head if features is None else know_features(head, features)
+    return head if features is None else fit_novelty(head, features)
 
 
 def _judge(

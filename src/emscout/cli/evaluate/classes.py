@@ -1,4 +1,4 @@
-"""``emscout evaluate classes``: how right the categories are, on labelled pictures."""
+"""``emscout evaluate classes``: accuracy of the categories on labelled pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Column
 
 from emscout.cli.evaluate.folder import reserve
 from emscout.cli.progress import progress_bar
-from emscout.cli.screen import make_screen, make_table, spell_score
+from emscout.cli.screen import for_terminal, make_screen, make_table, spell_score
 from emscout.models import load_category_model
 from emscout.specimens.accuracy import FILES, evaluate_classes, save_evaluation, spell_accuracy
 from emscout.specimens.features import BACKBONE
@@ -27,13 +27,13 @@ def classes(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for tables and plots.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
 ) -> None:
-    """Name the categories of labelled pictures and score them.
+    """Classify labelled pictures and score the categories.
 
-    The pictures should be of sources the model was not trained on: its own training pictures flatter it. Those that are
-    called "none of these" count twice: by the category they are most like, and as not right.
+    The pictures should be of sources the model was not trained on: on its own training pictures it scores too well.
+    Those that are called "none of these" are scored in two ways: by their most probable category, and as wrong.
 
     Writes to OUT: [bold]scores.csv[/], [bold]categories.csv[/], [bold]confusion.csv[/], [bold]confused.csv[/],
-    [bold]predictions.csv[/], and plots of confusions, calibration and abstaining.
+    [bold]predictions.csv[/], and plots of confusions, calibration and coverage.
 
     Example: [bold]emscout evaluate classes labelled/ --model run/model.onnx -o scores[/]
     """
@@ -62,9 +62,9 @@ def classes(
         confused = f"{row['category']} taken for {row['confused_for']}: {row['count']} ({row['percent']:.1f} %)"
         screen.print(escape(confused))
     for note in notes:
-        screen.print(f"[yellow]left out:[/] {escape(note)}", soft_wrap=True)
+        screen.print(f"[yellow]left out:[/] {for_terminal(note)}", soft_wrap=True)
     for failure in failures:
-        screen.print(f"[red]failed:[/] {escape(failure)}", soft_wrap=True)
+        screen.print(f"[red]failed:[/] {for_terminal(failure)}", soft_wrap=True)
     if out is not None:
         claim()
         save_evaluation(tables, out)

@@ -1,4 +1,4 @@
-"""The report of a classification: one self-contained page of small pictures, by category, the doubtful ones first."""
+"""The report of a classification: one self-contained page of small pictures, by category, the most doubtful first."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _describe(row: Mapping[str, Any], categories: list[str], folder: Path, count
     evidence = folder / "evidence" / f"{row['image']}.jpg"
     return {
         "name": row["image"],
-        "known": bool(row["known"]),
+        "warnings": row["warnings"],
         "top": [(name, 100 * row[f"p_{name}"]) for name in ranked],
         "novelty": row["novelty"],
         "picture": _uri(folder / "pictures" / f"{row['image']}.jpg"),

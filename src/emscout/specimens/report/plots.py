@@ -1,4 +1,4 @@
-"""Pictures of how well categories are told: confusions, calibration, abstaining, the number of pictures."""
+"""Plots of a classifier's accuracy: confusion matrix, calibration, coverage, learning curve."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plot_confusion(matrix: pd.DataFrame, path: Path) -> None:
     Parameters
     ----------
     matrix : DataFrame
-        A row a true category, a column a named one.
+        One row a true category, one column a predicted one.
     path : Path
     """
     counts = matrix.to_numpy()
@@ -47,7 +47,7 @@ def plot_confusion(matrix: pd.DataFrame, path: Path) -> None:
 
 
 def plot_calibration(bins: pd.DataFrame, path: Path) -> None:
-    """Save confidence against accuracy, a point a bin, its size the number of pictures.
+    """Save accuracy against confidence: one point a bin, its size the number of pictures.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def plot_calibration(bins: pd.DataFrame, path: Path) -> None:
 
 
 def plot_coverage(curve: pd.DataFrame, path: Path) -> None:
-    """Save accuracy against the share of pictures answered.
+    """Save accuracy against the share of pictures that get a category.
 
     Parameters
     ----------

@@ -32,15 +32,15 @@ def write_similar_page(
     path : Path
         The file to write.
     image : str
-        Name of the picture asked for.
+        Name of the picture searched for.
     picture : ndarray of uint8, shape (h, w, 3)
         That picture, small.
     folder : str
-        That was searched.
+        The folder that was searched.
     found : DataFrame
         ``rank``, ``path``, ``similarity``.
     pictures : sequence of ndarray or None
-        Those found, small; None where a file has gone.
+        Those found, small; None where a file is gone.
     notes : sequence of str
         What could not be read.
     """
@@ -60,6 +60,6 @@ def write_similar_page(
 
 
 def _shorten(path: str, folder: str) -> str:
-    """A path as it is counted from the folder searched."""
+    """A path relative to the folder that was searched."""
     place, start = Path(path), Path(folder).resolve()
     return place.relative_to(start).as_posix() if place.is_relative_to(start) else place.name

@@ -1,4 +1,4 @@
-"""Small pictures of micrographs, as they are or with what a network looked at."""
+"""Small pictures of micrographs, as they are or with the evidence for their category."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["draw_evidence", "draw_thumbnail", "write_jpeg"]
 _GREATEST_ENLARGEMENT = 4
 _STRENGTH = 0.55
 _LEAST_RANGE = 96
-"""Grey values that a picture of 8 bits spans, or else it is stretched, so that a dark one is no black square."""
+"""A picture of 8 bits that spans fewer grey values is stretched, so that a dark one does not look black."""
 
 _LEAST_LOG_ODDS = 0.5
 """Evidence weaker than this is drawn faintly, however it compares with the rest of the picture."""
@@ -45,7 +45,7 @@ def draw_thumbnail(pixels: np.ndarray, side_px: int) -> np.ndarray:
 
 
 def draw_evidence(picture: np.ndarray, evidence: np.ndarray) -> np.ndarray:
-    """Lay evidence over a picture: orange where it speaks for the category, blue where against.
+    """Lay evidence over a picture: orange where it speaks for the category, blue where it speaks against it.
 
     Parameters
     ----------
