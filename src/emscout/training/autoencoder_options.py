@@ -30,9 +30,7 @@ class AutoencoderOptions:
     epochs: Annotated[int, Ge(1)] = field(
         default=10, metadata={"help": "Number of epochs; the network of each is kept, to choose from."}
     )
-    sub_images: Annotated[int, Ge(1)] = field(
-        default=1280, metadata={"help": "Number of sub-images cut from the movie."}
-    )
+    sub_images: Annotated[int, Ge(1)] = field(default=1280, metadata={"help": "Number of sub-images cut out."})
     side_px: Annotated[int, Ge(16)] = field(
         default=64, metadata={"help": "Side of a sub-image in pixels, an even number.", "metavar": "PX"}
     )

@@ -29,8 +29,8 @@ class ClassifierOptions:
     network: Network = field(
         default="frozen",
         metadata={
-            "help": "frozen: a linear classifier on the features of a network that is not changed (a minute for a thousand "
-            "pictures, needs no torch); fine-tuned: that network trained further; simple: two convolutional layers, "
+            "help": "frozen: a linear classifier on the features of a network that is not changed (a minute for a "
+            "thousand pictures, needs no torch); fine-tuned: that network trained further; simple: two convolutional layers, "
             "the usual baseline."
         },
     )
@@ -52,12 +52,10 @@ class ClassifierOptions:
     mask_banner: bool = field(
         default=True, metadata={"help": "Leave out the info banner of the microscope, so that its text is not learnt."}
     )
-    epochs: Annotated[int, Ge(1)] = field(
-        default=30, metadata={"help": "Largest number of epochs of a network that is trained."}
-    )
+    epochs: Annotated[int, Ge(1)] = field(default=30, metadata={"help": "Largest number of epochs (not of frozen)."})
     patience: Annotated[int, Ge(1)] = field(
         default=6,
-        metadata={"help": "Stop after this many epochs without a better macro-F1 on the validation pictures."},
+        metadata={"help": "Stop after this many epochs without a better macro-F1 in validation."},
     )
     batch: Annotated[int, Ge(2)] = field(default=16, metadata={"help": "Pictures in a step."})
     seed: Annotated[int, Ge(0)] = field(default=1, metadata={"help": "Random seed of the split and the training."})

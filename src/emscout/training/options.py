@@ -54,7 +54,7 @@ class TrainingOptions:
     start_from: str = field(
         default="particles-v2",
         metadata={
-            "help": "Model to train further: the name of a shipped one, or the path of an .onnx file.",
+            "help": "Model to train further: a shipped one, or the path of an .onnx file.",
             "metavar": "MODEL",
         },
     )
