@@ -131,7 +131,7 @@ def test_what_is_none_of_these_is_not_named_and_not_counted_as_right(specimens, 
 
 def test_a_split_of_few_pictures_says_so_and_never_is_sure(frozen):
     page, card = ((frozen / name).read_text(encoding="utf-8") for name in ("report.html", "model.md"))
-    assert "--folds 5" in page and "--folds 5" in card
+    assert "<code>folds=5</code>" in page and "`folds=5`" in card
     predictions = pd.read_csv(frozen / "predictions.csv")
     assert predictions.filter(like="p_").max(axis=None) < 0.9999
     assert predictions.loc[~predictions["known"], "named"].isna().all()
@@ -152,12 +152,12 @@ def test_more_folds_than_sources_are_as_many_as_there_are_sources(specimens, tmp
     trained = train_classifier(specimens, tmp_path / "run", ClassifierOptions(folds=40))
     made = int(re.search(r"\((\d+) folds\)", trained.accuracy).group(1))
     assert 1 < made <= 16
-    assert "--folds" not in trained.accuracy  # all of them count: there is nothing to advise
+    assert "`folds" not in trained.accuracy  # all of them count: there is nothing to advise
 
 
 def test_a_list_of_missing_files_names_one(tmp_path):
     (tmp_path / "labels.csv").write_text("path,category\ngone.png,a\nalso_gone.png,b\n")
-    with pytest.raises(UsageError, match=r"no picture that can be used.*gone\.png' does not exist"):
+    with pytest.raises(UsageError, match=r"contains no usable picture.*gone\.png' does not exist"):
         train_classifier(tmp_path / "labels.csv", tmp_path / "run")
 
 

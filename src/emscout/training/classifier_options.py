@@ -30,8 +30,8 @@ class ClassifierOptions:
         default="frozen",
         metadata={
             "help": "frozen: a linear classifier on the features of a network that is not changed (a minute for a "
-            "thousand pictures, needs no torch); fine-tuned: that network trained further; simple: two convolutional layers, "
-            "the usual baseline."
+            "thousand pictures, needs no torch); fine-tuned: that network trained further; simple: two "
+            "convolutional layers, the usual baseline."
         },
     )
     start_from: str = field(
