@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from emscout.crystals import LocateOptions, locate
     from emscout.io import read, read_series
     from emscout.micrograph import Calibration, Micrograph, Notice, Report, Segmentation, Series
-    from emscout.movies import MovieOptions, follow
+    from emscout.movies import MovieOptions, MovieResult, follow, follow_particles
     from emscout.particles import SEGMENTERS, AnalyzeOptions, ParticleResult, analyze, find_particles, measure_particles
     from emscout.scale import NoScale, ScaleReading, calibrate, read_scale
     from emscout.specimens import (
@@ -101,7 +101,9 @@ _MODULES = {
     ),
     "emscout.movies": (
         "MovieOptions",
+        "MovieResult",
         "follow",
+        "follow_particles",
     ),
 }
 _LAZY = {name: module for module, names in _MODULES.items() for name in names}
@@ -118,6 +120,7 @@ __all__ = [
     "Micrograph",
     "ModelError",
     "MovieOptions",
+    "MovieResult",
     "NoScale",
     "NonSquarePixelsError",
     "NotOneImageError",
@@ -140,6 +143,7 @@ __all__ = [
     "find_particles",
     "find_similar",
     "follow",
+    "follow_particles",
     "locate",
     "measure_particles",
     "read",

@@ -146,7 +146,7 @@ class Series:
         Of a frame.
     times_s : ndarray, shape (length,), or None
         Start of each frame in seconds from the first, where known.
-    calibration, metadata, path
+    calibration, metadata, path, warnings
         As in `Micrograph`; one calibration for all frames.
     """
 
@@ -158,6 +158,7 @@ class Series:
     calibration: Calibration | None = None
     metadata: dict[str, Any] = field(default_factory=dict, repr=False)
     path: Path | None = None
+    warnings: tuple[Notice, ...] = ()
 
     def __len__(self) -> int:
         return self.length

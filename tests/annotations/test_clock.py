@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageDraw, ImageFont
 
-from emscout.annotations.burnt_in import find_overlay
+from emscout.annotations.burnt_in import find_burnt_in
 from emscout.annotations.clock import find_clock
 from emscout.micrograph import Series
 from emscout.movies import estimate_drift
@@ -38,7 +38,7 @@ def series_of(frames: list[np.ndarray]) -> Series:
 def clocks(frames: list[np.ndarray]) -> np.ndarray:
     series = series_of(frames)
     mask = np.zeros(series.shape, bool)
-    for top, bottom, left, right in find_clock(series, estimate_drift(frames), find_overlay(series)):
+    for top, bottom, left, right in find_clock(series, estimate_drift(frames), find_burnt_in(series)):
         mask[top:bottom, left:right] = True
     return mask
 

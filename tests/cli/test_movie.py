@@ -3,6 +3,7 @@ import pytest
 import tifffile
 from typer.testing import CliRunner
 
+from emscout import SEGMENTERS
 from emscout.cli import app
 from emscout.synthetic.movie import make_movie
 
@@ -50,7 +51,7 @@ def test_stopped_it_says_how_to_go_on(frames, tmp_path, monkeypatch):
     def stop(*args, **more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("emscout.movies.segmentation.segment_frames.measure_frame", stop)
+    monkeypatch.setitem(SEGMENTERS, "watershed", stop)
     result = movie(frames, "-o", tmp_path / "out")
     assert result.exit_code == 130
     assert "continues from there" in result.output

@@ -18,7 +18,7 @@ from emscout.models import (  # noqa: E402
     load_autoencoder_model,
     load_model,
 )
-from emscout.movies import autoencoder  # noqa: E402
+from emscout.movies.segmentation import autoencoder  # noqa: E402
 from emscout.movies.segmentation.autoencoder import area_bands, find_polarity, reconstruct, segment_autoencoder  # noqa: E402
 from emscout.synthetic.particles import make_micrograph  # noqa: E402
 

@@ -4,8 +4,8 @@ import pytest
 
 from emscout.errors import UsageError
 from emscout.evaluate.movies import match_tracks
-from emscout.movies.kinetics.coarsen import MECHANISMS, explain_particles, ripening_prevails
-from emscout.movies.kinetics.curves import curves
+from emscout.movies.kinetics.curves import measure_curves
+from emscout.movies.kinetics.mechanisms import MECHANISMS, assign_mechanisms, ripening_prevails
 from emscout.movies.tracking.events import find_events
 from emscout.movies.tracking.link import link_particles
 from emscout.synthetic.movie import make_movie
@@ -23,7 +23,7 @@ def grid_tracks(radii: np.ndarray, noise_px: float = 0.05) -> pd.DataFrame:
 def explain(radii: np.ndarray) -> pd.DataFrame:
     tracks = grid_tracks(radii)
     events = find_events(tracks, (160, 160), frames=np.arange(len(radii)))
-    return explain_particles(tracks, events, 160**2).set_index("particle")
+    return assign_mechanisms(tracks, events, 160**2).set_index("particle")
 
 
 def test_ripening_is_told_from_coalescence_particle_by_particle():
@@ -34,7 +34,7 @@ def test_ripening_is_told_from_coalescence_particle_by_particle():
     table = movie.tracks[["frame", "row_px", "col_px"]].assign(area_px2=np.pi * radius**2)
     tracks = link_particles(table[radius > 1.5])
     drift = pd.DataFrame(movie.shift_px, columns=["row_px", "col_px"]).assign(frame=range(50))
-    told = explain_particles(tracks, find_events(tracks, shape, drift=drift), shape[0] * shape[1])
+    told = assign_mechanisms(tracks, find_events(tracks, shape, drift=drift), shape[0] * shape[1])
     assert set(told["mechanism"]) <= set(MECHANISMS)
     mechanism = told.set_index("particle")["mechanism"]
     which = (
@@ -80,7 +80,7 @@ def test_jumps_of_area_are_set_apart_from_steady_change():
     radii[:, 0] = np.sqrt(49 + np.where(np.arange(20) < 10, 0, 30) + np.arange(20))
     tracks = grid_tracks(radii)
     events = pd.DataFrame({"frame": [10], "kind": ["coalescence"], "particles": ["1 99"]})
-    told = explain_particles(tracks, events, 160**2).iloc[0]
+    told = assign_mechanisms(tracks, events, 160**2).iloc[0]
     assert told["by_mergers_px2"] == pytest.approx(30 * np.pi, rel=0.25)
     assert told["by_mergers_px2"] + told["by_exchange_px2"] == pytest.approx(49 * np.pi, rel=0.1)
     assert told["mechanism"] == "both"
@@ -88,7 +88,7 @@ def test_jumps_of_area_are_set_apart_from_steady_change():
 
 def test_no_tracks_have_nothing_to_explain():
     tracks = grid_tracks(np.zeros((3, 3)))
-    told = explain_particles(tracks, find_events(tracks, (50, 50)), 2500)
+    told = assign_mechanisms(tracks, find_events(tracks, (50, 50)), 2500)
     assert len(told) == 0
     assert "mechanism" in told
 
@@ -98,7 +98,7 @@ def frame_of(areas: list[float], **columns: object) -> pd.DataFrame:
 
 
 def test_curves_by_hand():
-    table = curves(frame_of([np.pi * 9, np.pi * 25]), 1000, frames=np.arange(2), times_s=np.array([0.0, 5.0]))
+    table = measure_curves(frame_of([np.pi * 9, np.pi * 25]), 1000, frames=np.arange(2), times_s=np.array([0.0, 5.0]))
     assert table["time_s"].tolist() == [0, 5]
     assert table["n"].tolist() == [2, 0]
     assert table.loc[0, "mean_radius_px"] == pytest.approx(4)
@@ -108,7 +108,7 @@ def test_curves_by_hand():
 
 
 def test_particles_cut_by_the_border_have_no_say_in_radius_and_volume():
-    table = curves(frame_of([np.pi * 9, np.pi * 25], touches_border=[False, True]), 1000).iloc[0]
+    table = measure_curves(frame_of([np.pi * 9, np.pi * 25], touches_border=[False, True]), 1000).iloc[0]
     assert (table["n"], table["mean_radius_px"]) == (2, pytest.approx(3))
     assert table["volume_px3"] == pytest.approx(4 / 3 * np.pi * 27)
     assert table["coverage"] == pytest.approx(np.pi * 34 / 1000)
@@ -116,7 +116,7 @@ def test_particles_cut_by_the_border_have_no_say_in_radius_and_volume():
 
 def test_narrow_and_wide_outlines_make_the_band():
     areas = np.pi * np.array([9.0, 25.0])
-    table = curves(
+    table = measure_curves(
         frame_of(areas, area_low_px2=np.pi * np.array([4.0, 16.0]), area_high_px2=np.pi * np.array([16.0, 36.0])), 1000
     ).iloc[0]
     assert (table["mean_radius_px_low"], table["mean_radius_px_high"]) == (pytest.approx(3), pytest.approx(5))
@@ -124,21 +124,21 @@ def test_narrow_and_wide_outlines_make_the_band():
 
 
 def test_doubt_whether_it_is_a_particle_widens_the_band():
-    table = curves(frame_of([np.pi * 9] * 100, probability=0.8), 10_000).iloc[0]
+    table = measure_curves(frame_of([np.pi * 9] * 100, probability=0.8), 10_000).iloc[0]
     assert table["n_high"] - table["n"] == pytest.approx(1.96 * np.sqrt(100 * 0.16))
     assert table["coverage_high"] > table["coverage"] > table["coverage_low"]
 
 
 def test_the_band_of_the_mean_radius_holds_what_the_noise_of_the_outlines_does():
     """Over many frames of the same particles the mean scatters as the band says."""
-    table = curves(grid_tracks(np.full((400, 36), 7.0), noise_px=0.3), 160**2)
+    table = measure_curves(grid_tracks(np.full((400, 36), 7.0), noise_px=0.3), 160**2)
     inside = (table["mean_radius_px_low"] <= 7) & (table["mean_radius_px_high"] >= 7)
     assert 0.92 <= inside.mean() <= 0.98
 
 
 def test_a_missing_column_is_named():
     with pytest.raises(UsageError, match="area_px2"):
-        curves(frame_of([1.0]).drop(columns="area_px2"), 100)
+        measure_curves(frame_of([1.0]).drop(columns="area_px2"), 100)
 
 
 @pytest.mark.parametrize(

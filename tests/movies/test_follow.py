@@ -12,7 +12,6 @@ from emscout.errors import NothingToFindError, OutputError, UsageError
 from emscout.micrograph import Segmentation
 from emscout.movies.accuracy import evaluate_movie
 from emscout.movies.follow import MovieOptions, follow
-from emscout.movies.segmentation import segment_frames
 from emscout.movies.segmentation.method import area_bounds
 from emscout.synthetic.movie import make_movie
 
@@ -129,30 +128,27 @@ def test_the_curves_have_bands_from_the_outlines(followed):
         assert (curves[f"{name}_low"] < curves[name]).all() and (curves[name] < curves[f"{name}_high"]).all()
 
 
-def test_a_run_that_goes_on_does_nothing_again_and_ends_alike(followed, tmp_path, monkeypatch):
+def test_a_run_that_goes_on_does_nothing_again_and_ends_alike(followed, tmp_path):
     path, report = followed
     options = replace(OPTIONS, save_aligned=True, parquet=True)
     out = tmp_path / "out"
-    real, seen = segment_frames.measure_frame, []
 
-    def stops(micrograph, cut, method, printed):
-        if len(seen) == 4:
+    def stop(done, total, what):
+        if what == "particles of frame 4":
             raise KeyboardInterrupt
-        seen.append(cut.frame)
-        return real(micrograph, cut, method, printed)
 
-    monkeypatch.setattr(segment_frames, "measure_frame", stops)
+    def written():
+        return {label.name: label.stat().st_mtime_ns for label in (out / "labels").iterdir()}
+
     with pytest.raises(KeyboardInterrupt):
-        run(path, out, options)
+        run(path, out, options, progress=stop)
     assert (out / "drift.csv").exists() and not (out / "tracks.csv").exists()
-
-    def goes_on(micrograph, cut, method, printed):
-        seen.append(cut.frame)
-        return real(micrograph, cut, method, printed)
-
-    monkeypatch.setattr(segment_frames, "measure_frame", goes_on)
-    run(path, out, options)
-    assert seen == [0, 1, 2, 3, 4, 5, 7, 8, 9]
+    before, steps = written(), []
+    assert sorted(before) == [f"frame_{frame:06d}.tif" for frame in range(4)]
+    run(path, out, options, progress=lambda done, total, what: steps.append(what))
+    assert not any(what.startswith("drift") for what in steps)
+    assert written().items() >= before.items()
+    assert sorted(written()) == [f"frame_{frame:06d}.tif" for frame in (0, 1, 2, 3, 4, 5, 7, 8, 9)]
     for name in ("drift.csv", "tracks.csv", "events.csv", "curves.csv", "particles.csv", "tracks.parquet"):
         assert (out / name).read_bytes() == (report.folder / name).read_bytes()
 

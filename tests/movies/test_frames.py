@@ -29,7 +29,7 @@ def test_frames_come_in_the_order_of_their_numbers(folder):
     assert len(series) == 12
     assert (grey(series, 2) == tifffile.imread(folder / "frame_100.tif")).all()
     assert series.times_s is None
-    assert series.metadata["warnings"] == []
+    assert series.warnings == ()
 
 
 def test_a_stack_and_a_folder_of_its_frames_are_the_same_movie(folder, tmp_path):
@@ -46,15 +46,15 @@ def test_missing_numbers_are_said_and_their_time_is_left(folder):
     series = open_movie(folder, frame_time_s=2.0)
     assert len(series) == 10
     assert series.times_s.tolist() == [0, 2, 4, 8, 10, 12, 16, 18, 20, 22]
-    (warning,) = series.metadata["warnings"]
-    assert "101, 105" in warning
+    (warning,) = series.warnings
+    assert "101, 105" in str(warning)
 
 
 def test_every_tenth_number_is_no_gap(folder):
     for i, path in enumerate(sorted(folder.iterdir(), key=lambda path: int(path.stem[6:]))):
         path.rename(folder / f"t{10 * i:04d}.tif")
     series = open_movie(folder, frame_time_s=1.0)
-    assert series.metadata["warnings"] == []
+    assert series.warnings == ()
     assert series.times_s.tolist() == list(range(12))
 
 
@@ -81,7 +81,7 @@ def test_the_usual_kind_of_file_counts(folder):
     shutil.copy(folder / "frame_98.tif", folder / "overview.tiff")
     series = open_movie(folder)
     assert len(series) == 12
-    assert "1 image file" in series.metadata["warnings"][0]
+    assert "1 image file" in str(series.warnings[0])
 
 
 def test_a_folder_of_stacks_is_refused(tmp_path):
@@ -129,7 +129,7 @@ def test_a_video_plays_at_its_own_pace(tmp_path):
             writer.append_data(np.stack([frame] * 3, axis=-1))
     series = open_movie(path)
     assert series.times_s.tolist() == (np.arange(9) / 4).tolist()
-    assert "`frame_time" in series.metadata["warnings"][0]
+    assert "`frame_time" in str(series.warnings[0])
     for i in (8, 0, 5, 4):
         assert (grey(series, i) == movie.frames[i]).all()
-    assert open_movie(path, frame_time_s=2.0).metadata["warnings"] == []
+    assert open_movie(path, frame_time_s=2.0).warnings == ()

@@ -11,7 +11,7 @@ from scipy import ndimage
 from emscout.movies import estimate_drift
 from emscout.movies.follow import MovieOptions, follow
 from emscout.movies.frames import open_movie
-from emscout.movies.registration.printed import read_print
+from emscout.movies.registration.printed_scale import read_printed_scale
 from emscout.synthetic.movie import make_movie
 from emscout.synthetic.scale import print_scale
 
@@ -29,7 +29,7 @@ def write_movie(path, nm_per_px=None):
 
 
 def test_the_printed_scale_counts_where_the_file_says_none(tmp_path):
-    series, printed = read_print(open_movie(write_movie(tmp_path / "movie.tif")))
+    series, printed = read_printed_scale(open_movie(write_movie(tmp_path / "movie.tif")))
     assert series.calibration.source == "scale-bar"
     assert series.calibration.nm_per_px == pytest.approx(0.25, rel=0.03)
     assert 0.01 < printed.mean() < 0.3
@@ -37,16 +37,16 @@ def test_the_printed_scale_counts_where_the_file_says_none(tmp_path):
 
 def test_file_and_bar_that_disagree_give_no_scale_and_a_sentence(tmp_path):
     opened = open_movie(write_movie(tmp_path / "movie.tif", nm_per_px=0.5))
-    series, _ = read_print(opened)
+    series, _ = read_printed_scale(opened)
     assert series.calibration is None
-    assert any("`trust" in warning for warning in series.metadata["warnings"])
-    assert read_print(opened, "metadata")[0].calibration.nm_per_px == pytest.approx(0.5)
-    assert read_print(opened, "bar")[0].calibration.nm_per_px == pytest.approx(0.25, rel=0.03)
+    assert any("`trust" in str(warning) for warning in series.warnings)
+    assert read_printed_scale(opened, "metadata")[0].calibration.nm_per_px == pytest.approx(0.5)
+    assert read_printed_scale(opened, "bar")[0].calibration.nm_per_px == pytest.approx(0.25, rel=0.03)
 
 
 def test_what_is_printed_is_no_particle(tmp_path):
     path = write_movie(tmp_path / "movie.tif")
-    _, printed = read_print(open_movie(path))
+    _, printed = read_printed_scale(open_movie(path))
     follow(path, tmp_path / "out", MovieOptions(model="watershed", polarity="dark"), workers=1)
     tracks = pd.read_csv(tmp_path / "out" / "tracks.csv")
     at = tracks[["row_frame_px", "col_frame_px"]].round().astype(int).to_numpy()
@@ -82,7 +82,7 @@ def test_the_scale_that_is_read_is_kept_out_of_the_drift(tmp_path, monkeypatch):
         module, "estimate_drift", lambda frames, **more: told.append(more) or estimate_drift(frames, **more)
     )
     follow(path, tmp_path / "out", MovieOptions(model="watershed", polarity="dark"), workers=1)
-    assert (told[0]["printed"] == read_print(open_movie(path))[1]).all()
+    assert (told[0]["printed"] == read_printed_scale(open_movie(path))[1]).all()
 
 
 def burn_in(frame: np.ndarray, *, plate: bool) -> np.ndarray:

@@ -10,18 +10,19 @@ from tests.movies.test_report_footage import BLANK, MERGED_AT, N_FRAMES, make_fo
 from emscout.errors import ReadError
 from emscout.movies.report import clip as movie_clip
 from emscout.movies.report.clip import write_clip
-from emscout.movies.report.curves import EVENT_COLOURS, tell_time
+from emscout.movies.report.curves import EVENT_COLOURS
 from emscout.movies.report.painter import FATES, Painter
+from emscout.movies.report.time_axis import choose_time_axis
 
 PARTICLES = make_tables()["particles"]
 
 
-def clock_of(footage):
-    return tell_time(footage.times_s, len(footage.drift))
+def time_axis_of(footage):
+    return choose_time_axis(footage.times_s, len(footage.drift))
 
 
 def paint(footage, number, side_px=400):
-    return np.asarray(Painter(footage, PARTICLES, clock_of(footage), side_px, 3).paint(number)).astype(int)
+    return np.asarray(Painter(footage, PARTICLES, time_axis_of(footage), side_px, 3).paint(number)).astype(int)
 
 
 def drawn(picture, colour):
@@ -82,20 +83,20 @@ def test_an_mp4_shows_every_frame_and_is_the_same_each_time(tmp_path):
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     footage = make_footage()
     told = []
-    clip = write_clip(tmp_path, footage, PARTICLES, clock_of(footage), progress=lambda *some: told.append(some))
+    clip = write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage), progress=lambda *some: told.append(some))
     assert (clip.path.name, clip.media_type, clip.n_frames, clip.note) == ("movie.mp4", "video/mp4", N_FRAMES, "")
     assert imageio_ffmpeg.count_frames_and_secs(str(clip.path))[0] == N_FRAMES
     assert told[-1] == (N_FRAMES, N_FRAMES, "clip")
     assert [file.name for file in tmp_path.iterdir()] == ["movie.mp4"]
     first = clip.path.read_bytes()
-    assert write_clip(tmp_path, footage, PARTICLES, clock_of(footage)).path.read_bytes() == first
+    assert write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage)).path.read_bytes() == first
 
 
 def test_of_a_long_movie_an_mp4_shows_a_minute(tmp_path, monkeypatch):
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     monkeypatch.setattr(movie_clip, "_MP4_SECONDS", 3)
     footage = make_footage(n_frames=50)
-    clip = write_clip(tmp_path, footage, PARTICLES, clock_of(footage))
+    clip = write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage))
     assert clip.n_frames == 10  # at 4 frames a second in no more than 3 seconds
     assert clip.note == "It shows one frame of 5."
     frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(clip.path))
@@ -110,7 +111,7 @@ def without_ffmpeg(monkeypatch):
 def test_without_ffmpeg_there_is_a_gif(tmp_path, monkeypatch):
     without_ffmpeg(monkeypatch)
     footage = make_footage()
-    clip = write_clip(tmp_path, footage, PARTICLES, clock_of(footage))
+    clip = write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage))
     assert (clip.path.name, clip.media_type, clip.n_frames) == ("movie.gif", "image/gif", N_FRAMES)
     with Image.open(clip.path) as picture:
         assert picture.n_frames == N_FRAMES
@@ -122,7 +123,7 @@ def test_a_gif_keeps_to_its_bound_and_says_what_it_left_out(tmp_path, monkeypatc
     without_ffmpeg(monkeypatch)
     monkeypatch.setattr(movie_clip, "_MOST_BYTES", 400_000)
     footage = make_footage(n_frames=40, noise=25.0)
-    clip = write_clip(tmp_path, footage, PARTICLES, clock_of(footage))
+    clip = write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage))
     assert clip.path.stat().st_size <= 400_000
     assert 10 <= clip.n_frames < 40
     assert clip.note.startswith("It shows one frame of ")

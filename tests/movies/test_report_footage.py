@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from emscout.errors import ReadError
-from emscout.movies.report.footage import Footage, grey_limits, labels_in_view, view_of
+from emscout.movies.report.footage import Footage, aligned_labels, aligned_view, grey_limits
 
 SHAPE = (80, 100)
 N_FRAMES = 14
@@ -152,7 +152,7 @@ def middle_of(dark):
 @pytest.mark.parametrize("number", [0, 3, 13])
 def test_what_stands_still_on_the_specimen_stands_still_in_view(number):
     footage = make_footage()
-    view = view_of(footage, number, (3 * 67, 3 * 83))
+    view = aligned_view(footage, number, (3 * 67, 3 * 83))
     # The disc that never changes, whose middle is at (20, 65) of the first frame, so at (17, 53) of what is shown.
     around = view[3 * 5 : 3 * 29, 3 * 41 : 3 * 65] < 120
     place = (middle_of(around) + 0.5) / 3 - 0.5 + [5, 41]
@@ -165,32 +165,32 @@ def test_what_stands_still_on_the_specimen_stands_still_in_view(number):
 def test_labels_lie_over_their_particles_at_any_size(number):
     footage = make_footage()
     size = (3 * 67, 3 * 83)
-    dark = view_of(footage, number, size) < 120
-    inside = labels_in_view(footage, number, size) > 0
+    dark = aligned_view(footage, number, size) < 120
+    inside = aligned_labels(footage, number, size) > 0
     assert 2 * (dark & inside).sum() / (dark.sum() + inside.sum()) > 0.98
 
 
 def test_where_a_frame_shows_nothing_of_the_field_is_no_number():
     footage = make_footage(field=(slice(0, 80), slice(0, 100)))
-    assert np.isfinite(view_of(footage, 0, SHAPE)).all()
-    view = view_of(footage, 12, SHAPE)  # moved down by 6 and to the left by 9: its first 9 columns are gone
+    assert np.isfinite(aligned_view(footage, 0, SHAPE)).all()
+    view = aligned_view(footage, 12, SHAPE)  # moved down by 6 and to the left by 9: its first 9 columns are gone
     assert np.isnan(view[:, :8]).all()
     assert np.isnan(view[75:]).all()
     assert np.isfinite(view[:73, 10:]).all()
-    assert labels_in_view(footage, 12, SHAPE).shape == SHAPE
+    assert aligned_labels(footage, 12, SHAPE).shape == SHAPE
 
 
 def test_a_field_that_a_frame_does_not_touch_is_no_number_at_all():
     footage = make_footage(field=(slice(200, 260), slice(0, 90)))
-    assert np.isnan(view_of(footage, 0, (60, 90))).all()
-    assert not labels_in_view(footage, 0, (60, 90)).any()
+    assert np.isnan(aligned_view(footage, 0, (60, 90))).all()
+    assert not aligned_labels(footage, 0, (60, 90)).any()
 
 
 def test_a_frame_that_cannot_be_read_is_no_number_at_all():
     def frame(number):
         raise ReadError("broken")
 
-    assert np.isnan(view_of(make_footage(frame=frame), 3, (20, 30))).all()
+    assert np.isnan(aligned_view(make_footage(frame=frame), 3, (20, 30))).all()
 
 
 def test_places_of_events_do_not_depend_on_where_the_tracks_count_from():

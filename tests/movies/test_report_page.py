@@ -8,18 +8,24 @@ import pandas as pd
 import pytest
 from tests.movies.test_report_footage import N_FRAMES, make_footage, make_tables
 
+from emscout.micrograph import Notice
 from emscout.movies.report import page as movie_page
-from emscout.movies.report.curves import tell_time
 from emscout.movies.report.page import write_movie_page
-from emscout.movies.report.summary import short, tell_story
+from emscout.movies.report.summary import format_number, summarise
+from emscout.movies.report.time_axis import choose_time_axis
 
 NAME = "</script><b>'gold' & \"co\""
 
 
 def story(footage=None, **changed):
     footage = footage or make_footage()
-    tables = make_tables() | changed
-    return dict(tell_story(footage, tables, tell_time(footage.times_s, N_FRAMES), 1))
+    tables = whole(footage, make_tables()) | changed
+    return summarise(tables, choose_time_axis(footage.times_s, N_FRAMES), footage.nm_per_px)
+
+
+def whole(footage, tables):
+    """All tables of a movie."""
+    return {"drift": footage.drift, "tracks": footage.tracks, "events": footage.events} | tables
 
 
 def fates(**counts):
@@ -133,7 +139,7 @@ def test_many_errors_of_the_segmentation_are_said_to_spoil_the_counts():
     ("value", "text"), [(0.012345, "0.0123"), (5.4321, "5.43"), (123.4, "123"), (12345, "12\u202f345")]
 )
 def test_numbers_have_three_digits(value, text):
-    assert short(value) == text
+    assert format_number(value) == text
 
 
 def write(tmp_path, footage=None, tables=None, warnings=()):
@@ -141,9 +147,7 @@ def write(tmp_path, footage=None, tables=None, warnings=()):
     written = write_movie_page(
         tmp_path,
         footage,
-        tables or make_tables(),
-        lsw_density=lambda u: np.clip(1 - np.abs(u - 1), 0, None),
-        sized_frames=[N_FRAMES - 1],
+        whole(footage, tables or make_tables()),
         warnings=warnings,
         provenance={"options": {"model": NAME}, "emscout": "0", "python": "3", "libraries": {"numpy": "2"}},
         name=NAME,
@@ -153,7 +157,7 @@ def write(tmp_path, footage=None, tables=None, warnings=()):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    return write(tmp_path_factory.mktemp("movie"), warnings=["Frame <3> is missing."])
+    return write(tmp_path_factory.mktemp("movie"), warnings=[Notice("missing-frames", "Frame <3> is missing.")])
 
 
 def test_names_and_warnings_are_text_and_never_markup(made):
@@ -187,7 +191,7 @@ def test_events_and_flagged_frames_are_listed(made):
 
 
 def test_the_same_results_give_the_same_bytes(made, tmp_path):
-    again, page = write(tmp_path, warnings=["Frame <3> is missing."])
+    again, page = write(tmp_path, warnings=[Notice("missing-frames", "Frame <3> is missing.")])
     assert page == made[1]
     for one, other in zip(made[0], again, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
@@ -251,7 +255,7 @@ def test_of_a_movie_of_one_good_frame_nothing_is_said_about_change(tmp_path):
     )
     tables = make_tables()
     tables["curves"] = tables["curves"].head(1)
-    told = dict(tell_story(only, tables, tell_time(only.times_s, N_FRAMES), 1))
+    told = story(only, curves=tables["curves"])
     assert told["Particles"].startswith(
         "Only frame 0 could be measured, so nothing can be said about change; it shows 5 "
     )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from emscout.movies.kinetics.size_shapes import compare_shapes, lsw_density
+from emscout.movies.kinetics.size_distribution import compare_distributions, lsw_density
 
 U = np.linspace(0, 1.5, 20_001)
 
@@ -19,17 +19,17 @@ def test_the_lsw_density_is_one_of_mean_one():
 @pytest.mark.parametrize("error", [0.0, 0.3])
 def test_ripened_sizes_are_told_from_log_normal_ones(error):
     rng = np.random.default_rng(1)
-    ripened = compare_shapes(10 * lsw_sample(300, 0) + rng.normal(0, error, 300), error).set_index("shape")
+    ripened = compare_distributions(10 * lsw_sample(300, 0) + rng.normal(0, error, 300), error).set_index("shape")
     assert ripened.loc["lsw", "aic"] < ripened.loc["log-normal", "aic"] - 10
     assert ripened.loc["lsw", "kolmogorov"] < ripened.loc["log-normal", "kolmogorov"]
     assert ripened.loc["lsw", "kolmogorov"] < 1.36 / np.sqrt(300)
     assert ripened.loc["lsw", "scale"] == pytest.approx(10, rel=0.05)
-    grown = compare_shapes(rng.lognormal(np.log(10), 0.25, 300), error).set_index("shape")
+    grown = compare_distributions(rng.lognormal(np.log(10), 0.25, 300), error).set_index("shape")
     assert grown.loc["log-normal", "aic"] < grown.loc["lsw", "aic"] - 10
     assert grown.loc["log-normal", "kolmogorov"] < 1.36 / np.sqrt(300)
     assert grown.loc["log-normal", ["scale", "spread"]].tolist() == pytest.approx([10, 0.25], rel=0.1)
 
 
 def test_too_few_sizes_have_no_shape():
-    assert compare_shapes([1.0, 2.0, 3.0])["aic"].isna().all()
-    assert compare_shapes([2.0] * 10)["aic"].isna().all()
+    assert compare_distributions([1.0, 2.0, 3.0])["aic"].isna().all()
+    assert compare_distributions([2.0] * 10)["aic"].isna().all()

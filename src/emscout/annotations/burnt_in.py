@@ -1,4 +1,4 @@
-"""What is drawn over the frames of a movie, a title or a logo: it stays where it is while the specimen moves."""
+"""Titles and logos drawn over the frames of a movie: they stay where they are while the specimen moves."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from scipy import ndimage
 from emscout.errors import ReadError
 from emscout.micrograph import Series
 
-__all__ = ["find_overlay", "moves_under", "stands_out"]
+__all__ = ["ends_sharply", "find_burnt_in", "specimen_moves"]
 
-# Frames looked at, and how far the specimen must have moved to be told from what stays.
+# Number of frames compared, and how far the specimen must have moved to be told from what is drawn.
 _SAMPLE, _MOVED_PX = 12, 6.0
-# Grey levels that a pixel usually runs through; with fewer it may well stay the same by chance.
+# Grey levels over which a pixel usually ranges; with fewer it may stay the same by chance.
 _MANY_LEVELS = 4.0
-# Of the range that pixels usually run through: less is drawn. Some more of the field than this is not.
+# A pixel that varies by less than this share of the usual range may be drawn, unless more than this share of all does.
 _STILL, _MOST = 0.35, 0.3
 _FEWEST_PX = 12
-# What is drawn ends within a pixel all around; the edge of the specimen has passed over where it is.
+# What is drawn ends within a pixel on all sides; the moving edge of the specimen is smeared over several.
 _SHARP, _SHARES = 0.3, 25
-# Standard deviations of the noise by which it stands out; ten of twelve normal values range over 2.2 of them.
+# Standard deviations of the noise by which it stands out; ten of twelve normal values have a range of 2.2 of them.
 _CLEAR, _RANGE = 2.0, 2.2
 _MARGIN_PX = 3
 
 
-def find_overlay(series: Series) -> np.ndarray:
-    """Find what may be drawn over all frames alike.
+def find_burnt_in(series: Series) -> np.ndarray:
+    """Find what may be drawn over all frames alike, such as a title or a logo.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def find_overlay(series: Series) -> np.ndarray:
     Returns
     -------
     ndarray of bool, shape (H, W)
-        What stays the same in all frames and ends sharply. Where the specimen does not move that may be specimen too.
+        What stays the same in all frames and ends sharply. Where the specimen does not move, it may be specimen.
     """
     nothing = np.zeros(series.shape, bool)
     images = []
@@ -56,22 +56,22 @@ def find_overlay(series: Series) -> np.ndarray:
     still = spread <= _STILL * usual
     if still.mean() > _MOST:
         return nothing
-    drawn = stands_out(still, mean, usual / _RANGE, fewest_px=_FEWEST_PX)
-    # Letters stand close together; what is between them is no place for a particle.
+    drawn = ends_sharply(still, mean, usual / _RANGE, fewest_px=_FEWEST_PX)
+    # Letters are close together: between them no particle can be seen.
     wide = ndimage.binary_fill_holes(ndimage.binary_dilation(drawn, iterations=2 * _MARGIN_PX))
     return ndimage.binary_erosion(wide, iterations=_MARGIN_PX, border_value=1)
 
 
-def moves_under(drift: pd.DataFrame) -> bool:
-    """Whether the specimen moves so far that what stays the same in all frames is none of it."""
+def specimen_moves(drift: pd.DataFrame) -> bool:
+    """Whether the specimen moves so far that what stays the same in all frames is not part of it."""
     good = drift.loc[drift["status"] == "ok", ["row_px", "col_px"]].to_numpy(dtype=float)
     return bool(np.ptp(good, axis=0).max() >= _MOVED_PX)
 
 
-def stands_out(still: np.ndarray, mean: np.ndarray, noise: float, *, fewest_px: int = 1) -> np.ndarray:
+def ends_sharply(still: np.ndarray, mean: np.ndarray, noise: float, *, fewest_px: int = 1) -> np.ndarray:
     """Those regions of what stays the same that end sharply on all sides.
 
-    The inside of a particle may stay the same too, where grey values are clipped; its edge passes over what is around.
+    The inside of a particle may stay the same too, where grey values are clipped; but its edge moves with the specimen.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A clock or a counter that runs in the frames: digits that change in hard steps where they are, whatever moves."""
+"""A clock or a counter that runs in the frames of a movie: digits that change in steps while the specimen moves."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from emscout.micrograph import Series
 __all__ = ["find_clock"]
 
 _SAMPLE, _FEWEST = 12, 8
-# Two states of a pixel are apart by such a share of the grey values that frames have, and by so many times what the ink
-# varies; that varies by no more than so many standard deviations of noise.
+# The two states of a pixel differ by at least this share of the range of grey values, and this many times the variation
+# of the ink, which is at most so many standard deviations of the noise.
 _APART, _TIMES, _STEADY = 0.25, 2.0, 0.8
-# Grey levels that a pixel usually runs through; with fewer any step is hard.
+# Grey levels over which a pixel usually ranges; with fewer every step looks sharp.
 _MANY_LEVELS = 4.0
-# Of twelve normal values the inner ten range over so many standard deviations.
+# The inner ten of twelve normal values have a range of so many standard deviations.
 _RANGE = 2.2
-# Digits change at least so often in the sample, unlike what vanishes, appears or passes by once; the slower ones among
-# them less often.
+# Digits change at least so often in the sample, unlike a particle that vanishes, appears or passes by once; the slower
+# digits less often.
 _FLIPS, _CHANGES = 3, 2
-# So many of nine neighbouring pixels at least belong to a line.
+# At least so many of nine neighbouring pixels belong to a line.
 _LINE = 3
-# Frames whose state is not what the specimen shows there, as so many others tell.
+# Frames in which a pixel differs from the specimen at its place, which at least so many other frames show.
 _UNLIKE, _FEW = 2, 3
-# Pixels of a field of digits at least; lines of digits are thin against their height.
+# Least number of pixels of a field of digits; greatest thickness of lines over their height.
 _FEWEST_PX, _THIN = 12, 0.2
-# Of the frame's area: what is larger is no field of digits, and where more of it goes in steps, steps tell nothing.
-# More fields than so many are none.
+# Share of the frame's area above which a field is not one of digits; share of pixels with steps above which steps mean
+# nothing; number of fields above which none is a clock.
 _LARGEST, _MOST_HARD, _MOST = 0.1, 0.1, 12
 _MARGIN_PX = 3
-# The next digit, and print on the same line, are this near, in heights of the digits.
+# Distance of the next digit, and of print on the same line, in heights of the digits.
 _NEXT, _BESIDE = 1.0, 2.5
 
 
 def find_clock(series: Series, drift: pd.DataFrame, still: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """Find fields of digits that change.
+    """Find clocks and counters: fields of digits that change.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def find_clock(series: Series, drift: pd.DataFrame, still: np.ndarray) -> list[t
     drift : DataFrame
         From `emscout.movies.registration.drift.estimate_drift`.
     still : ndarray of bool, shape (H, W)
-        What may be drawn, as it stays the same in all frames (from `emscout.annotations.burnt_in.find_overlay`): where
-        it stands in one line with digits that change, it belongs to them.
+        What may be drawn, because it stays the same in all frames (from `emscout.annotations.burnt_in.find_burnt_in`):
+        where it is in one line with digits that change, it belongs to them.
 
     Returns
     -------
@@ -57,8 +57,8 @@ def find_clock(series: Series, drift: pd.DataFrame, still: np.ndarray) -> list[t
 
     Notes
     -----
-    A pixel of a digit has two states, of which one, the ink, is the same in all frames that have it; it changes between
-    them again and again, not as the specimen does that moves under it; and the ink makes lines that are thin against
+    A pixel of a digit has two states, one of which, the ink, has the same grey value in all frames; it changes between
+    them again and again, unlike the specimen that moves beneath it; and the ink forms lines that are thin compared with
     their height.
     """
     good = drift.loc[drift["status"] == "ok", ["frame", "row_px", "col_px"]]
@@ -74,17 +74,17 @@ def find_clock(series: Series, drift: pd.DataFrame, still: np.ndarray) -> list[t
     hard, level, gap = _hard_steps(stack)
     if not 0 < hard.mean() <= _MOST_HARD:
         return []
-    # Of the pixels with hard steps alone: all of a large frame, several times over, would not fit into memory.
+    # Only the pixels with sharp steps: all pixels of large frames, several times over, would not fit into memory.
     values, beneath = stack[:, hard], _beneath(stack, shifts, np.argwhere(hard))
     state = values > level[hard]
-    # Where the specimen is not known the comparison is with not-a-number, and false.
+    # Where the specimen is not known, the comparison is with NaN, and false.
     unlike = (np.abs(values - beneath) > gap[hard] / 2) & (state != (beneath > level[hard]))
     number = np.zeros(hard.shape, np.int32)
     number[hard] = np.arange(len(values[0]))
     digits = hard.copy()
     digits[hard] = np.count_nonzero(unlike, axis=0) >= _UNLIKE
     changing = digits.copy()
-    # Noise does it alone, ink in lines.
+    # Noise makes single pixels, ink makes lines.
     digits &= ndimage.uniform_filter(digits.astype(np.float32), 3) > (_LINE - 0.5) / 9
     fields, _ = ndimage.label(ndimage.binary_dilation(digits, iterations=2 * _MARGIN_PX))
     found = []
@@ -99,7 +99,7 @@ def find_clock(series: Series, drift: pd.DataFrame, still: np.ndarray) -> list[t
 
 
 def _hard_steps(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which pixels go to and fro between two states, one of them steady; the value between the two, and their gap."""
+    """Which pixels alternate between two states, one of them constant; the value between the two, and their gap."""
     shape = stack.shape[1:]
     gap, ink, level, usual = (np.empty(shape, np.float32) for _ in range(4))
     changes = np.empty(shape, np.uint8)
@@ -128,7 +128,7 @@ def _hard_steps(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _beneath(stack: np.ndarray, shifts: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """What the specimen shows at places (n, 2) of every frame, by all frames as it moves; not-a-number if unknown."""
+    """Grey value of the specimen at places (n, 2) of every frame, from other frames as it moves; NaN if unknown."""
     shown = np.empty((len(stack), len(places)), np.float32)
     for i, here in enumerate(shifts):
         views = np.stack(
@@ -137,8 +137,8 @@ def _beneath(stack: np.ndarray, shifts: np.ndarray, places: np.ndarray) -> np.nd
                 for image, there in zip(stack, shifts, strict=True)
             ]
         )
-        # Digits that are there in another frame too have their ink in fewer than half of them.
-        ordered = np.sort(views, axis=0)  # what is not known comes last
+        # Ink of another frame lies there in fewer than half of the frames.
+        ordered = np.sort(views, axis=0)  # NaN comes last
         known = np.isfinite(views).sum(axis=0)
         middle = np.take_along_axis(ordered, np.maximum(known - 1, 0)[None] // 2, 0)[0]
         shown[i] = np.where(known >= _FEW, middle, np.nan)
@@ -157,7 +157,7 @@ def _like_digits(digits: np.ndarray, state: np.ndarray, unlike: np.ndarray) -> b
         drawn[1:-1, 1:-1][digits] = ink
         return float(ndimage.distance_transform_edt(drawn).max())
 
-    # Of light and dark either may be the ink, and only the ink is thin.
+    # Either light or dark may be the ink, and only the ink is thin.
     widths = [np.median([width(ink) for ink in inks]) for inks in (state, ~state)]
     return bool(min(widths) <= max(_THIN * height, 1.5))
 
@@ -169,7 +169,7 @@ def _bounds(digits: np.ndarray, box: tuple[slice, ...]) -> tuple[int, int, int, 
 
 
 def _with_line(bounds: tuple[int, int, int, int], still: np.ndarray, changing: np.ndarray) -> tuple[int, int, int, int]:
-    """The rectangle with a margin, with the next digit if it is told less clearly, and with print on the same line."""
+    """The rectangle with a margin, with the next digit if it is less clear, and with print on the same line."""
     top, bottom, left, right = bounds
     line = slice(max(0, top - _MARGIN_PX), bottom + _MARGIN_PX)
 

@@ -12,14 +12,14 @@ from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
-from emscout.cli.screen import make_screen, make_table
+from emscout.cli.screen import for_terminal, make_screen, make_table
 from emscout.micrograph import Report
 from emscout.movies.follow import MovieOptions, follow
 
 __all__ = ["movie"]
 
-# Of what the report tells in words.
-_TOLD = ("Particles", "Sizes", "Why", "The law", "Errors")
+# Paragraphs of the summary that are shown; the others are in the report.
+_SHOWN = ("Particles", "Sizes", "Why", "The law", "Errors")
 
 
 @takes_options(MovieOptions)
@@ -34,34 +34,35 @@ def movie(
 ) -> None:
     """Follow the particles of an in situ movie: drift, tracks, what happened to them, and by which law they grow.
 
-    Writes to OUT: [bold]report.html[/] to look at; [bold]drift.csv[/] (one row a frame), [bold]tracks.csv[/] (one row a
-    particle and frame, with every measurement), [bold]events.csv[/] (who merged, split, vanished …),
-    [bold]curves.csv[/] (number, mean radius, coverage and volume against time), [bold]particles.csv[/] (why each
-    changed), [bold]growth.csv[/] and [bold]shapes.csv[/] to compute with; [bold]labels/[/] to open in ImageJ.
+    Writes to OUT: [bold]report.html[/] with pictures and a summary; [bold]drift.csv[/] (one row a frame),
+    [bold]tracks.csv[/] (one row a particle and frame, with every measurement), [bold]events.csv[/] (which particles
+    merged, split, vanished …), [bold]curves.csv[/] (number, mean radius, coverage and volume against time),
+    [bold]particles.csv[/] (why each changed), [bold]growth.csv[/] and [bold]shapes.csv[/] (laws of growth and size
+    distributions), [bold]warnings.csv[/]; [bold]labels/[/] for ImageJ.
 
-    Interrupted, it continues at the frame where it was when the same command is given again.
+    Interrupted, it continues at the frame where it stopped when the same command is given again.
 
     Example: [bold]emscout movie heating.tif -o followed --frame-time 0.5s --pixel-size 0.2nm[/]
     """
     screen = make_screen()
-    with kept_when_interrupted(screen, out), progress_bar("looking at the movie") as show:
+    with kept_when_interrupted(screen, out), progress_bar("reading the movie") as show:
         report = follow(path, out, options, overwrite=overwrite, workers=workers, progress=show)
     found = report.provenance["found"]
     screen.print(_table(report))
-    for about in _TOLD:
-        if about in found["story"]:
-            screen.print(f"[bold]{about}.[/] {escape(found['story'][about])}")
-    for message in found["warnings"]:
-        screen.print(f"[yellow]note:[/]   {escape(message)}", soft_wrap=True)
+    for heading in _SHOWN:
+        if heading in found["story"]:
+            screen.print(f"[bold]{heading}.[/] {escape(found['story'][heading])}")
+    for notice in report.warnings:
+        screen.print(f"[yellow]{notice.code}:[/] {for_terminal(notice)}", soft_wrap=True)
     for message in found["failed"]:
-        screen.print(f"[red]failed:[/] {escape(message)}", soft_wrap=True)
+        screen.print(f"[red]failed:[/] {for_terminal(message)}", soft_wrap=True)
     screen.print(f"Report: [bold]{escape(str(out / 'report.html'))}[/]", soft_wrap=True)
     if found["failed"]:
         raise typer.Exit(1)
 
 
 def _table(report: Report) -> Table:
-    """How it began and how it ended."""
+    """Figures of the first and the last measured frame."""
     curves, found = report.tables["curves"], report.provenance["found"]
     unit = "nm" if "mean_radius_nm" in curves else "px"
     alone = found["measured_frames"] == 1

@@ -1,121 +1,109 @@
-"""From the particles of each frame to what happened: tracks, events, mechanisms, curves, laws."""
+"""From the particles of each frame to what happened to them: tracks, events, mechanisms, curves, laws."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from emscout.compute import Progress
-from emscout.micrograph import Series
-from emscout.movies import results
-from emscout.movies.kinetics.coarsen import explain_particles, ripening_prevails
-from emscout.movies.kinetics.curves import curves
-from emscout.movies.kinetics.growth import growth_exponent
-from emscout.movies.kinetics.size_shapes import compare_shapes
+from emscout.movies.kinetics.curves import measure_curves
+from emscout.movies.kinetics.growth import WIDEST_INTERVAL, growth_exponent
+from emscout.movies.kinetics.mechanisms import assign_mechanisms, ripening_prevails
+from emscout.movies.kinetics.size_distribution import compare_distributions, last_radii_px
 from emscout.movies.registration.field import Field
 from emscout.movies.tracking.events import find_events
 from emscout.movies.tracking.link import link_particles
 from emscout.movies.tracking.observations import outline_noise_px
 from emscout.tables import to_physical
 
-__all__ = ["sized_frames", "understand"]
+__all__ = ["TABLES", "analyse_tracks"]
 
-# A canvas that holds the whole of every frame may be so many times as large as a frame.
+TABLES = ("drift", "tracks", "events", "curves", "particles", "growth", "shapes")
+"""Names of the tables of a movie."""
+
+# A canvas that holds all of every frame may be at most so many times as large as a frame.
 _LARGEST_CANVAS = 8
-# An exponent with a wider interval does not tell one law from the next.
-_WIDEST = 1.5
 
 
-def understand(
-    out: Path,
+def analyse_tracks(
+    particles: pd.DataFrame,
+    labels: Callable[[int], np.ndarray],
     drift: pd.DataFrame,
     field: Field,
-    series: Series,
     *,
-    seed: int,
+    times_s: np.ndarray | None = None,
+    nm_per_px: float | None = None,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Link the particles and tell what happened to them.
+    """Link the particles of a movie and find out what happened to them.
 
     Parameters
     ----------
-    out : Path
-        Where `segment_frames` has saved the frames.
+    particles : DataFrame
+        One row a particle and frame, from `emscout.movies.segmentation.segment_frames.measure_frame`.
+    labels : callable
+        Frame to the label image of its crop.
     drift : DataFrame
+        A row for every frame.
     field : Field
-        Its cuts are the frames that were measured.
-    series : Series
+        Its crops are the frames that were measured.
+    times_s : ndarray of float, shape (n_frames,), or None
+    nm_per_px : float or None
     seed : int
-        Of the bootstrap.
+        Random seed of the bootstrap.
     progress : callable or None
+        Called as ``progress(done, total, what)``.
 
     Returns
     -------
     dict of str to DataFrame
-        ``drift``, ``tracks``, ``events``, ``curves``, ``particles``, ``growth`` (``explains``: whether the exponent
-        tells one law from the next, and ripening prevails), ``shapes``.
+        The `TABLES`: ``drift``, ``tracks``, ``events``, ``curves``, ``particles``, ``growth`` (``explains``: whether
+        the exponent tells one law from the next, and ripening prevails), ``shapes``.
     """
     report = progress or (lambda done, total, what: None)
-    frames = np.array([cut.frame for cut in field.cuts])
+    frames = np.array([crop.frame for crop in field.crops])
     tracks = link_particles(
-        results.read_frames(out, frames.tolist()),
-        _maps(out, field),
-        progress=lambda done, total: report(done, total, "linking"),
+        particles, _labels_in_field(labels, field), progress=lambda done, total: report(done, total, "linking")
     )
     report(0, 4, "events")
-    events = find_events(
-        tracks,
-        field.shape,
-        drift=drift if field.whole else None,
-        frames=frames,
-        times_s=series.times_s,
-    )
+    events = find_events(tracks, field.shape, drift=drift if field.whole else None, frames=frames, times_s=times_s)
     area_px2 = float(np.prod(field.shape))
     report(1, 4, "mechanisms")
-    particles = explain_particles(tracks, events, area_px2)
+    fates = assign_mechanisms(tracks, events, area_px2)
     report(2, 4, "curves")
-    figures = curves(tracks, area_px2, frames=frames, times_s=series.times_s)
+    curves = measure_curves(tracks, area_px2, frames=frames, times_s=times_s)
     report(3, 4, "law of growth")
-    times = np.arange(len(series), dtype=float) if series.times_s is None else series.times_s
+    times = np.arange(len(drift), dtype=float) if times_s is None else times_s
     growth = growth_exponent(tracks, times, events, seed=seed)
-    # A figure without its interval is none.
+    # A figure without its interval is not reported.
     growth.loc[~np.isfinite(growth["n_low"] + growth["n_high"]), ["n", "n_low", "n_high", "k", "k_low", "k_high"]] = (
         np.nan
     )
-    growth["explains"] = (growth["n_high"] - growth["n_low"] <= _WIDEST) & ripening_prevails(particles)
-    growth["k_unit"] = "px^n/frame" if series.times_s is None else "px^n/s"
-    last = tracks[tracks["frame"].isin(sized_frames(tracks)) & ~tracks["touches_border"].astype(bool)]
-    shapes = compare_shapes(last["equivalent_circular_diameter_px"].to_numpy() / 2, outline_noise_px(tracks))
-    if series.times_s is not None:
-        tracks.insert(1, "time_s", series.times_s[tracks["frame"]])
+    growth["explains"] = (growth["n_high"] - growth["n_low"] <= WIDEST_INTERVAL) & ripening_prevails(fates)
+    growth["k_unit"] = "px^n/frame" if times_s is None else "px^n/s"
+    shapes = compare_distributions(last_radii_px(tracks), outline_noise_px(tracks))
+    if times_s is not None:
+        tracks.insert(1, "time_s", times_s[tracks["frame"]])
     report(4, 4, "law of growth")
-    nm_per_px = None if series.calibration is None else series.calibration.nm_per_px
     return {
         "drift": drift,
         "tracks": tracks,
-        **{
-            name: to_physical(table, nm_per_px)
-            for name, table in (("events", events), ("curves", figures), ("particles", particles))
-        },
+        "events": to_physical(events, nm_per_px),
+        "curves": to_physical(curves, nm_per_px),
+        "particles": to_physical(fates, nm_per_px),
         "growth": growth,
         "shapes": shapes,
     }
 
 
-def sized_frames(tracks: pd.DataFrame) -> list[int]:
-    """The frame whose sizes are held against the laws: the last one, when the shape has had most time to form."""
-    return [int(tracks["frame"].max())] if len(tracks) else []
-
-
-def _maps(out: Path, field: Field) -> Callable[[int], np.ndarray] | None:
-    """Frame to its labels in the drift-corrected field; None where that is too large to be held."""
+def _labels_in_field(labels: Callable[[int], np.ndarray], field: Field) -> Callable[[int], np.ndarray] | None:
+    """Frame to its labels in the drift-corrected field; None where that is too large for memory."""
     if not field.whole:
-        return partial(results.read_labels, out)
-    shifts = {cut.frame: np.rint(-np.array(cut.offset)).astype(int) for cut in field.cuts}
+        return labels
+    shifts = {crop.frame: np.rint(-np.array(crop.offset)).astype(int) for crop in field.crops}
     all_shifts = np.array(list(shifts.values()))
     room = np.array(field.shape) + np.ptp(all_shifts, axis=0)
     if np.prod(room) > _LARGEST_CANVAS * np.prod(field.shape):
@@ -125,7 +113,7 @@ def _maps(out: Path, field: Field) -> Callable[[int], np.ndarray] | None:
     def read(frame: int) -> np.ndarray:
         canvas = np.zeros(room, np.int32)
         row, col = furthest - shifts[frame]
-        canvas[row : row + field.shape[0], col : col + field.shape[1]] = results.read_labels(out, frame)
+        canvas[row : row + field.shape[0], col : col + field.shape[1]] = labels(frame)
         return canvas
 
     return read

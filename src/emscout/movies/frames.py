@@ -1,11 +1,11 @@
-"""The frames of a movie: a stack, or a folder of single images that are numbered in order."""
+"""The frames of a movie: a stack, a folder of single images numbered in order, or images in memory."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,17 +17,17 @@ import numpy as np
 from emscout.errors import ReadError, UsageError
 from emscout.io import READERS, find_images, inspect, read, read_series
 from emscout.io.find import images_in
-from emscout.micrograph import Micrograph, Series
+from emscout.micrograph import Calibration, Micrograph, Notice, Series
 
-__all__ = ["Images", "files_of", "open_movie"]
+__all__ = ["Images", "as_series", "file_names", "files_of", "open_movie"]
 
-# Headers read to see what the frames of a folder are like; one by one, a folder of ten thousand would take minutes.
+# Headers that are read to see what the frames of a folder are like: reading all of ten thousand would take minutes.
 _SAMPLE = 15
 _SAME_PIXEL_SIZE = 1e-3
-# Names that leave out more numbers than they use do not count frames.
+# Numbers in file names do not count frames if more of them are missing than are used.
 _MOST_MISSING = 0.5
 _MOST_NAMED = 8
-# Drift cannot be told from noise in smaller frames.
+# In smaller frames drift cannot be told from noise.
 _SMALLEST_PX = 16
 
 
@@ -55,45 +55,93 @@ def open_movie(
     Returns
     -------
     Series
-        A frame that is damaged, or differs from the others in size, type or pixel size, raises a ReadError when asked
-        for. Where numbers are missing in a folder, ``times_s`` leaves the time for them. ``metadata["warnings"]`` lists
-        what the user should know, a sentence each.
+        A frame that is damaged, or differs from the others in size, type or pixel size, raises a ReadError when it is
+        read. Where numbers are missing in a folder, ``times_s`` leaves time for them. ``warnings`` has what the user
+        should know.
 
     Raises
     ------
     UsageError
-        When there is no such file or folder, the frame time makes no sense, or the movie has one frame only.
+        When there is no such file or folder, the frame time makes no sense, or the movie has only one frame.
     ReadError
         When it holds no image that can be read.
     """
-    if frame_time_s is not None and not 0 < frame_time_s < math.inf:
-        raise UsageError(f"A frame time of {frame_time_s:g} s makes no sense: give a positive one, such as 0.5s.")
     path = Path(path)
     files = files_of(path)
     if len(files) == 1:
         series = read_series(files[0], pixel_size_nm=pixel_size_nm, resample=resample)
-        numbers, warnings = np.arange(len(series)), list[str]()
-    else:
-        series, warnings = _open_folder(path, files, pixel_size_nm, resample)
-        numbers, missing = _count(files)
-        if missing:
-            warnings.append(_name_missing(path, missing, timed=frame_time_s is not None))
+        return _complete(series, np.arange(len(series)), frame_time_s, f"'{path}'")
+    series = _open_folder(path, files, pixel_size_nm, resample)
+    numbers, missing = _count(files)
+    if missing:
+        notice = _notice_of_missing(path, missing, timed=frame_time_s is not None)
+        series = replace(series, warnings=(*series.warnings, notice))
+    return _complete(series, numbers, frame_time_s, f"'{path}'")
+
+
+def as_series(
+    frames: Series | Iterable[np.ndarray | Micrograph],
+    *,
+    pixel_size_nm: float | None = None,
+    frame_time_s: float | None = None,
+) -> Series:
+    """A movie in memory as a series.
+
+    Parameters
+    ----------
+    frames : Series, or iterable of ndarray (H, W) or Micrograph
+        Frames of one size and type; the pixel size of the first micrograph counts for all.
+    pixel_size_nm, frame_time_s
+        As for `open_movie`.
+
+    Raises
+    ------
+    UsageError
+        When the frames differ, are too small or too few, or the frame time makes no sense.
+    """
+    series = frames if isinstance(frames, Series) else _series_of(list(frames))
+    if pixel_size_nm is not None:
+        series = replace(series, calibration=Calibration(pixel_size_nm, "user"))
+    name = "The movie" if series.path is None else f"'{series.path}'"
+    return _complete(series, np.arange(len(series)), frame_time_s, name)
+
+
+def _series_of(frames: list[np.ndarray | Micrograph]) -> Series:
+    images = [frame.image if isinstance(frame, Micrograph) else np.asarray(frame) for frame in frames]
+    if not images:
+        raise UsageError("The movie has no frames.")
+    kinds = {(image.shape, image.dtype) for image in images}
+    if len(kinds) > 1 or images[0].ndim != 2:
+        found = ", ".join(sorted(f"{dtype} of shape {shape}" for shape, dtype in kinds))
+        raise UsageError(f"The frames of a movie are grey images of one size and type, not {found}.")
+    calibration = frames[0].calibration if isinstance(frames[0], Micrograph) else None
+    height, width = images[0].shape
+    return Series(images.__getitem__, len(images), (height, width), images[0].dtype, calibration=calibration)
+
+
+def _complete(series: Series, numbers: np.ndarray, frame_time_s: float | None, name: str) -> Series:
+    """A series that can be followed, with its times: those given, or those of the file where they make sense."""
+    if frame_time_s is not None and not 0 < frame_time_s < math.inf:
+        raise UsageError(f"A frame time of {frame_time_s:g} s makes no sense: give a positive one, such as 0.5s.")
     if len(series) == 1:
-        raise UsageError(f"'{path}' holds one frame only, and nothing moves in it: measure it with emscout analyze.")
+        raise UsageError(f"{name} has one frame only, so nothing can change in it: measure it with emscout analyze.")
     if min(series.shape) < _SMALLEST_PX:
         raise UsageError(
-            f"The frames of '{path}' are {series.shape[0]}×{series.shape[1]} px: too small to follow anything."
+            f"The frames of {name} are {series.shape[0]}×{series.shape[1]} px: too small to follow anything."
         )
-    times_s = series.times_s if frame_time_s is None else numbers * float(frame_time_s)
-    if times_s is not None and frame_time_s is None and files[0].suffix.lower() in READERS["video"].suffixes:
+    if frame_time_s is not None:
+        return replace(series, times_s=numbers * float(frame_time_s))
+    times_s, warnings = series.times_s, [*series.warnings]
+    if times_s is not None and series.path is not None and series.path.suffix.lower() in READERS["video"].suffixes:
+        sentence = f"Times are those at which '{series.path.name}' plays."
         warnings.append(
-            f"Times are those at which '{files[0].name}' plays: if it plays faster or slower than it was recorded, "
-            "give `frame_time`."
+            Notice("video-time", sentence, "If it plays faster or slower than it was recorded, give `frame_time`.")
         )
     if times_s is not None and not (np.isfinite(times_s).all() and (np.diff(times_s) > 0).all()):
-        warnings.append("The times of the frames in the file do not rise from frame to frame and are not used.")
+        sentence = "The times in the file do not increase from frame to frame and are not used."
+        warnings.append(Notice("times", sentence, "Give `frame_time`."))
         times_s = None
-    return replace(series, times_s=times_s, metadata=series.metadata | {"warnings": warnings})
+    return replace(series, times_s=times_s, warnings=tuple(warnings))
 
 
 @dataclass(frozen=True)
@@ -131,10 +179,16 @@ def files_of(path: Path) -> list[Path]:
     return [file for file in files if file.suffix.lower() == usual]
 
 
-def _open_folder(
-    folder: Path, files: list[Path], pixel_size_nm: float | None, resample: bool
-) -> tuple[Series, list[str]]:
-    """The frames of a folder, as most of a sample are; and how many files are of another kind."""
+def file_names(series: Series) -> list[str]:
+    """The name of the file that holds each frame; empty for images in memory."""
+    if series.path is None:
+        return []
+    files = files_of(series.path)
+    return [file.name for file in files] if len(files) == len(series) else [files[0].name] * len(series)
+
+
+def _open_folder(folder: Path, files: list[Path], pixel_size_nm: float | None, resample: bool) -> Series:
+    """The frames of a folder, which are expected to be like most of a sample."""
     sample = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, _SAMPLE).round().astype(int))]
     facts = [inspect(file) for file in sample]
     usable = [fact for fact in facts if fact["frames"] is not None]
@@ -154,15 +208,15 @@ def _open_folder(
     load = partial(
         _load, files, shape, str(first.image.dtype), first.nm_per_px, pixel_size_nm=pixel_size_nm, resample=resample
     )
-    warnings = []
     others = len(images_in(folder)) - len(files)
-    if others:
-        warnings.append(
-            f"{others} image file{'s' * (others != 1)} of '{folder}' with another suffix than {files[0].suffix} "
-            "are left out."
-        )
-    series = Series(load, len(files), shape, first.image.dtype, None, first.calibration, dict(first.metadata), folder)
-    return series, warnings
+    sentence = (
+        f"{others} image file{'s' * (others != 1)} of '{folder}' with another suffix than {files[0].suffix} "
+        f"{'are' if others != 1 else 'is'} left out."
+    )
+    warnings = (Notice("other-files", sentence),) if others else ()
+    return Series(
+        load, len(files), shape, first.image.dtype, None, first.calibration, dict(first.metadata), folder, warnings
+    )
 
 
 def _first_of(paths: list[str], pixel_size_nm: float | None, resample: bool) -> Micrograph:
@@ -189,13 +243,13 @@ def _load(
     if image.shape != shape or str(image.dtype) != dtype:
         raise ReadError(
             f"'{file}' ({image.shape[0]}×{image.shape[1]} px, {image.dtype}) is not like the other frames of the movie "
-            f"({shape[0]}×{shape[1]} px, {dtype}) and is passed over."
+            f"({shape[0]}×{shape[1]} px, {dtype}) and is skipped."
         )
     own = micrograph.nm_per_px
     if own is not None and nm_per_px is not None and not math.isclose(own, nm_per_px, rel_tol=_SAME_PIXEL_SIZE):
         raise ReadError(
             f"'{file}' has another pixel size ({own:.4g} nm) than the other frames of the movie ({nm_per_px:.4g} nm) "
-            "and is passed over."
+            "and is skipped."
         )
     return image
 
@@ -218,10 +272,12 @@ def _count(files: list[Path]) -> tuple[np.ndarray, list[int]]:
     return counted, [int(numbers[0]) + step * int(one) for one in missing]
 
 
-def _name_missing(folder: Path, missing: list[int], *, timed: bool) -> str:
+def _notice_of_missing(folder: Path, missing: list[int], *, timed: bool) -> Notice:
     named = ", ".join(map(str, missing[:_MOST_NAMED])) + (" …" if len(missing) > _MOST_NAMED else "")
     if len(missing) == 1:
-        told = "its time is left" if timed else "frames are counted without it"
-        return f"Number {named} is missing among the frames of '{folder}': {told}."
-    told = "the time for them is left" if timed else "frames are counted without them"
-    return f"{len(missing)} numbers are missing among the frames of '{folder}' ({named}): {told}."
+        effect = "its time is kept free" if timed else "frames are counted without it"
+        return Notice("missing-frames", f"Number {named} is missing among the frames of '{folder}': {effect}.")
+    effect = "their time is kept free" if timed else "frames are counted without them"
+    return Notice(
+        "missing-frames", f"{len(missing)} numbers are missing among the frames of '{folder}' ({named}): {effect}."
+    )

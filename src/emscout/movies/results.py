@@ -1,13 +1,12 @@
-"""The folder of results of a movie: what is finished frame by frame, and what is put together at the end.
+"""The folder of results of a movie: what is finished frame by frame, and what is written at the end.
 
-The labels of each frame lie in ``OUT/labels``; its table is kept under ``OUT/.finished`` and bears the key of what it
-was made from, so that a run that was stopped goes on with the frame where it was.
+The labels of each frame are in ``OUT/labels``; its table is kept under ``OUT/.finished`` with the key of what it was
+made from, so that a stopped run continues at the frame where it was.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,31 +19,22 @@ import tifffile
 from emscout.compute import Progress
 from emscout.errors import ReadError
 from emscout.io.files import write_atomic
-from emscout.io.run_folder import write_json
 from emscout.micrograph import Calibration, Series
+from emscout.movies.analyse_tracks import TABLES
 from emscout.movies.registration.drift import shift_frame
+from emscout.movies.segmentation.segment_frames import join_frames
 from emscout.report.exporters import write_labels
+from emscout.runs import FINISHED, Finished, Outputs
 
-__all__ = [
-    "FILES",
-    "FOLDERS",
-    "finished_frame",
-    "load_note",
-    "read_frames",
-    "read_labels",
-    "save_frame",
-    "save_note",
-    "write_aligned",
-    "write_table",
-    "write_tracks",
-]
+__all__ = ["OUTPUTS", "is_finished", "read_frames", "read_labels", "save_frame", "write_aligned", "write_tracks"]
 
-TABLES = ("drift", "tracks", "events", "curves", "particles", "growth", "shapes")
-FILES = (
-    *(f"{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")),
-    *("report.html", "aligned.ome.tif", "movie.mp4", "movie.gif"),
+OUTPUTS = Outputs(
+    (
+        *(f"{name}.{kind}" for name in (*TABLES, "warnings") for kind in ("csv", "parquet")),
+        *("report.html", "aligned.ome.tif", "movie.mp4", "movie.gif"),
+    ),
+    ("labels", "pictures"),
 )
-FOLDERS = (".finished", "labels", "pictures")
 
 # What linking and all that follows needs of a frame; its other measurements stay on disk.
 _NEEDED = (
@@ -54,63 +44,47 @@ _NEEDED = (
 )
 
 
-def _table_of(out: Path, frame: int) -> Path:
-    return out / ".finished" / f"frame_{frame:06d}.parquet"
-
-
-def labels_of(out: Path, frame: int) -> Path:
-    """Where the labels of a frame are."""
-    return out / "labels" / f"frame_{frame:06d}.tif"
-
-
 def save_frame(
     out: Path, frame: int, labels: np.ndarray, table: pd.DataFrame, key: str, calibration: Calibration | None
 ) -> None:
     """Keep the labels and the table of a frame, under the key of what they were made from."""
-    with write_atomic(labels_of(out, frame)) as path:
+    with write_atomic(_labels_path(out, frame)) as path:
         write_labels(path, labels, None if calibration is None else calibration.nm_per_px)
-    content = pyarrow.Table.from_pandas(table, preserve_index=False)
-    content = content.replace_schema_metadata({**(content.schema.metadata or {}), b"emscout": key.encode()})
-    # Last, because it says that the labels are there.
-    with write_atomic(_table_of(out, frame)) as path:
-        pyarrow.parquet.write_table(content, path)
+    with write_atomic(_table_path(out, frame)) as path:
+        table.to_parquet(path, index=False)
+    # Last, because it says that the others are there.
+    Finished(out).save(_name(frame), {"key": key}, len(table))
 
 
-def finished_frame(out: Path, frame: int, key: str) -> bool:
+def is_finished(out: Path, frame: int, key: str) -> bool:
     """Whether a frame was saved under this key."""
-    try:
-        metadata = pyarrow.parquet.read_schema(_table_of(out, frame)).metadata or {}
-    except (OSError, pyarrow.ArrowException):
-        return False
-    return metadata.get(b"emscout") == key.encode() and labels_of(out, frame).exists()
+    saved = Finished(out).load(_name(frame), {"key": key}) is not None
+    return saved and _labels_path(out, frame).exists() and _table_path(out, frame).exists()
 
 
 def read_labels(out: Path, frame: int) -> np.ndarray:
-    """The labels of a frame, of what was cut out of it.
+    """The label image of the crop of a frame.
 
     Raises
     ------
     ReadError
-        When the file is gone or damaged.
+        When the file is missing or damaged.
     """
-    path = labels_of(out, frame)
+    path = _labels_path(out, frame)
     try:
         return tifffile.imread(path)
     except Exception as error:
-        raise ReadError(f"'{path}' is gone or damaged: run the movie again with `overwrite=True`.") from error
+        raise ReadError(f"'{path}' is missing or damaged: run the movie again with `overwrite=True`.") from error
 
 
 def read_frames(out: Path, frames: Sequence[int]) -> pd.DataFrame:
     """What linking needs of all frames, in one table."""
-    parts = []
+    tables = []
     for frame in frames:
-        path = _table_of(out, frame)
+        path = _table_path(out, frame)
         names = pyarrow.parquet.read_schema(path).names
-        parts.append(pd.read_parquet(path, columns=[name for name in _NEEDED if name in names]))
-    filled = [part for part in parts if len(part)] or parts[:1]
-    # An empty frame, seen without its model, has fewer columns.
-    columns = max((list(part.columns) for part in filled), key=len)
-    return pd.concat(filled, ignore_index=True).reindex(columns=columns)
+        tables.append(pd.read_parquet(path, columns=[name for name in _NEEDED if name in names]))
+    return join_frames(tables)
 
 
 def write_tracks(
@@ -130,11 +104,11 @@ def write_tracks(
         Also as Parquet.
     """
     numbers = dict(iter(tracks.groupby("frame")[["label", "particle"]]))
-    columns = max((pyarrow.parquet.read_schema(_table_of(out, frame)).names for frame in frames), key=len)
+    columns = max((pyarrow.parquet.read_schema(_table_path(out, frame)).names for frame in frames), key=len)
 
     def tables() -> Iterator[pd.DataFrame]:
         for frame in frames:
-            table = pd.read_parquet(_table_of(out, frame)).reindex(columns=columns)
+            table = pd.read_parquet(_table_path(out, frame)).reindex(columns=columns)
             named = numbers.get(frame)
             by_label = pd.Series(dtype=np.int64) if named is None else named.set_index("label")["particle"]
             table.insert(1, "particle", by_label.reindex(table["label"]).to_numpy(dtype=np.int64))
@@ -155,30 +129,6 @@ def write_tracks(
                     writer.write_table(pyarrow.Table.from_pandas(table, schema=schema, preserve_index=False))
 
 
-def write_table(out: Path, name: str, table: pd.DataFrame, *, parquet: bool = False) -> None:
-    """Write a table as CSV, and as Parquet where asked for."""
-    with write_atomic(out / f"{name}.csv") as path:
-        table.to_csv(path, index=False, float_format="%.7g", lineterminator="\n")
-    if parquet:
-        with write_atomic(out / f"{name}.parquet") as path:
-            table.to_parquet(path, index=False)
-
-
-def save_note(out: Path, name: str, content: Mapping[str, object]) -> None:
-    """Keep something small that a run which goes on need not find again."""
-    (out / ".finished").mkdir(exist_ok=True)
-    write_json(out / ".finished" / f"{name}.json", dict(content))
-
-
-def load_note(out: Path, name: str, key: str) -> dict | None:
-    """What `save_note` kept with this ``key`` in it, or ``None``."""
-    try:
-        note = json.loads((out / ".finished" / f"{name}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return note if isinstance(note, dict) and note.get("key") == key else None
-
-
 def write_aligned(
     out: Path,
     series: Series,
@@ -186,7 +136,7 @@ def write_aligned(
     field: tuple[slice, slice],
     progress: Progress | None = None,
 ) -> None:
-    """Write the movie with its drift taken off as OME-TIFF, a frame at a time.
+    """Write the movie with its drift corrected as OME-TIFF, a frame at a time.
 
     Parameters
     ----------
@@ -231,3 +181,15 @@ def write_aligned(
             ome=True,
             metadata=metadata,
         )
+
+
+def _name(frame: int) -> str:
+    return f"frame_{frame:06d}"
+
+
+def _labels_path(out: Path, frame: int) -> Path:
+    return out / "labels" / f"{_name(frame)}.tif"
+
+
+def _table_path(out: Path, frame: int) -> Path:
+    return out / FINISHED / f"{_name(frame)}.parquet"

@@ -1,4 +1,4 @@
-"""What the whole field shows against time: number, mean radius, coverage and volume."""
+"""Curves of the whole field against time: number, mean radius, coverage and volume."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pandas as pd
 from emscout.errors import UsageError
 from emscout.movies.tracking.observations import outline_noise_px
 
-__all__ = ["curves"]
+__all__ = ["measure_curves"]
 
 
-def curves(
+def measure_curves(
     tracks: pd.DataFrame,
     field_area_px2: float,
     *,
@@ -23,14 +23,14 @@ def curves(
     Parameters
     ----------
     tracks : DataFrame
-        ``frame``, ``particle``, ``area_px2``. How sure the segmentation is goes into the bands where the table says so:
+        ``frame``, ``particle``, ``area_px2``. The bands are wider where the table has
         ``probability`` (that the particle is one), ``area_low_px2`` and ``area_high_px2`` (its area by the narrowest
-        and the widest outline thought possible). Particles that ``touches_border`` count in number and coverage, not in
+        and the widest possible outline). Particles that ``touches_border`` count in number and coverage, not in
         mean radius and volume.
     field_area_px2 : float
-        Area of the field that is seen.
+        Area of the field of view.
     frames : ndarray of int or None
-        The frames that were looked at, so that one without a particle has its row.
+        The frames that were measured, so that one without a particle has a row too.
     times_s : ndarray or None
         Time of each frame, by frame number.
 
@@ -48,7 +48,7 @@ def curves(
     """
     missing = [name for name in ("frame", "particle", "area_px2") if name not in tracks]
     if missing:
-        raise UsageError(f"The curves need the column {missing[0]} in the table of tracks.")
+        raise UsageError(f"The table of tracks has no column {missing[0]}, without which there are no curves.")
     noise = outline_noise_px(tracks)
     numbers = np.unique(tracks["frame"] if frames is None else np.concatenate([frames, tracks["frame"]])).astype(int)
     by_frame = dict(iter(tracks.groupby("frame")))

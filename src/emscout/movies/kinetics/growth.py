@@ -10,7 +10,16 @@ from scipy import optimize, sparse
 
 from emscout.errors import UsageError
 
-__all__ = ["fit_power_law", "growth_exponent"]
+__all__ = ["LAWS", "WIDEST_INTERVAL", "fit_power_law", "growth_exponent"]
+
+LAWS = (
+    (2, "growth limited by the interface", "interface"),
+    (3, "growth limited by diffusion", "diffusion"),
+    (4, "exchange along a surface", "surface, boundaries"),
+)
+"""Exponents of known laws of growth, each with its name in full and in short."""
+WIDEST_INTERVAL = 1.5
+"""An exponent with a wider 95 % interval does not tell one law from the next."""
 
 # Exponents considered: interfaces 2, diffusion 3, along boundaries and surfaces 4, with room on either side.
 _EXPONENTS = np.arange(5, 81) / 10

@@ -1,24 +1,24 @@
-"""What is looked at of the specimen: the part of the field that all good frames share, or the whole of each."""
+"""The part of each frame in which particles are measured: what all good frames show, or the whole of each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from emscout.errors import NothingToFindError
+from emscout.micrograph import Notice
 from emscout.movies.registration.drift import common_field
 
-__all__ = ["Cut", "Field", "choose_field"]
+__all__ = ["Crop", "Field", "choose_field"]
 
-# Of a frame's area: a smaller common field is hardly the movie any more.
+# Share of a frame's area: a smaller common field shows too little of the movie.
 _SMALL_FIELD = 0.25
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What is looked at of a frame as recorded.
+class Crop:
+    """The part of a recorded frame in which particles are measured.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Cut:
         Its first pixel in the frame.
     shape : (int, int)
     offset : (float, float)
-        What is added to a position in it to have that in the drift-corrected field.
+        Added to a position in it, this gives the position in the drift-corrected field.
     """
 
     frame: int
@@ -37,36 +37,38 @@ class Cut:
 
     @property
     def box(self) -> tuple[slice, slice]:
+        """The crop as an index into the frame."""
         (row, col), (height, width) = self.origin, self.shape
         return slice(row, row + height), slice(col, col + width)
 
 
 @dataclass(frozen=True)
 class Field:
-    """What is looked at of the specimen.
+    """The part of the specimen in which particles are measured.
 
     Parameters
     ----------
     shown : (slice, slice)
         In pixels of the first good frame.
-    cuts : tuple of Cut
+    crops : tuple of Crop
         Of every good frame.
     whole : bool
-        The whole of every frame is looked at, so that what is seen moves over the specimen.
+        Whether each frame is measured as a whole, so that the field moves over the specimen.
     """
 
     shown: tuple[slice, slice]
-    cuts: tuple[Cut, ...]
+    crops: tuple[Crop, ...]
     whole: bool
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
         rows, cols = self.shown
         return rows.stop - rows.start, cols.stop - cols.start
 
 
-def choose_field(drift: pd.DataFrame, shape: tuple[int, int], *, keep_borders: bool) -> tuple[Field, list[str]]:
-    """What is looked at of each good frame, and what is to be said of that.
+def choose_field(drift: pd.DataFrame, shape: tuple[int, int], *, keep_borders: bool) -> tuple[Field, list[Notice]]:
+    """Choose the part of each good frame in which particles are measured.
 
     Parameters
     ----------
@@ -75,7 +77,13 @@ def choose_field(drift: pd.DataFrame, shape: tuple[int, int], *, keep_borders: b
     shape : (int, int)
         Of a frame.
     keep_borders : bool
-        The whole frame rather than what all have in common.
+        Take whole frames rather than what all have in common.
+
+    Returns
+    -------
+    field : Field
+    warnings : list of Notice
+        ``small-field`` or ``no-common-field`` where the drift is large.
     """
     warnings = []
     shown = (slice(0, shape[0]), slice(0, shape[1]))
@@ -84,22 +92,21 @@ def choose_field(drift: pd.DataFrame, shape: tuple[int, int], *, keep_borders: b
             shown = common_field(drift, shape)
         except NothingToFindError:
             keep_borders = True
-            warnings.append(
-                "The specimen drifts further than the field of view is wide, so no part of it is in every frame: the "
-                "whole of each frame is looked at, as with `keep_borders=True`."
+            sentence = (
+                "The specimen drifts further than the field of view is wide, so no part of it is in every frame: "
+                "whole frames are measured, as with `keep_borders=True`."
             )
-    share = np.prod([part.stop - part.start for part in shown]) / np.prod(shape)
+            warnings.append(Notice("no-common-field", sentence))
+    height, width = (part.stop - part.start for part in shown)
+    share = height * width / (shape[0] * shape[1])
     if share < _SMALL_FIELD:
-        warnings.append(
-            f"The specimen drifts so far that only {share:.0%} of the field of view is in every frame: "
-            "`keep_borders=True` looks at the whole of each."
-        )
-    cuts = []
+        sentence = f"The specimen drifts so far that only {share:.0%} of the field of view is in every frame."
+        warnings.append(Notice("small-field", sentence, "Whole frames are measured with `keep_borders=True`."))
+    crops = []
     good = drift[drift["status"] == "ok"]
     for frame, row, col in good[["frame", "row_px", "col_px"]].itertuples(index=False):
-        whole = (round(row), round(col))
-        origin = (0, 0) if keep_borders else (shown[0].start + whole[0], shown[1].start + whole[1])
-        offset = (-row, -col) if keep_borders else (whole[0] - row, whole[1] - col)
-        size = (shown[0].stop - shown[0].start, shown[1].stop - shown[1].start)
-        cuts.append(Cut(int(frame), origin, size, offset))
-    return Field(shown, tuple(cuts), keep_borders), warnings
+        whole_px = (round(row), round(col))
+        origin = (0, 0) if keep_borders else (shown[0].start + whole_px[0], shown[1].start + whole_px[1])
+        offset = (-row, -col) if keep_borders else (whole_px[0] - row, whole_px[1] - col)
+        crops.append(Crop(int(frame), origin, (height, width), offset))
+    return Field(shown, tuple(crops), keep_borders), warnings

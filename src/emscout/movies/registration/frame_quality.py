@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage
 
-from emscout.annotations.burnt_in import stands_out
+from emscout.annotations.burnt_in import ends_sharply
 from emscout.errors import NothingToFindError, ReadError, UsageError
 from emscout.movies.registration.working_grid import (
     WorkingGrid,
@@ -221,7 +221,7 @@ def _detector(sample: list[np.ndarray], printed: np.ndarray | None) -> tuple[np.
     steps = np.diff(np.unique(sample[0][::7]).astype(np.float32))
     noisy = len(steps) > 0 and float(np.median(spread)) >= _MANY_LEVELS * float(steps.min())
     if len(sample) >= 8 and noisy and fixed.mean() <= _MOST_FIXED:
-        dead |= stands_out(fixed, middle, float(np.median(spread)) / _RANGE)
+        dead |= ends_sharply(fixed, middle, float(np.median(spread)) / _RANGE)
     if printed is not None:
         dead |= printed
     middle[dead] = np.median(middle)

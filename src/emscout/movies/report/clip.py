@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from emscout.movies.report.curves import Clock
+from emscout.io.files import write_atomic
 from emscout.movies.report.footage import Footage
 from emscout.movies.report.painter import Painter
+from emscout.movies.report.time_axis import TimeAxis
 
 __all__ = ["Clip", "write_clip"]
 
@@ -37,7 +38,7 @@ def write_clip(
     folder: Path | str,
     footage: Footage,
     particles: pd.DataFrame,
-    clock: Clock,
+    time_axis: TimeAxis,
     *,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Clip:
@@ -53,7 +54,7 @@ def write_clip(
     footage : Footage
     particles : DataFrame
         ``particle``, ``mechanism``, ``by_exchange_px2``, ``end``.
-    clock : Clock
+    time_axis : TimeAxis
     progress : callable or None
         Called as ``progress(done, total, what)``.
 
@@ -68,20 +69,22 @@ def write_clip(
 
         imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError):
-        return _write_gif(Path(folder) / "movie.gif", footage, particles, clock, min(fps, 12.0), progress)
+        return _write_gif(Path(folder) / "movie.gif", footage, particles, time_axis, min(fps, 12.0), progress)
     every = math.ceil(n / (fps * _MP4_SECONDS))
     numbers = list(range(0, n, every))
-    painter = Painter(footage, particles, clock, _MP4_SIDE_PX, math.ceil(_MARK_SECONDS * fps) * every)
+    painter = Painter(footage, particles, time_axis, _MP4_SIDE_PX, math.ceil(_MARK_SECONDS * fps) * every)
     path = Path(folder) / "movie.mp4"
-    _write_mp4(path, _told(map(painter.paint, numbers), len(numbers), progress), len(numbers), fps)
-    return Clip(path, "video/mp4", len(numbers), _left_out(every))
+    with write_atomic(path) as temporary:
+        pictures = _report_each(map(painter.paint, numbers), len(numbers), progress)
+        _write_mp4(temporary, pictures, len(numbers), fps)
+    return Clip(path, "video/mp4", len(numbers), _note(every))
 
 
-def _left_out(every: int) -> str:
+def _note(every: int) -> str:
     return f"It shows one frame of {every}." if every > 1 else ""
 
 
-def _told(
+def _report_each(
     pictures: Iterator[Image.Image], total: int, progress: Callable[[int, int, str], None] | None
 ) -> Iterator[Image.Image]:
     for done, picture in enumerate(pictures, start=1):
@@ -93,12 +96,11 @@ def _told(
 def _write_mp4(path: Path, pictures: Iterator[Image.Image], n: int, fps: float) -> None:
     import imageio_ffmpeg
 
-    part = path.with_name(path.name + ".part")
-    # Noise is hard to compress: the bit rate is bounded so that the whole stays below the limit.
+    # Noise is hard to compress: the bit rate is bounded so that the file stays below the limit.
     bits = min(2.5e6, 0.9 * 8 * _MOST_BYTES / max(n / fps, 1.0))
     first = next(pictures)
     sink = imageio_ffmpeg.write_frames(
-        str(part),
+        str(path),
         first.size,
         fps=fps,
         codec="libx264",
@@ -124,40 +126,50 @@ def _write_mp4(path: Path, pictures: Iterator[Image.Image], n: int, fps: float) 
     for picture in pictures:
         sink.send(np.asarray(picture).tobytes())
     sink.close()
-    part.replace(path)
 
 
 def _write_gif(
     path: Path,
     footage: Footage,
     particles: pd.DataFrame,
-    clock: Clock,
+    time_axis: TimeAxis,
     fps: float,
     progress: Callable[[int, int, str], None] | None,
 ) -> Clip:
+    with write_atomic(path) as temporary:
+        n_frames, every = _save_gif(temporary, footage, particles, time_axis, fps, progress)
+    return Clip(path, "image/gif", n_frames, _note(every))
+
+
+def _save_gif(
+    path: Path,
+    footage: Footage,
+    particles: pd.DataFrame,
+    time_axis: TimeAxis,
+    fps: float,
+    progress: Callable[[int, int, str], None] | None,
+) -> tuple[int, int]:
+    """Save a GIF within the limit; how many frames it shows, and one of how many."""
     n = len(footage.drift)
-    part = path.with_name(path.name + ".part")
     most, side = _GIF_FRAMES, _GIF_SIDE_PX
     while True:
         every = math.ceil(n / most)
         numbers = list(range(0, n, every))
-        painter = Painter(footage, particles, clock, side, math.ceil(_MARK_SECONDS * fps) * every)
+        painter = Painter(footage, particles, time_axis, side, math.ceil(_MARK_SECONDS * fps) * every)
         # The colours of the first picture for all: no picture flickers.
         first = painter.paint(numbers[0]).quantize(128, dither=Image.Dither.NONE)
         pictures = (painter.paint(number).quantize(palette=first, dither=Image.Dither.NONE) for number in numbers[1:])
         first.save(
-            part,
+            path,
             format="GIF",
             save_all=True,
-            append_images=_told(pictures, len(numbers) - 1, progress),
+            append_images=_report_each(pictures, len(numbers) - 1, progress),
             duration=round(1000 / fps),
             loop=0,
         )
-        size = part.stat().st_size
+        size = path.stat().st_size
         if size <= _MOST_BYTES or (most <= 10 and side <= 120):
-            break
-        # Both number and size of the pictures give way.
+            return len(numbers), every
+        # Fewer and smaller pictures.
         share = math.sqrt(_GIF_SHARE * _MOST_BYTES / size)
         most, side = max(int(len(numbers) * share), 10), max(int(side * math.sqrt(share)), 120)
-    part.replace(path)
-    return Clip(path, "image/gif", len(numbers), _left_out(every))

@@ -1,8 +1,8 @@
-"""Plots of a movie against time: its drift, and the curves of the whole field; the clock and colours of all of them."""
+"""Plots of a movie against time: its drift, and the curves of the whole field; the colours of all plots."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,16 +12,15 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from emscout.movies.report.time_axis import TimeAxis
 from emscout.report.plots import ABOVE, INK, STYLE, svg_of
 
 __all__ = [
     "EVENT_COLOURS",
     "EVENT_MARKS",
-    "Clock",
     "new_figure",
     "plot_curves",
     "plot_drift",
-    "tell_time",
 ]
 
 # After Okabe & Ito (https://jfly.uni-koeln.de/color/), told apart by colour-blind readers too.
@@ -53,49 +52,23 @@ _FAULT_COLOURS = {
     "unmatched": "#c2185b",
     "unreadable": "#8a8f94",
 }
-_UNITS_OF_TIME = ((3 * 3600.0, "h", 3600.0), (600.0, "min", 60.0), (1.0, "s", 1.0), (0.0, "ms", 1e-3))
-
-
-class Clock(NamedTuple):
-    """When each frame was taken, in the unit that keeps the numbers small; without times, frames are the unit."""
-
-    when: np.ndarray
-    unit: str
-
-    @property
-    def label(self) -> str:
-        """Of an axis."""
-        return "frame" if self.unit == "frame" else f"time ({self.unit})"
-
-    def spell(self, number: int) -> str:
-        """When a frame was taken, in words."""
-        return f"frame {number}" if self.unit == "frame" else f"{float(f'{self.when[number]:.4g}'):g} {self.unit}"
-
-
-def tell_time(times_s: np.ndarray | None, n_frames: int) -> Clock:
-    """The clock of a movie of so many frames; `times_s` by frame number, or ``None`` where unknown."""
-    if times_s is None:
-        return Clock(np.arange(n_frames, dtype=float), "frame")
-    times = np.asarray(times_s, dtype=float)
-    _, unit, seconds = next(row for row in _UNITS_OF_TIME if float(np.ptp(times)) >= row[0])
-    return Clock(times / seconds, unit)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure that stands alone: nothing global changes and nothing needs a display."""
+    """A figure of its own: no global state changes and no display is needed."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)
     return figure
 
 
-def plot_drift(drift: pd.DataFrame, clock: Clock) -> str:
+def plot_drift(drift: pd.DataFrame, time_axis: TimeAxis) -> str:
     """Draw where the specimen was in every frame, and how well each frame fits; frames with a fault are marked.
 
     Parameters
     ----------
     drift : DataFrame
         ``frame``, ``row_px``, ``col_px``, ``quality``, ``status``; a row for every frame.
-    clock : Clock
+    time_axis : TimeAxis
 
     Returns
     -------
@@ -105,7 +78,7 @@ def plot_drift(drift: pd.DataFrame, clock: Clock) -> str:
     with matplotlib.rc_context(STYLE):
         figure = new_figure(7.2, 3.8)
         path, fit = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
-        time, status = clock.when, drift["status"].to_numpy()
+        time, status = time_axis.when, drift["status"].to_numpy()
         width = float(np.median(np.diff(time))) if len(time) > 1 else 1.0
         for fault in [name for name in _FAULT_COLOURS if (status == name).any()]:
             bad = np.flatnonzero(status == fault)
@@ -128,12 +101,12 @@ def plot_drift(drift: pd.DataFrame, clock: Clock) -> str:
         fit.plot(time, drift["quality"], color=INK, linewidth=0.9)
         fit.set_ylim(0, 1.05)
         fit.set_ylabel("quality")
-        fit.set_xlabel(clock.label)
+        fit.set_xlabel(time_axis.label)
         fit.margins(x=0.01)
         return svg_of(figure)
 
 
-def plot_curves(curves: pd.DataFrame, events: pd.DataFrame, clock: Clock, nm_per_px: float | None) -> str:
+def plot_curves(curves: pd.DataFrame, events: pd.DataFrame, time_axis: TimeAxis, nm_per_px: float | None) -> str:
     """Draw number, mean radius, coverage and volume against time with their bands, and when particles were lost.
 
     Parameters
@@ -141,7 +114,7 @@ def plot_curves(curves: pd.DataFrame, events: pd.DataFrame, clock: Clock, nm_per
     curves : DataFrame
         ``frame``, then ``n``, ``mean_radius_px``, ``coverage``, ``volume_px3``, each with ``_low`` and ``_high``.
     events : DataFrame
-    clock : Clock
+    time_axis : TimeAxis
     nm_per_px : float or None
 
     Returns
@@ -156,22 +129,22 @@ def plot_curves(curves: pd.DataFrame, events: pd.DataFrame, clock: Clock, nm_per
         ("coverage", "area covered (%)", 100.0),
         ("volume_px3", f"volume as of spheres ({unit}³)", length**3),
     )
-    # A line over a frame that was not measured would claim what nobody saw.
-    table = curves.set_index("frame").reindex(range(len(clock.when)))
+    # No line over a frame that was not measured.
+    table = curves.set_index("frame").reindex(range(len(time_axis.when)))
     alone = table["n"].notna() & table["n"].shift().isna() & table["n"].shift(-1).isna()
     with matplotlib.rc_context(STYLE):
         figure = new_figure(9.4, 5.4)
         panels = figure.subplots(2, 2, sharex=True)
         for axes, (name, label, scale) in zip(panels.flat, figures, strict=True):
             low, middle, high = (table[f"{name}{end}"].to_numpy(dtype=float) * scale for end in ("_low", "", "_high"))
-            axes.fill_between(clock.when, low, high, color=BLUE, alpha=0.22, linewidth=0)
-            axes.plot(clock.when, middle, color=BLUE, linewidth=1.4)
-            axes.plot(clock.when[alone], middle[alone], ".", color=BLUE, markersize=3)
+            axes.fill_between(time_axis.when, low, high, color=BLUE, alpha=0.22, linewidth=0)
+            axes.plot(time_axis.when, middle, color=BLUE, linewidth=1.4)
+            axes.plot(time_axis.when[alone], middle[alone], ".", color=BLUE, markersize=3)
             axes.set_ylabel(label)
             _set_bottom(axes, low, high)
-            _mark_events(axes, events, clock)
+            _mark_events(axes, events, time_axis)
         for axes in panels[1]:
-            axes.set_xlabel(clock.label)
+            axes.set_xlabel(time_axis.label)
             axes.margins(x=0.01)
         if panels[0, 1].get_legend_handles_labels()[0]:
             panels[0, 1].legend(**(ABOVE | {"ncols": 2}))
@@ -189,9 +162,9 @@ def _set_bottom(axes: Axes, low: np.ndarray, high: np.ndarray) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
 
 
-def _mark_events(axes: Axes, events: pd.DataFrame, clock: Clock) -> None:
+def _mark_events(axes: Axes, events: pd.DataFrame, time_axis: TimeAxis) -> None:
     for place, kind in ((0.045, "vanished"), (0.085, "coalescence")):
-        when = clock.when[events.loc[events["kind"] == kind, "frame"].to_numpy(dtype=int)]
+        when = time_axis.when[events.loc[events["kind"] == kind, "frame"].to_numpy(dtype=int)]
         style: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False}
         if len(when):
             axes.plot(when, np.full(len(when), place), "|", color=EVENT_COLOURS[kind], label=kind, **style)

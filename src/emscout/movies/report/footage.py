@@ -1,4 +1,4 @@
-"""A movie and what was found in it, and how a frame looks once its drift is taken out."""
+"""A movie with what was found in it, and its frames with the drift corrected."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from PIL import Image
 
 from emscout.errors import ReadError
 
-__all__ = ["Footage", "grey_limits", "labels_in_view", "names_of_files", "shrunk", "spread_evenly", "view_of"]
+__all__ = ["Footage", "aligned_labels", "aligned_view", "fit_size", "grey_limits", "spread_evenly"]
 
 
 @dataclass(frozen=True)
 class Footage:
-    """A movie and what was found in it.
+    """A movie with what was found in it: what pictures are drawn from.
 
     Parameters
     ----------
@@ -76,19 +76,12 @@ class Footage:
         places = self.events[["row_px", "col_px"]].to_numpy(dtype=float)
         if len(self.tracks) == 0:
             return places
-        # The field whose first pixel is the origin of the tracks need not be what is shown.
+        # The origin of the tracks need not be the first pixel of what is shown.
         return places + np.median(self.in_view() - self.tracks[["row_px", "col_px"]].to_numpy(dtype=float), axis=0)
 
 
-def names_of_files(drift: pd.DataFrame) -> dict[int, str]:
-    """Frame to the file that holds it, where every frame has a file of its own; else nothing."""
-    if "file" not in drift or drift["file"].nunique() < len(drift) or len(drift) < 2:
-        return {}
-    return dict(zip(drift["frame"].tolist(), drift["file"].tolist(), strict=True))
-
-
-def view_of(footage: Footage, number: int, size: tuple[int, int]) -> np.ndarray:
-    """What is shown of a frame, its drift taken out to a fraction of a pixel.
+def aligned_view(footage: Footage, number: int, size: tuple[int, int]) -> np.ndarray:
+    """The shown part of a frame, its drift corrected to a fraction of a pixel.
 
     Parameters
     ----------
@@ -100,7 +93,7 @@ def view_of(footage: Footage, number: int, size: tuple[int, int]) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape `size`
-        Grey values; not-a-number where the frame shows nothing or cannot be read.
+        Grey values; NaN beyond the frame, or everywhere where it cannot be read.
     """
     try:
         image = np.asarray(footage.frame(number), dtype=np.float32)
@@ -109,8 +102,8 @@ def view_of(footage: Footage, number: int, size: tuple[int, int]) -> np.ndarray:
     return _cut(image, footage.corner_px(number), footage.size, size, Image.Resampling.BICUBIC, math.nan)
 
 
-def labels_in_view(footage: Footage, number: int, size: tuple[int, int]) -> np.ndarray:
-    """Which particle each pixel of `view_of` belongs to, by label."""
+def aligned_labels(footage: Footage, number: int, size: tuple[int, int]) -> np.ndarray:
+    """The labels of the particles in `aligned_view`."""
     labels = np.asarray(footage.labels(number), dtype=np.int32)
     corner = footage.corner_px(number) - footage.origins[number]
     return _cut(labels, corner, footage.size, size, Image.Resampling.NEAREST, 0)
@@ -156,7 +149,7 @@ def _cut(
     return np.where(seen, drawn, drawn.dtype.type(outside))
 
 
-def shrunk(size: tuple[int, int], most_px: int) -> tuple[int, int]:
+def fit_size(size: tuple[int, int], most_px: int) -> tuple[int, int]:
     """Height and width of the same shape, no side longer than `most_px`."""
     scale = min(1.0, most_px / max(size))
     return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
@@ -168,11 +161,11 @@ def spread_evenly(numbers: list[int], most: int) -> list[int]:
 
 
 def grey_limits(footage: Footage) -> tuple[float, float]:
-    """Darkest and brightest grey value worth showing, of a few measured frames together: no picture flickers."""
+    """Darkest and brightest grey value to show, from a few frames together, so that pictures do not flicker."""
     numbers = footage.measured or list(range(len(footage.drift)))
     limits = []
     for number in spread_evenly(numbers, 9):
-        view = view_of(footage, number, shrunk(footage.size, 1024))
+        view = aligned_view(footage, number, fit_size(footage.size, 1024))
         if np.isfinite(view).any():
             limits.append(np.nanpercentile(view, (0.3, 99.7)))
     low, high = np.median(limits, axis=0) if limits else (0.0, 1.0)

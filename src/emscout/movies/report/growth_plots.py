@@ -1,25 +1,26 @@
-"""Plots that hold a movie's sizes against laws: the growth of the mean radius, and the shape of the distribution."""
+"""Plots that compare sizes with laws: the growth of the mean radius, and the size distribution."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from scipy import optimize
 
-from emscout.movies.report.curves import BLUE, GREEN, ORANGE, Clock, new_figure
+from emscout.movies.kinetics.growth import LAWS
+from emscout.movies.kinetics.size_distribution import lsw_density
+from emscout.movies.report.curves import BLUE, GREEN, ORANGE, VIOLET, new_figure
+from emscout.movies.report.time_axis import TimeAxis
 from emscout.report.plots import ABOVE, INK, STYLE, bin_values, svg_of
 
-__all__ = ["plot_growth_law", "plot_size_shapes"]
+__all__ = ["plot_growth_law", "plot_size_distribution"]
 
-_LAWS = ((2.0, "interface"), (3.0, "diffusion"), (4.0, "surface, boundaries"))
 _METHODS = {"mean-radius": "mean radius", "single-particles": "single particles"}
 
 
-def plot_growth_law(curves: pd.DataFrame, growth: pd.DataFrame, clock: Clock, nm_per_px: float | None) -> str:
+def plot_growth_law(curves: pd.DataFrame, growth: pd.DataFrame, time_axis: TimeAxis, nm_per_px: float | None) -> str:
     """Draw the mean radius with the law r^n - r0^n = kt for several n, and n with its interval by either method.
 
     Parameters
@@ -28,7 +29,7 @@ def plot_growth_law(curves: pd.DataFrame, growth: pd.DataFrame, clock: Clock, nm
         ``frame``, ``mean_radius_px`` with ``_low`` and ``_high``.
     growth : DataFrame
         ``method``, ``n``, ``n_low``, ``n_high``; not-a-number where not determined.
-    clock : Clock
+    time_axis : TimeAxis
     nm_per_px : float or None
 
     Returns
@@ -38,7 +39,7 @@ def plot_growth_law(curves: pd.DataFrame, growth: pd.DataFrame, clock: Clock, nm
     """
     unit, length = ("nm", nm_per_px) if nm_per_px else ("px", 1.0)
     known = curves[np.isfinite(curves["mean_radius_px"])]
-    time = clock.when[known["frame"].to_numpy(dtype=int)]
+    time = time_axis.when[known["frame"].to_numpy(dtype=int)]
     low, radius, high = (known[f"mean_radius_px{end}"].to_numpy(dtype=float) * length for end in ("_low", "", "_high"))
     best = float(growth.loc[growth["method"] == "mean-radius", "n"].iloc[0])
     with matplotlib.rc_context(STYLE):
@@ -46,7 +47,8 @@ def plot_growth_law(curves: pd.DataFrame, growth: pd.DataFrame, clock: Clock, nm
         curve, exponent = figure.subplots(1, 2, width_ratios=(1.5, 1))
         curve.fill_between(time, low, high, color=BLUE, alpha=0.2, linewidth=0)
         curve.plot(time, radius, ".", color=BLUE, markersize=3)
-        tried = [(n, f"n = {n:g}", "--", colour) for (n, _), colour in zip(_LAWS, (GREEN, INK, "#a0569a"), strict=True)]
+        colours = (GREEN, INK, VIOLET)
+        tried = [(float(n), f"n = {n}", "--", colour) for (n, *_), colour in zip(LAWS, colours, strict=True)]
         tried += [(best, f"n = {best:.1f} (best fit)", "-", ORANGE)] if math.isfinite(best) else []
         for n, name, style, colour in tried:
             law = _law(time, radius, n)
@@ -54,10 +56,10 @@ def plot_growth_law(curves: pd.DataFrame, growth: pd.DataFrame, clock: Clock, nm
                 curve.plot(time, law, style, color=colour, linewidth=1.6 if style == "-" else 1.0, label=name)
         if curve.get_legend_handles_labels()[0]:
             curve.legend(**(ABOVE | {"ncols": 4}))
-        curve.set_xlabel(clock.label)
+        curve.set_xlabel(time_axis.label)
         curve.set_ylabel(f"mean radius ({unit})")
 
-        for n, name in _LAWS:
+        for n, _, name in LAWS:
             exponent.axvline(n, color="#c3ccd3", linewidth=1, zorder=0)
             exponent.text(n, 2.35, f" {n:g} {name}", rotation=90, ha="right", va="top", fontsize=7.5, color="#5f6f7c")
         figures = growth.set_index("method")[["n", "n_low", "n_high"]].reindex(list(_METHODS)).to_numpy(dtype=float)
@@ -103,13 +105,8 @@ def _law(time: np.ndarray, radius: np.ndarray, n: float) -> np.ndarray | None:
     return curve(fit.x) if fit.x[1] > fit.x[0] else None
 
 
-def plot_size_shapes(
-    radii_px: np.ndarray,
-    shapes: pd.DataFrame,
-    lsw_density: Callable[[np.ndarray], np.ndarray],
-    nm_per_px: float | None,
-) -> str:
-    """Draw a size distribution with the likeliest shapes of ripening (LSW) and of coalescence (log-normal).
+def plot_size_distribution(radii_px: np.ndarray, shapes: pd.DataFrame, nm_per_px: float | None) -> str:
+    """Draw a size distribution with the best fits of those of ripening (LSW) and of coalescence (log-normal).
 
     Parameters
     ----------
@@ -117,8 +114,6 @@ def plot_size_shapes(
         At least one.
     shapes : DataFrame
         ``shape`` (``lsw``, ``log-normal``), ``scale``, ``spread``; not-a-number where there were too few sizes.
-    lsw_density : callable
-        Density of r / mean r of Lifshitz, Slyozov and Wagner.
     nm_per_px : float or None
 
     Returns
@@ -130,7 +125,7 @@ def plot_size_shapes(
     values = np.asarray(radii_px, dtype=float) * length
     bins = bin_values(values)
     low, high, count = (bins[name].to_numpy(dtype=float) for name in ("bin_low", "bin_high", "count"))
-    # Particles all of one size are one bin without width, which nobody would see.
+    # Particles all of one size are one bin without width, which would not be visible.
     width = np.where(high > low, high - low, 0.02 * low)
     scale = dict(zip(shapes["shape"], shapes["scale"].to_numpy(dtype=float) * length, strict=True))
     mean, median = scale["lsw"], scale["log-normal"]

@@ -11,8 +11,9 @@ import pandas as pd
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 
-from emscout.movies.report.curves import EVENT_COLOURS, Clock
-from emscout.movies.report.footage import Footage, grey_limits, labels_in_view, view_of
+from emscout.movies.report.curves import EVENT_COLOURS
+from emscout.movies.report.footage import Footage, aligned_labels, aligned_view, grey_limits
+from emscout.movies.report.time_axis import TimeAxis
 from emscout.report.overlay import add_scale_bar, load_font
 
 __all__ = ["FATES", "Painter"]
@@ -48,15 +49,17 @@ class Painter:
     footage : Footage
     particles : DataFrame
         ``particle``, ``mechanism``, ``by_exchange_px2``, ``end``.
-    clock : Clock
+    time_axis : TimeAxis
     side_px : int
         Longer side of the picture.
     mark_frames : int
         For how many frames an event stays marked.
     """
 
-    def __init__(self, footage: Footage, particles: pd.DataFrame, clock: Clock, side_px: int, mark_frames: int) -> None:
-        self._footage, self._clock, self._mark_frames = footage, clock, mark_frames
+    def __init__(
+        self, footage: Footage, particles: pd.DataFrame, time_axis: TimeAxis, side_px: int, mark_frames: int
+    ) -> None:
+        self._footage, self._time_axis, self._mark_frames = footage, time_axis, mark_frames
         height, width = footage.size
         self._scale = min(side_px / max(height, width), _GREATEST_ENLARGEMENT)
         self._size = (max(round(height * self._scale), 1), max(round(width * self._scale), 1))
@@ -83,7 +86,7 @@ class Painter:
     def paint(self, number: int) -> Image.Image:
         """A frame with all that is drawn on it, below the strip that says when it was; both sides are even."""
         low, high = self._limits
-        view = np.nan_to_num((view_of(self._footage, number, self._size) - low) / (high - low), nan=0.0)
+        view = np.nan_to_num((aligned_view(self._footage, number, self._size) - low) / (high - low), nan=0.0)
         rgb = np.repeat((255 * view.clip(0, 1)).astype(np.uint8)[:, :, None], 3, axis=2)
         measured = number in self._footage.origins
         if measured:
@@ -102,7 +105,7 @@ class Painter:
         return whole
 
     def _outline(self, rgb: np.ndarray, number: int) -> None:
-        labels = labels_in_view(self._footage, number, self._size)
+        labels = aligned_labels(self._footage, number, self._size)
         here = self._by_frame.get(number)
         colours = np.full((int(labels.max(initial=0)) + 1, 3), ImageColor.getrgb(FATES["unclear"]), dtype=np.uint8)
         if here is not None:
@@ -157,7 +160,7 @@ class Painter:
         head.paste(bar, (0, 0))
         draw = ImageDraw.Draw(head)
         status = str(self._footage.drift["status"].iloc[number])
-        when = self._clock.spell(number) + ("" if self._clock.unit == "frame" else f"  ·  frame {number}")
+        when = self._time_axis.spell(number) + ("" if self._time_axis.unit == "frame" else f"  ·  frame {number}")
         measured = number in self._footage.origins
         if not measured:
             when += f"  ·  {status}, not measured" if status != "ok" else "  ·  not measured"

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 
-from emscout.movies.report.curves import EVENT_COLOURS, EVENT_MARKS, ORANGE, Clock, new_figure
+from emscout.movies.report.curves import EVENT_COLOURS, EVENT_MARKS, ORANGE, new_figure
+from emscout.movies.report.time_axis import TimeAxis
 from emscout.report.plots import ABOVE, STYLE, svg_of
 
 __all__ = ["plot_single_particles", "plot_sizes_through_time"]
@@ -20,7 +21,9 @@ _SHOWN_ON_CURVES = ("coalescence", "split", "vanished", "appeared")
 _SMOOTH = 5
 
 
-def plot_sizes_through_time(tracks: pd.DataFrame, measured: list[int], clock: Clock, nm_per_px: float | None) -> str:
+def plot_sizes_through_time(
+    tracks: pd.DataFrame, measured: list[int], time_axis: TimeAxis, nm_per_px: float | None
+) -> str:
     """Draw how many particles there are of each diameter, frame by frame, and the lines of D10, D50 and D90.
 
     Parameters
@@ -29,7 +32,7 @@ def plot_sizes_through_time(tracks: pd.DataFrame, measured: list[int], clock: Cl
         ``frame``, ``equivalent_circular_diameter_px``, ``touches_border``: those cut by the border are left out.
     measured : list of int
         Numbers of the measured frames; others stay grey.
-    clock : Clock
+    time_axis : TimeAxis
     nm_per_px : float or None
 
     Returns
@@ -40,7 +43,7 @@ def plot_sizes_through_time(tracks: pd.DataFrame, measured: list[int], clock: Cl
     whole = tracks[~tracks["touches_border"].to_numpy(dtype=bool)]
     diameter = whole["equivalent_circular_diameter_px"].to_numpy(dtype=float) * (nm_per_px or 1.0)
     frame = whole["frame"].to_numpy(dtype=int)
-    n_frames = len(clock.when)
+    n_frames = len(time_axis.when)
     step = -(-n_frames // _MOST_COLUMNS)
     top = float(np.percentile(diameter, 99.8)) * 1.1 if len(diameter) else 1.0
     n_sizes = int(np.clip(2 * (len(diameter) / max(len(measured), 1)) ** 0.5, _FEWEST_SIZES, _MOST_SIZES))
@@ -54,9 +57,9 @@ def plot_sizes_through_time(tracks: pd.DataFrame, measured: list[int], clock: Cl
         figure = new_figure(7.2, 3.4)
         axes = figure.add_subplot()
         # What lies beyond the last frame is as far apart as the frames before.
-        steps = np.interp(column.clip(0, n_frames - 1), np.arange(n_frames), clock.when)
-        half = (clock.when[-1] - clock.when[0]) / max(n_frames - 1, 1) / 2 or 0.5
-        steps[0], steps[-1] = clock.when[0] - half, clock.when[-1] + half
+        steps = np.interp(column.clip(0, n_frames - 1), np.arange(n_frames), time_axis.when)
+        half = (time_axis.when[-1] - time_axis.when[0]) / max(n_frames - 1, 1) / 2 or 0.5
+        steps[0], steps[-1] = time_axis.when[0] - half, time_axis.when[-1] + half
         blues = colormaps["Blues"].with_extremes(bad="#dfe4e8")
         mesh = axes.pcolormesh(steps, edges, np.ma.masked_invalid(density), cmap=blues, vmin=0, rasterized=True)
         figure.colorbar(mesh, ax=axes, label="particles per frame", pad=0.02, aspect=30)
@@ -65,16 +68,16 @@ def plot_sizes_through_time(tracks: pd.DataFrame, measured: list[int], clock: Cl
         for share, style, name in ((0.9, "--", "D90"), (0.5, "-", "median"), (0.1, "--", "D10")):
             line = by_frame.quantile(share).reindex(numbers)
             line = line.rolling(step, center=True, min_periods=1).median() if step > 1 else line
-            axes.plot(clock.when, line, style, color=ORANGE, linewidth=1.8 if share == 0.5 else 1.1, label=name)
+            axes.plot(time_axis.when, line, style, color=ORANGE, linewidth=1.8 if share == 0.5 else 1.1, label=name)
         axes.legend(**(ABOVE | {"ncols": 3}))
         axes.set_ylabel(f"diameter ({'nm' if nm_per_px else 'px'})")
-        axes.set_xlabel(clock.label)
+        axes.set_xlabel(time_axis.label)
         axes.set_xlim(steps[0], steps[-1])
         return svg_of(figure)
 
 
 def plot_single_particles(
-    tracks: pd.DataFrame, particles: pd.DataFrame, events: pd.DataFrame, clock: Clock, nm_per_px: float | None
+    tracks: pd.DataFrame, particles: pd.DataFrame, events: pd.DataFrame, time_axis: TimeAxis, nm_per_px: float | None
 ) -> str:
     """Draw the area against time of those particles that tell most: largest growers, shrinkers, and those that merge.
 
@@ -82,7 +85,7 @@ def plot_single_particles(
     ----------
     tracks, particles, events : DataFrame
         As they are saved.
-    clock : Clock
+    time_axis : TimeAxis
     nm_per_px : float or None
 
     Returns
@@ -103,7 +106,7 @@ def plot_single_particles(
                 colour = colormaps["viridis"](0.85 * i / max(len(numbers) - 1, 1))
                 line = by_particle[number].set_index("frame")["area_px2"] * scale
                 gaps = line.reindex(range(int(line.index.min()), int(line.index.max()) + 1))
-                time = clock.when[gaps.index.to_numpy()]
+                time = time_axis.when[gaps.index.to_numpy()]
                 axes.plot(time, gaps, color=colour, linewidth=0.8, alpha=0.35)
                 axes.plot(time, gaps.rolling(_SMOOTH, center=True, min_periods=1).median(), color=colour, linewidth=1.6)
                 own = events[np.array([str(number) in some.split() for some in events["particles"]], dtype=bool)]
@@ -111,7 +114,7 @@ def plot_single_particles(
                     at = int(np.abs(line.index.to_numpy() - event["frame"]).argmin())
                     kind = str(event["kind"])
                     axes.plot(
-                        clock.when[event["frame"]],
+                        time_axis.when[event["frame"]],
                         line.iloc[at],
                         EVENT_MARKS[kind],
                         color=EVENT_COLOURS[kind],
@@ -123,7 +126,7 @@ def plot_single_particles(
                     marked.add(kind)
             axes.set_title(title, loc="left", fontsize=9.5)
             axes.set_ylim(bottom=0)
-            axes.set_xlabel(clock.label)
+            axes.set_xlabel(time_axis.label)
             if marked:
                 axes.legend(frameon=False, fontsize=8, loc="best")
             if not numbers:

@@ -19,8 +19,9 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 from skimage.measure import find_contours
 
-from emscout.movies.report.curves import EVENT_COLOURS, EVENT_MARKS, Clock
-from emscout.movies.report.footage import Footage, grey_limits, shrunk, spread_evenly, view_of
+from emscout.movies.report.curves import EVENT_COLOURS, EVENT_MARKS
+from emscout.movies.report.footage import Footage, aligned_view, fit_size, grey_limits, spread_evenly
+from emscout.movies.report.time_axis import TimeAxis
 from emscout.report.plots import INK, STYLE
 
 __all__ = ["draw_event_map", "draw_time_outlines"]
@@ -41,14 +42,14 @@ _HOLLOW = ("coalescence", "split", "segmentation-error")
 _EVENTS_OF_THE_FIELD = ("left-field", "entered-field")
 
 
-def draw_time_outlines(footage: Footage, clock: Clock) -> np.ndarray:
+def draw_time_outlines(footage: Footage, time_axis: TimeAxis) -> np.ndarray:
     """Draw outlines coloured by time over the first frame, before and after drift correction, whole and enlarged.
 
     Parameters
     ----------
     footage : Footage
         With at least one measured frame.
-    clock : Clock
+    time_axis : TimeAxis
 
     Returns
     -------
@@ -58,7 +59,7 @@ def draw_time_outlines(footage: Footage, clock: Clock) -> np.ndarray:
     some = spread_evenly(numbers, _OUTLINES)
     first = numbers[0]
     image = np.asarray(footage.frame(first), dtype=np.float32)
-    colour = Normalize(clock.when[some[0]], max(clock.when[some[-1]], clock.when[some[0]] + 1e-9))
+    colour = Normalize(time_axis.when[some[0]], max(time_axis.when[some[-1]], time_axis.when[some[0]] + 1e-9))
     window = _window(footage)
     with matplotlib.rc_context(STYLE):
         height, width = footage.size
@@ -74,7 +75,7 @@ def draw_time_outlines(footage: Footage, clock: Clock) -> np.ndarray:
             moved = footage.drift_px(number) - footage.drift_px(first)
             lines[0] += [outline + origin for outline in outlines]
             lines[1] += [outline + origin - moved for outline in outlines]
-            colours += [_TIME(colour(clock.when[number]))] * len(outlines)
+            colours += [_TIME(colour(time_axis.when[number]))] * len(outlines)
         corner = footage.corner_px(first)
         whole = (corner[0], corner[0] + height, corner[1], corner[1] + width)
         near = (
@@ -96,7 +97,7 @@ def draw_time_outlines(footage: Footage, clock: Clock) -> np.ndarray:
             box = Rectangle((near[2], near[0]), window[2], window[2], fill=False, edgecolor=INK, linewidth=1.2)
             axes[0, column].add_patch(box)
         key = matplotlib.cm.ScalarMappable(colour, _TIME)
-        figure.colorbar(key, ax=axes, label=clock.label, shrink=0.6, aspect=30, pad=0.02)
+        figure.colorbar(key, ax=axes, label=time_axis.label, shrink=0.6, aspect=30, pad=0.02)
         return _pixels(figure)
 
 
@@ -138,14 +139,14 @@ def _window(footage: Footage) -> tuple[float, float, float]:
     return float(row), float(col), float(side)
 
 
-def draw_event_map(footage: Footage, clock: Clock) -> np.ndarray:
+def draw_event_map(footage: Footage, time_axis: TimeAxis) -> np.ndarray:
     """Draw where in the field what happened, over the mean of the drift-corrected frames.
 
     Parameters
     ----------
     footage : Footage
         With at least one measured frame.
-    clock : Clock
+    time_axis : TimeAxis
 
     Returns
     -------
@@ -153,10 +154,10 @@ def draw_event_map(footage: Footage, clock: Clock) -> np.ndarray:
         Events are numbered as the rows of their table, counted from 1, where there are few enough to read them.
     """
     # Footage with its borders kept has places that few frames show, or none.
-    size = shrunk(footage.size, _MEAN_SIDE_PX)
+    size = fit_size(footage.size, _MEAN_SIDE_PX)
     total, seen = np.zeros(size), np.zeros(size)
     for number in spread_evenly(footage.measured, _MEAN_OF):
-        view = view_of(footage, number, size)
+        view = aligned_view(footage, number, size)
         total += np.nan_to_num(view)
         seen += np.isfinite(view)
     mean = np.where(seen > 0, total / np.maximum(seen, 1), np.nan)

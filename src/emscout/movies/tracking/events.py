@@ -1,7 +1,8 @@
 """What happened to the particles: merged, split, vanished, appeared, left or entered the field, or wrongly segmented.
 
-Where a track ends, its particle has merged with a neighbour that it touched and that now holds what both held, or it
-has left over the edge of what is seen, or it is gone. Where a track begins the same is told backwards in time.
+Where a track ends, its particle has merged with a neighbour that it touched and that now has the area or volume of
+both, or it has left over the edge of the field, or it has vanished. Where a track begins, the same is found backwards
+in time.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import numpy as np
 import pandas as pd
 
 from emscout.errors import UsageError
-from emscout.movies.tracking.mergers import SETTLE, Merger, find_mergers
-from emscout.movies.tracking.observations import HALF_CUT, Sights, lay_out
+from emscout.movies.tracking.mergers import Merger, find_mergers
+from emscout.movies.tracking.observations import HALF_CUT, SETTLE, Observations, read_tracks
 
 __all__ = ["KINDS", "find_events"]
 
 KINDS = ("coalescence", "split", "vanished", "appeared", "left-field", "entered-field", "segmentation-error")
 _BACKWARDS = {"coalescence": "split", "vanished": "appeared", "left-field": "entered-field"}
-# Frames are cut by whole pixels, so that the edge itself goes to and fro by half of one.
+# Frames are cropped by whole pixels, so that the edge itself moves by half of one.
 _WHOLE_PX = 1.0
 _COLUMNS = {
     "frame": "int64",
@@ -50,21 +51,20 @@ def find_events(
     Parameters
     ----------
     tracks : DataFrame
-        As from `link_particles`: ``frame``, ``particle``, ``row_px``, ``col_px``, ``area_px2``.
+        From `link_particles`: ``frame``, ``particle``, ``row_px``, ``col_px``, ``area_px2``.
     shape : (int, int)
         Height and width in pixels of the field, whose first pixel is (0, 0) in the tracks.
     drift : DataFrame or None
-        ``frame``, ``row_px``, ``col_px``, as from `estimate_drift`: only where the whole of every frame was looked at,
-        so that what is seen of the specimen moves; `shape` is then that of a frame. Without, every frame shows the
-        same field.
+        ``frame``, ``row_px``, ``col_px``, from `estimate_drift`: only where whole frames were measured, so that the
+        field moves over the specimen; `shape` is then that of a frame. Without it, every frame shows the same field.
     frames : ndarray of int or None
-        The frames that were looked at, so that one without a particle counts; by default those in the tracks.
+        The frames that were measured, so that one without a particle counts; by default those in the tracks.
     times_s : ndarray or None
         Time of each frame, by frame number.
     tolerance : float
         Relative deviation up to which area or volume counts as conserved. It is widened by what the noise of the
-        outlines can do, three standard deviations, and what the edge of the field can hide; the column ``tolerance``
-        has what was applied.
+        outlines can do, three standard deviations, and by what the edge of the field can hide; the column ``tolerance``
+        has the value that was used.
     min_frames : int
         A particle seen in fewer frames neither appeared nor vanished: it was wrongly segmented.
 
@@ -86,31 +86,33 @@ def find_events(
     Raises
     ------
     UsageError
-        When a column is missing.
+        When a column is missing, or `tolerance` is negative.
 
     Notes
     -----
-    A particle that is gone has merged when it touched one that now holds the area or the volume of both (or something
-    between, as flattened spheres do), and when that explains the other's area, and the step it has made towards their
-    common centre, better than that nothing happened. Areas are those at the moment of the change, by lines through five
-    frames on either side, so that what shrinks anyway is no loss. How much better depends on what else the particle
-    would have come to: one that was shrinking and near the smallest radius seen needs plain signs, one that was not
-    hardly any. Where the edge of the field cuts one of them, areas need agree to a third only. A merger that conserves
+    A particle that is no longer seen has merged when it touched one that now has the area or the volume of both (or
+    something between, like flattened spheres), and when a merger fits the other's area, and its step towards their
+    common centre, better than no merger. Areas are those at the moment of the change, by lines through five frames on
+    either side, so that steady shrinking does not count as a loss. How much better the fit must be depends on what the
+    particle did before: if it was shrinking and near the smallest radius seen, clear evidence is needed, if not, hardly
+    any. Where the edge of the field cuts one of them, areas need to agree only to a third. A merger that conserves
     neither is a segmentation error, and so are one that a split undoes within five frames, two neighbours segmented as
     one for a moment, and particles seen in fewer than `min_frames` frames.
 
-    A particle has left the field when it was in it by more than half and, moving on as it did, would be out of it by
-    half or more. One that shrinks to nothing beside the edge has vanished; of one that lay more than half beyond the
-    edge for as long as it was seen, or stood half beyond it and is gone at once, nobody can say, and nothing is told.
-    What is missing for fewer than `min_frames` frames before the end of the
-    movie, or after its beginning, may only be out of sight and makes no event, unless it was fading.
+    A particle has left the field when more than half of it was in the field and, with the same motion, half or more
+    would be out of it. One that shrinks to nothing beside the edge has vanished. If more than half of a particle lay
+    beyond the edge whenever it was seen, or half of it did and it disappears at once, there is no way to know, and no
+    event is reported. What is missing for fewer than `min_frames` frames before the end of the movie, or after its
+    beginning, may only have been missed and makes no event, unless it was fading.
     """
     missing = [name for name in ("frame", "particle", "row_px", "col_px", "area_px2") if name not in tracks]
     if missing:
-        raise UsageError(f"Finding events needs the column {missing[0]} in the table of tracks.")
+        raise UsageError(f"The table of tracks has no column {missing[0]}, without which no events can be found.")
+    if tolerance < 0:
+        raise UsageError(f"`tolerance` must be 0 or more, not {tolerance:g}.")
     numbers = np.unique(tracks["frame"] if frames is None else np.concatenate([frames, tracks["frame"]])).astype(int)
-    movie = lay_out(tracks, numbers, shape, drift)
-    # What is there when the movie begins counts as having been there; what is there only as it ends may be noise.
+    movie = read_tracks(tracks, numbers, shape, drift)
+    # What is there in the first frames counts as having been there before; what is there only in the last may be noise.
     rows = _endings(movie, tolerance, min_frames, from_start=True)
     for row in _endings(movie.backwards(), tolerance, min_frames, from_start=False):
         row["time"] = len(numbers) - row["time"]
@@ -129,14 +131,14 @@ def find_events(
     return table.sort_values(["frame", "kind", "particles"], kind="stable", ignore_index=True)
 
 
-def _endings(movie: Sights, tolerance: float, min_frames: int, *, from_start: bool) -> list[dict[str, Any]]:
+def _endings(movie: Observations, tolerance: float, min_frames: int, *, from_start: bool) -> list[dict[str, Any]]:
     """What became of every particle that is no longer seen in the last frame.
 
-    Of one seen in too few frames, but in the first one, nothing is told unless `from_start`.
+    One seen in too few frames, but in the first one, makes no event unless `from_start`.
     """
     ended: dict[int, list[int]] = {}
     for particle, track in movie.tracks.items():
-        if track.time[-1] < len(movie.seen) - 1:
+        if track.time[-1] < len(movie.view) - 1:
             ended.setdefault(int(track.time[-1]) + 1, []).append(particle)
     rows = []
     for time, gone in sorted(ended.items()):
@@ -156,7 +158,7 @@ def _endings(movie: Sights, tolerance: float, min_frames: int, *, from_start: bo
                 if len(track.time) < min_frames and track.time[0] > 0:
                     continue  # a sliver at the edge that flickers
                 kind = "left-field"
-            elif len(movie.seen) - time < min_frames and not movie.fades(particle):
+            elif len(movie.view) - time < min_frames and not movie.fades(particle):
                 continue
             elif len(track.time) >= min_frames or (from_start and track.time[0] == 0):
                 kind = "vanished"
@@ -168,7 +170,7 @@ def _endings(movie: Sights, tolerance: float, min_frames: int, *, from_start: bo
     return rows
 
 
-def _row(movie: Sights, kind: str, time: int, numbers: set[int], merger: Merger | None) -> dict[str, Any]:
+def _row(movie: Observations, kind: str, time: int, numbers: set[int], merger: Merger | None) -> dict[str, Any]:
     tracks = [movie.tracks[number] for number in numbers]
     before = [track.median_px2(time - SETTLE, time) for track in tracks]
     last = [track.place[max(0, int(np.searchsorted(track.time, time)) - 1)] for track in tracks]
@@ -187,18 +189,18 @@ def _row(movie: Sights, kind: str, time: int, numbers: set[int], merger: Merger 
     }
 
 
-def _at_edge(movie: Sights, particle: int) -> str:
+def _at_edge(movie: Observations, particle: int) -> str:
     """Where a particle is that is no longer seen: ``inside``, ``left``, or ``unknown``, as the edge hid half of it."""
     track = movie.tracks[particle]
     time = int(track.time[-1]) + 1
     slack = 2 * movie.jitter_px
     # How far its middle is inside; of what is cut, the middle of what is left lies farther in.
-    room = np.array([movie.to_edge_px(*sight) for sight in zip(track.place, track.time, strict=True)])
+    room = np.array([movie.to_edge_px(*seen) for seen in zip(track.place, track.time, strict=True)])
     room -= HALF_CUT * track.radius_px
     then = movie.to_edge_px(track.place_at(time - SETTLE, time, time), time) - HALF_CUT * float(track.radius_px[-1])
     if then >= slack:
         return "inside"
-    # A single sight may be off by as much as its outline.
+    # A single position may be off by as much as its outline.
     once = float(np.sort(room)[-min(len(room), 3)])
     if once < _WHOLE_PX / 2:
         return "unknown"
@@ -207,7 +209,7 @@ def _at_edge(movie: Sights, particle: int) -> str:
     return "inside" if movie.fades(particle) else "unknown"
 
 
-def _momentary_mergers(movie: Sights) -> list[dict[str, Any]]:
+def _momentary_mergers(movie: Observations) -> list[dict[str, Any]]:
     """Neighbours segmented as one while one of them has a gap in its track."""
     rows = []
     for particle, track in movie.tracks.items():
@@ -228,7 +230,7 @@ def _momentary_mergers(movie: Sights) -> list[dict[str, Any]]:
 
 
 def _undone(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Call a merger that a split undoes at once, or the other way round, what it is."""
+    """Call a merger that a split undoes at once, or the other way round, a segmentation error."""
     changes = sorted((row for row in rows if row["kind"] in ("coalescence", "split")), key=lambda row: row["time"])
     errors = []
     for i, row in enumerate(changes):
@@ -244,20 +246,20 @@ def _undone(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out what is told twice.
+    """Leave out duplicates.
 
-    That is, of one particle what a merger, split or error of several tells at the same time, and the end of what is an
-    error already.
+    That is, the end of one particle that is part of a merger, split or error of several at the same time, or of an
+    earlier error.
     """
     kept = []
-    told: set[int] = set()
+    wrong: set[int] = set()
     together = {(row["time"], number) for row in rows if len(row["numbers"]) > 1 for number in row["numbers"]}
     for row in sorted(rows, key=lambda row: row["time"]):
         if len(row["numbers"]) == 1:
             (number,) = row["numbers"]
-            if (row["time"], number) in together or (row["kind"] == "segmentation-error" and number in told):
+            if (row["time"], number) in together or (row["kind"] == "segmentation-error" and number in wrong):
                 continue
         if row["kind"] == "segmentation-error":
-            told |= row["numbers"]
+            wrong |= row["numbers"]
         kept.append(row)
     return kept

@@ -1,7 +1,7 @@
-"""Who is who from frame to frame: particles linked through time.
+"""Particles linked through time.
 
 Most particles lie where they lay, so overlap alone says which is which: two particles of neighbouring frames are the
-same when each is the one the other overlaps most. What overlap leaves open, and gaps of a few frames, is assigned by
+same when each is the one the other overlaps most. What overlap leaves open, and gaps of a few frames, are assigned by
 laptrack (Fukai & Kawaguchi 2023, doi:10.1093/bioinformatics/btac799; method of Jaqaman et al. 2008,
 doi:10.1038/nmeth.1237). It solves a stretch of frames at a time, so time grows with the frames and memory does not.
 """
@@ -20,10 +20,10 @@ from emscout.errors import UsageError
 
 __all__ = ["link_particles"]
 
-# Of the smaller particle's area: less overlap does not make two outlines the same particle.
+# Share of the smaller particle's area by which two outlines must overlap to be the same particle.
 _LEAST_OVERLAP = 0.5
-# A particle whose area jumps by more than this is taken for what it was before, for as long as a gap may last: most
-# such jumps are two neighbours segmented as one for a frame or two.
+# A particle whose area jumps by more than this factor is linked by what it was before, for as long as a gap may last:
+# most such jumps are two neighbours segmented as one for a frame or two.
 _SWOLLEN = 1.3
 # Frames solved at once by laptrack.
 _WINDOW = 48
@@ -39,7 +39,7 @@ class _Frame(NamedTuple):
 
 
 class _Memory(NamedTuple):
-    """What each particle of a frame looked like before it swelled, and for how many frames that is past."""
+    """Place and area of each particle of a frame before it swelled, and how many frames ago that was."""
 
     place: np.ndarray
     area_px2: np.ndarray
@@ -60,11 +60,11 @@ def link_particles(
     ----------
     particles : DataFrame
         One row a particle and frame: ``frame``, ``row_px``, ``col_px`` (in the drift-corrected field), ``area_px2``,
-        and ``label`` when `labels` are given. Frames without a row (blank ones, say) are passed over and count as no
-        gap. Other columns are kept.
+        and ``label`` when `labels` are given. Frames without a row (blank ones, say) are skipped and do not
+        count as gaps. Other columns are kept.
     labels : callable or None
         Frame to its label map, shape (H, W), in the drift-corrected field; each map is asked for once, in order, and
-        two are held. Without, particles overlap like discs of their areas.
+        two are kept in memory. Without it, particles overlap like discs of their areas.
     max_step_px : float or None
         Farthest a particle moves from one frame to the next, where it does not overlap with itself. By default half
         the median distance to the nearest neighbour, and no more than the median diameter.
@@ -110,14 +110,14 @@ def _check(
     needed = ["frame", "row_px", "col_px", "area_px2", *(["label"] if labels is not None else [])]
     missing = [name for name in needed if name not in particles]
     if missing:
-        raise UsageError(f"Linking needs the column {missing[0]} in the table of particles.")
+        raise UsageError(f"The table of particles has no column {missing[0]}, without which they cannot be linked.")
     values = particles[needed].to_numpy(dtype=float)
     if not np.isfinite(values).all() or (particles["area_px2"] <= 0).any():
-        raise UsageError("Linking needs a position and an area above 0 for every particle: some rows have none.")
+        raise UsageError("Every particle needs a position and an area above 0 to be linked: some rows have none.")
     if max_step_px is not None and not max_step_px > 0:
-        raise UsageError(f"The farthest step must be a length above 0 px, not {max_step_px:g}.")
+        raise UsageError(f"`max_step_px` must be more than 0, not {max_step_px:g}.")
     if max_gap < 0:
-        raise UsageError(f"The longest gap must be 0 frames or more, not {max_gap}.")
+        raise UsageError(f"`max_gap` must be 0 or more, not {max_gap}.")
 
 
 def _by_frame(table: pd.DataFrame) -> list[_Frame]:

@@ -1,4 +1,4 @@
-"""Which particles became one: those that touched, and whose areas and places the one that is left has taken in."""
+"""Which particles merged: those that touched, and whose areas and places fit the one that is left."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emscout.movies.tracking.observations import HALF_CUT, Sights
+from emscout.movies.tracking.observations import HALF_CUT, SETTLE, Observations
 
-__all__ = ["SETTLE", "Merger", "find_mergers"]
+__all__ = ["Merger", "find_mergers"]
 
-SETTLE = 5
-"""Frames from which an area before or after a change is taken."""
-
-# Squared standard deviations by which what is seen must speak against a merger of a particle that had no other reason
-# to be gone, and for one of a particle that was about to shrink to nothing: odds of 90 to 1, and of 20 to 1.
-_TELLING, _FADED = 9.0, -6.0
+# Squared standard deviations by which the areas and places must speak against a merger of a particle that had no other
+# reason to vanish, and for one of a particle that was about to shrink to nothing: odds of 90 to 1, and of 20 to 1.
+_UNEXPECTED, _FADED = 9.0, -6.0
 # At most so many particles merge at once.
 _MOST_AT_ONCE = 3
-# By this share areas need not agree where the edge of the field cuts a particle, and shows more or less of it later.
+# Share by which areas may differ where the edge of the field cuts a particle, and shows more or less of it later.
 _HIDDEN = 0.3
-# By so much, and by this share of it, the step to a common centre may be off: pixels, and shapes that are no discs.
+# Error of the step to a common centre, in pixels and as a share of it, from pixels and shapes that are not discs.
 _STEP_PX, _STEP_SHARE = 0.2, 0.15
+# Tolerance of areas that are known without any error, so that it can be divided by.
+_LEAST_TOLERANCE = 1e-9
 
 
 class Merger(NamedTuple):
-    """Parts that are gone from `time` on, and the whole that is there."""
+    """Parts that are no longer seen from `time` on, and the whole that they became."""
 
     time: int
     parts: tuple[int, ...]
@@ -39,8 +38,8 @@ class Merger(NamedTuple):
     tolerance: float
 
 
-def find_mergers(movie: Sights, time: int, gone: list[int], tolerance: float) -> Iterator[Merger]:
-    """Mergers that explain which of `gone` are no longer seen at `time`, the best explained first.
+def find_mergers(movie: Observations, time: int, gone: list[int], tolerance: float) -> Iterator[Merger]:
+    """Mergers that explain why `gone` are no longer seen at `time`, the best fit first.
 
     Parameters
     ----------
@@ -67,12 +66,12 @@ def find_mergers(movie: Sights, time: int, gone: list[int], tolerance: float) ->
         yield merger
 
 
-def _judge(movie: Sights, time: int, parts: tuple[int, ...], whole: int, tolerance: float) -> Merger | None:
+def _judge(movie: Observations, time: int, parts: tuple[int, ...], whole: int, tolerance: float) -> Merger | None:
     """Weigh whether `whole` took in `parts`; None when it did not."""
     track = movie.tracks[whole]
     if any(_mostly_out(movie, part) for part in parts):
-        return None  # nobody can see where it went
-    # Areas at the moment of the change: what shrinks before it, or after, must not pass for a loss.
+        return None  # where it went cannot be seen
+    # Areas at the moment of the change: shrinking before it, or after, must not count as a loss.
     moment = time - 0.5
     after = _area(track.volume_px3(time, time + SETTLE, moment))
     own = _area(track.volume_px3(time - SETTLE, time, moment))
@@ -96,10 +95,11 @@ def _judge(movie: Sights, time: int, parts: tuple[int, ...], whole: int, toleran
     deviation = after / kept[conserved] - 1
     cut = any(movie.to_edge_px(place, at) < radius + 1 for place, radius, at in _around(movie, time, parts, whole))
     limit = float(np.hypot.reduce([tolerance, 3 * noise / kept[conserved], _HIDDEN if cut else 0.0]))
+    limit = max(limit, _LEAST_TOLERANCE)
     # Flattened spheres lie between the two.
     missed = max(by_volume - after, after - by_area, 0.0)
     if not np.isnan(own):
-        # How much better "nothing happened" explains the whole than "merged", in squared standard deviations.
+        # How much better "nothing happened" fits the whole than "merged", in squared standard deviations.
         spread = limit * kept[conserved] / 3
         doubt = (missed**2 - (after - own) ** 2) / spread**2 + _doubt_by_place(movie, time, parts, whole, own, taken)
         if doubt > min(_prior(movie, part) for part in parts):
@@ -117,9 +117,9 @@ def _area(volume_px3: float) -> float:
 
 
 def _doubt_by_place(
-    movie: Sights, time: int, parts: tuple[int, ...], whole: int, own: float, taken: list[float]
+    movie: Observations, time: int, parts: tuple[int, ...], whole: int, own: float, taken: list[float]
 ) -> float:
-    """How much better "it stayed" explains where the whole is than "it went to the common centre"."""
+    """How much better "it stayed" fits the place of the whole than "it went to the common centre"."""
     track = movie.tracks[whole]
     before = track.place_at(time - SETTLE, time, time - 0.5)
     step = track.place_at(time, time + SETTLE, time - 0.5) - before
@@ -137,34 +137,36 @@ def _doubt_by_place(
     return float((off @ off - step @ step) / spread**2)
 
 
-def _mostly_out(movie: Sights, part: int) -> bool:
+def _mostly_out(movie: Observations, part: int) -> bool:
     """Whether the edge of the field cut a particle halfway through or further when it was last seen."""
     track = movie.tracks[part]
     return movie.to_edge_px(track.place[-1], int(track.time[-1])) < HALF_CUT * float(track.radius_px[-1])
 
 
-def _around(movie: Sights, time: int, parts: tuple[int, ...], whole: int) -> Iterator[tuple[np.ndarray, float, int]]:
+def _around(
+    movie: Observations, time: int, parts: tuple[int, ...], whole: int
+) -> Iterator[tuple[np.ndarray, float, int]]:
     """Place, radius and time of all that took part, as last seen before and as first seen after."""
     for name, i in [*((part, -1) for part in parts), *((whole, i) for i in _beside(movie, whole, time))]:
         track = movie.tracks[name]
         yield track.place[i], float(track.radius_px[i]), int(track.time[i])
 
 
-def _beside(movie: Sights, particle: int, time: int) -> list[int]:
-    """Of a particle's sights the last before a time and the first from it on."""
+def _beside(movie: Observations, particle: int, time: int) -> list[int]:
+    """Of the frames in which a particle is seen, the last before a time and the first from it on."""
     seen = movie.tracks[particle].time
     i = int(np.searchsorted(seen, time))
     return [k for k in (i - 1, i) if 0 <= k < len(seen)]
 
 
-def _prior(movie: Sights, part: int) -> float:
-    """How much what is seen may speak against that a part has merged, by its own past, in squared deviations."""
+def _prior(movie: Observations, part: int) -> float:
+    """How much areas and places may speak against the merger of a part, by its own past, in squared deviations."""
     if movie.fades(part):
         return _FADED
-    return _TELLING if len(movie.tracks[part].time) >= SETTLE else 0.0
+    return _UNEXPECTED if len(movie.tracks[part].time) >= SETTLE else 0.0
 
 
-def _covers(movie: Sights, time: int, parts: tuple[int, ...], whole: int) -> bool:
+def _covers(movie: Observations, time: int, parts: tuple[int, ...], whole: int) -> bool:
     """Whether the whole lies over the middle of each part."""
     track = movie.tracks[whole]
     i = int(np.searchsorted(track.time, time))

@@ -1,4 +1,4 @@
-"""What is seen of every particle when: tracks laid out for asking who touched whom and what size it had."""
+"""When and where each particle is seen: tracks arranged so that contacts and sizes at a time can be looked up."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-__all__ = ["HALF_CUT", "Sights", "Track", "lay_out", "outline_noise_px"]
+__all__ = ["HALF_CUT", "SETTLE", "Observations", "Track", "outline_noise_px", "read_tracks"]
+
+SETTLE = 5
+"""Frames from which a size before or after a change is taken."""
 
 HALF_CUT = 0.6
-"""Of a disc that an edge cuts into halves, how far the middle of what is left lies from the edge, over the radius that
-goes with its area."""
+"""Of a disc that an edge cuts in half, the distance of the visible part's centroid from the edge, over the radius of
+the disc of its area."""
 
-# Outlines this far apart, or by this share of both radii, still touch: a frame passes between seen and merged.
+# Outlines this far apart, or by this share of both radii, still touch: they approach further before the next frame.
 _TOUCH_PX = 2.0
 _TOUCH_SHARE = 0.25
 # Frames over which a size is extrapolated, and over which a particle must shrink to be fading.
 _RECENT = 5
 _FADING = 12
-# A radius this near the smallest ones seen may drop out of sight.
+# A particle whose radius is within this factor of the smallest ones seen may be missed.
 _NEAR_SMALLEST = 1.3
 
 
@@ -58,30 +61,27 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Sights:
-    """All tracks, in one direction of time.
-
-    `noise_px` and `jitter_px` are by how much radii, and rows or columns, scatter from frame to frame.
-    """
+class Observations:
+    """All tracks of a movie, in one direction of time."""
 
     tracks: dict[int, Track]
-    seen: np.ndarray  # (n_frames, 4): top, left, bottom, right of what each frame shows
-    sights: list[np.ndarray]  # for each frame (n, 4): particle, row, column, radius; in a gap as in between
-    noise_px: float
-    jitter_px: float
-    smallest_px: float
+    view: np.ndarray  # (n_frames, 4): top, left, bottom, right of what each frame shows
+    by_frame: list[np.ndarray]  # for each frame (n, 4): particle, row, column, radius; interpolated in gaps
+    noise_px: float  # scatter of radii from frame to frame
+    jitter_px: float  # scatter of rows and columns from frame to frame
+    smallest_px: float  # radius
 
-    def backwards(self) -> Sights:
+    def backwards(self) -> Observations:
         """The same movie with time reversed."""
-        last = len(self.seen) - 1
+        last = len(self.view) - 1
         turned = {
             particle: Track(last - track.time[::-1], track.place[::-1], track.area_px2[::-1], track.radius_px[::-1])
             for particle, track in self.tracks.items()
         }
-        return replace(self, tracks=turned, seen=self.seen[::-1], sights=self.sights[::-1])
+        return replace(self, tracks=turned, view=self.view[::-1], by_frame=self.by_frame[::-1])
 
     def fades(self, particle: int) -> bool:
-        """Whether it shrinks, and so that, or so small that, it would be out of sight in the next frame anyway."""
+        """Whether it shrinks and is, or will be in the next frame, too small to be found."""
         track = self.tracks[particle]
         near = (_NEAR_SMALLEST * self.smallest_px) ** 3
         last = int(track.time[-1])
@@ -89,20 +89,20 @@ class Sights:
 
     def to_edge_px(self, place: np.ndarray, time: int) -> float:
         """How far a place lies from the nearest edge of what a frame shows; negative beyond it."""
-        top, left, bottom, right = self.seen[time]
+        top, left, bottom, right = self.view[time]
         row, col = place
         return float(min(row - top, col - left, bottom - row, right - col))
 
     def touching(self, particle: int, i: int, time: int) -> list[int]:
-        """Particles of frame `time` that the `i`-th sight of a particle touches."""
-        track, here = self.tracks[particle], self.sights[time]
+        """Particles of frame `time` that a particle touches at its place in its `i`-th frame."""
+        track, here = self.tracks[particle], self.by_frame[time]
         apart = np.hypot(*(here[:, 1:3] - track.place[i]).T)
         near = apart <= (1 + _TOUCH_SHARE) * (here[:, 3] + track.radius_px[i]) + _TOUCH_PX
         return [int(number) for number in here[near, 0] if number != particle]
 
 
 def outline_noise_px(tracks: pd.DataFrame) -> float:
-    """Standard deviation of a particle's radius from frame to frame that no steady change explains.
+    """Standard deviation of a particle's radius from frame to frame, steady changes taken out.
 
     Parameters
     ----------
@@ -130,14 +130,16 @@ def _on_line(time: np.ndarray, values: np.ndarray, at: float) -> float:
     """Value at a moment by the line through the median slope; of one or two values the nearest, of none NaN."""
     if len(time) < 3:
         return float(values[np.abs(time - at).argmin()]) if len(time) else float("nan")
-    from scipy import stats  # half a second, which no other command should wait for
+    from scipy import stats  # takes half a second to import
 
     slope, start, *_ = stats.theilslopes(values, time)
     return float(start + slope * at)
 
 
-def lay_out(tracks: pd.DataFrame, numbers: np.ndarray, shape: tuple[int, int], drift: pd.DataFrame | None) -> Sights:
-    """Lay out tracks over the frames `numbers`; see `find_events` for `shape` and `drift`."""
+def read_tracks(
+    tracks: pd.DataFrame, numbers: np.ndarray, shape: tuple[int, int], drift: pd.DataFrame | None
+) -> Observations:
+    """Arrange tracks over the frames `numbers`; see `find_events` for `shape` and `drift`."""
     ordered = tracks.sort_values(["particle", "frame"], kind="stable")
     particle = ordered["particle"].to_numpy(dtype=int)
     time = np.searchsorted(numbers, ordered["frame"].to_numpy())
@@ -150,25 +152,25 @@ def lay_out(tracks: pd.DataFrame, numbers: np.ndarray, shape: tuple[int, int], d
         int(name): Track(*(values[low:high] for values in (time, place, area, radius)))
         for name, low, high in zip(names, starts, ends, strict=True)
     }
-    sights = np.column_stack([time, particle, place, radius])
-    sights = np.vstack([sights, _in_gaps(sights)])
-    sights = sights[np.argsort(sights[:, 0], kind="stable")]
-    firsts = np.searchsorted(sights[:, 0], np.arange(1, len(numbers)))
-    seen = np.tile(np.array([-0.5, -0.5, shape[0] - 0.5, shape[1] - 0.5]), (len(numbers), 1))
+    rows = np.column_stack([time, particle, place, radius])
+    rows = np.vstack([rows, _in_gaps(rows)])
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    firsts = np.searchsorted(rows[:, 0], np.arange(1, len(numbers)))
+    view = np.tile(np.array([-0.5, -0.5, shape[0] - 0.5, shape[1] - 0.5]), (len(numbers), 1))
     if drift is not None:
         shift = drift.set_index("frame").reindex(numbers)[["row_px", "col_px"]].interpolate(limit_direction="both")
-        seen -= np.tile(shift.to_numpy(dtype=float), 2)
+        view -= np.tile(shift.to_numpy(dtype=float), 2)
     smallest = float(np.percentile(radius, 1)) if len(radius) else 0.0
     jitter = float(np.mean([_scatter(axis, particle) for axis in place.T]))
-    return Sights(named, seen, np.split(sights[:, 1:], firsts), outline_noise_px(tracks), jitter, smallest)
+    return Observations(named, view, np.split(rows[:, 1:], firsts), outline_noise_px(tracks), jitter, smallest)
 
 
-def _in_gaps(sights: np.ndarray) -> np.ndarray:
-    """Where a particle lies while it is not seen between two sights: time, particle, row, column, radius.
+def _in_gaps(rows: np.ndarray) -> np.ndarray:
+    """Interpolated rows (time, particle, row, column, radius) for frames in which a particle is missing in between.
 
-    What two particles have just become is often missed for a frame.
+    A particle that has just formed by coalescence is often missed for a frame.
     """
-    before, after = sights[:-1], sights[1:]
+    before, after = rows[:-1], rows[1:]
     missed = np.where(before[:, 1] == after[:, 1], after[:, 0] - before[:, 0] - 1, 0).astype(int)
     gap = np.repeat(np.arange(len(missed)), missed)
     step = np.arange(len(gap)) - np.repeat(np.cumsum(missed) - missed, missed) + 1

@@ -1,4 +1,4 @@
-"""Which law made these sizes: their distribution against the shapes that ripening and coalescence leave."""
+"""Which law made these sizes: their distribution compared with those that ripening and coalescence leave."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage, optimize
 
-__all__ = ["compare_shapes", "lsw_density"]
+__all__ = ["compare_distributions", "last_radii_px", "lsw_density"]
+
+# With fewer sizes no distribution is fitted.
+_FEWEST = 5
 
 
 def lsw_density(relative_radius: np.ndarray) -> np.ndarray:
@@ -28,16 +31,32 @@ def lsw_density(relative_radius: np.ndarray) -> np.ndarray:
     return np.where(inside, density, 0.0)
 
 
-def compare_shapes(radii: np.ndarray, error: float = 0.0) -> pd.DataFrame:
-    """Hold a size distribution against the shapes that ripening and coalescence leave.
+def last_radii_px(tracks: pd.DataFrame) -> np.ndarray:
+    """Radii in the last frame, when the distribution has had most time to form; without particles cut by the border.
+
+    Parameters
+    ----------
+    tracks : DataFrame
+        ``frame``, ``equivalent_circular_diameter_px``, ``touches_border``.
+
+    Returns
+    -------
+    ndarray of float, shape (n,)
+    """
+    last = tracks[(tracks["frame"] == tracks["frame"].max()) & ~tracks["touches_border"].astype(bool)]
+    return last["equivalent_circular_diameter_px"].to_numpy(dtype=float) / 2
+
+
+def compare_distributions(radii: np.ndarray, error: float = 0.0) -> pd.DataFrame:
+    """Compare a size distribution with those that ripening and coalescence leave.
 
     Parameters
     ----------
     radii : ndarray of float, shape (n,)
         Radii or diameters, in any unit.
     error : float
-        Standard deviation of one of them, in that unit: the LSW shape, which ends sharply at 1.5 times the mean, is
-        blurred by it.
+        Standard deviation of one of them, in that unit: the LSW distribution, which ends sharply at 1.5 times the mean,
+        is blurred by it.
 
     Returns
     -------
@@ -45,14 +64,14 @@ def compare_shapes(radii: np.ndarray, error: float = 0.0) -> pd.DataFrame:
         Two rows: ``shape`` (``lsw``, of ripening limited by diffusion; ``log-normal``, usual after coalescence:
         Granqvist & Buhrman 1976, doi:10.1063/1.322870), ``scale`` (the mean, and the median) and ``spread`` (NaN, and
         the standard deviation of the logarithm) of greatest likelihood, ``log_likelihood``, ``aic`` (the smaller, the
-        better the shape explains the sizes), ``kolmogorov`` (greatest distance between the cumulative curves, that of
-        LSW at the mean of the sizes), ``n``. NaN below five values.
+        better the fit), ``kolmogorov`` (greatest distance between the cumulative curves, that of
+        LSW at the mean of the sizes), ``n``. NaN for fewer than five values.
     """
     values = np.asarray(radii, dtype=float)
     values = values[np.isfinite(values) & (values > 0)]
     n = len(values)
     columns = ["shape", "scale", "spread", "log_likelihood", "aic", "kolmogorov", "n"]
-    if n < 5 or np.ptp(values) == 0:
+    if n < _FEWEST or np.ptp(values) == 0:
         empty = (np.nan,) * 5
         return pd.DataFrame([("lsw", *empty, n), ("log-normal", *empty, n)], columns=columns)
 
@@ -66,7 +85,7 @@ def compare_shapes(radii: np.ndarray, error: float = 0.0) -> pd.DataFrame:
     def unlikely(log_scale: float) -> float:
         scale = float(np.exp(log_scale))
         density = np.interp(values / scale, grid, blurred(scale), right=0.0) / scale
-        # Beyond all reach, still the less unlikely the nearer: or the search would not find its way back.
+        # Never 0: the search needs a slope to find its way back from scales that are impossible.
         return -float(np.log(np.maximum(density, 1e-300)).sum())
 
     middle = np.log(values.mean())
@@ -75,7 +94,7 @@ def compare_shapes(radii: np.ndarray, error: float = 0.0) -> pd.DataFrame:
     step = tried[1] - tried[0]
     fit = optimize.minimize_scalar(unlikely, bounds=(best - step, best + step), method="bounded")
     cumulative = np.cumsum(blurred(float(values.mean())))
-    from scipy import stats  # half a second, which no other command should wait for
+    from scipy import stats  # takes half a second to import
 
     lsw = stats.kstest(values / values.mean(), lambda u: np.interp(u, grid, cumulative / cumulative[-1])).statistic
     logs = np.log(values)

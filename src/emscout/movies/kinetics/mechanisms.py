@@ -1,40 +1,51 @@
-"""Why did the sizes change: ripening told from coalescence particle by particle."""
+"""Why sizes changed: ripening told from coalescence, particle by particle."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from emscout.errors import UsageError
-from emscout.movies.tracking.observations import outline_noise_px
+from emscout.movies.tracking.observations import SETTLE, outline_noise_px
 
-__all__ = ["MECHANISMS", "explain_particles", "ripening_prevails"]
+__all__ = ["MECHANISMS", "PREVAILS", "Losses", "assign_mechanisms", "count_losses", "ripening_prevails"]
 
 MECHANISMS = ("ripening", "coalescence", "both", "none", "unclear")
 
 _MERGERS = ("coalescence", "split")
-# A change counts from so many standard deviations on.
-_TELLING = 3.0
-# Frames before and after a jump whose median says how large it was; frames over which neighbours are watched.
-_SETTLE = 5
-_WATCHED = 12
-# Twice the losses of another cause make one that prevails.
-_PREVAILS = 2.0
+PREVAILS = 2.0
+"""A mechanism prevails from so many times the losses of the other on."""
+
+# A change is significant from so many standard deviations on.
+_SIGNIFICANT = 3.0
+# Frames over which neighbours of a particle that vanished are compared.
+_COMPARED = 12
 # Neighbours are those within so many mean distances: near enough to have taken up what was lost, and enough of them.
 _REACH = 4.0
 
 
-def explain_particles(tracks: pd.DataFrame, events: pd.DataFrame, field_area_px2: float) -> pd.DataFrame:
-    """Say of every particle by which mechanism its size changed.
+class Losses(NamedTuple):
+    """How many particles were lost, by mechanism."""
+
+    ripening: int
+    coalescence: int
+    unexplained: int
+    left: int
+
+
+def assign_mechanisms(tracks: pd.DataFrame, events: pd.DataFrame, field_area_px2: float) -> pd.DataFrame:
+    """Find out by which mechanism the size of each particle changed.
 
     Parameters
     ----------
     tracks : DataFrame
-        As from `link_particles`.
+        From `link_particles`.
     events : DataFrame
-        As from `find_events` for these tracks.
+        From `find_events` for these tracks.
     field_area_px2 : float
-        Area of the field that is seen, for the mean distance between particles.
+        Area of the field of view, for the mean distance between particles.
 
     Returns
     -------
@@ -57,16 +68,16 @@ def explain_particles(tracks: pd.DataFrame, events: pd.DataFrame, field_area_px2
 
     Notes
     -----
-    The area between jumps follows a line by least squares; its slope is telling from three standard deviations on, by
-    the noise of the outlines. ``coalescence``: it merged and is no more, or it changed by jumps alone. ``ripening``:
-    it grew or shrank steadily, and one that vanished shrank while larger neighbours gained, tellingly, at least half
-    of what it lost. ``both``: jumps and a steady change. ``none``: no telling change. ``unclear``: it vanished or
-    appeared without a steady change, or vanished while nothing around grew (as by evaporation, or lost by the
-    segmentation).
+    The area between jumps is fitted by a line; its slope is significant from three standard deviations on, which come
+    from the noise of the outlines. ``coalescence``: the particle merged into another, or it changed by jumps alone.
+    ``ripening``: it grew or shrank steadily, and if it vanished, it shrank while larger neighbours gained,
+    significantly, at least half of what it lost. ``both``: jumps and a steady change. ``none``: no significant change.
+    ``unclear``: it vanished or appeared without a steady change, or vanished while nothing around it grew (as by
+    evaporation, or because the segmentation missed it).
     """
     missing = [name for name in ("frame", "particle", "row_px", "col_px", "area_px2") if name not in tracks]
     if missing:
-        raise UsageError(f"Explaining the particles needs the column {missing[0]} in the table of tracks.")
+        raise UsageError(f"The table of tracks has no column {missing[0]}, without which no mechanism can be found.")
     noise = outline_noise_px(tracks)
     ordered = tracks.sort_values(["particle", "frame"], kind="stable")
     names, starts = np.unique(ordered["particle"].to_numpy(), return_index=True)
@@ -85,7 +96,10 @@ def explain_particles(tracks: pd.DataFrame, events: pd.DataFrame, field_area_px2
         seen, sizes = frame[low:high], area[low:high]
         ends = [kind for at, kind in happened[name] if at > seen[-1]]
         begins = [kind for at, kind in happened[name] if at <= seen[0]]
-        jumps = {at: kind in _MERGERS for at, kind in sorted(happened[name]) if seen[0] < at <= seen[-1]}
+        jumps: dict[int, bool] = {}  # frame of each jump, and whether a merger or a split caused it
+        for at, kind in sorted(happened[name]):
+            if seen[0] < at <= seen[-1]:
+                jumps[at] = jumps.get(at, False) or kind in _MERGERS
         jumped = _remove_jumps(seen, sizes, jumps, steady[low:high])
         slope, error = _slope(seen, steady[low:high], 2 * np.sqrt(np.pi * sizes) * noise)
         rows.append(
@@ -96,8 +110,8 @@ def explain_particles(tracks: pd.DataFrame, events: pd.DataFrame, field_area_px2
                 "frames": len(seen),
                 "beginning": begins[0] if begins else "",
                 "end": ends[0] if ends else "",
-                "area_first_px2": np.median(sizes[:_SETTLE]),
-                "area_last_px2": np.median(sizes[-_SETTLE:]),
+                "area_first_px2": np.median(sizes[:SETTLE]),
+                "area_last_px2": np.median(sizes[-SETTLE:]),
                 "by_mergers_px2": jumped,
                 "by_exchange_px2": slope * (seen[-1] - seen[0]),
                 "exchange_z": slope / error if error > 0 else 0.0,
@@ -128,20 +142,20 @@ _COLUMNS = [
 
 
 def _remove_jumps(seen: np.ndarray, sizes: np.ndarray, jumps: dict[int, bool], steady: np.ndarray) -> float:
-    """Sum of those jumps that count; `steady` is freed of all, in place."""
+    """Sum of the jumps by mergers and splits; all jumps are taken out of `steady`, in place."""
     edges = [0, *np.searchsorted(seen, list(jumps)).tolist(), len(seen)]
     total = 0.0
     for left, here, right, counts in zip(edges[:-2], edges[1:-1], edges[2:], jumps.values(), strict=True):
         if left == here or here == right:
             continue
-        jump = np.median(sizes[here : min(here + _SETTLE, right)]) - np.median(sizes[max(here - _SETTLE, left) : here])
+        jump = np.median(sizes[here : min(here + SETTLE, right)]) - np.median(sizes[max(here - SETTLE, left) : here])
         steady[here:] -= jump
         total += float(jump) if counts else 0.0
     return total
 
 
 def _slope(time: np.ndarray, values: np.ndarray, noise: np.ndarray) -> tuple[float, float]:
-    """Slope by least squares, and its standard deviation; that of two values or fewer tells nothing."""
+    """Slope by least squares and its standard deviation; 0 and 0 for two values or fewer."""
     if len(time) < 3:
         return 0.0, 0.0
     off = time - time.mean()
@@ -154,15 +168,15 @@ def _neighbours_gain(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Volume gained by the larger half of those around each particle that vanished; NaN for others.
 
-    And what that must exceed to tell: half of what the particle itself lost, and what noise can do.
+    And what that must exceed to be significant: half of what the particle itself lost, and what noise can do.
     """
     gain, least = np.full((2, len(table)), np.nan)
     radius = pd.DataFrame(
         {"particle": ordered["particle"].to_numpy(), "radius": np.sqrt(np.maximum(steady, 0) / np.pi)}
     )
-    rolling = radius.groupby("particle")["radius"].rolling(_SETTLE, center=True, min_periods=1)
+    rolling = radius.groupby("particle")["radius"].rolling(SETTLE, center=True, min_periods=1)
     smooth = rolling.mean().to_numpy()
-    error = noise / np.sqrt(_SETTLE // 2 + 1)  # at the beginning and the end of a track, where the least are averaged
+    error = noise / np.sqrt(SETTLE // 2 + 1)  # at the beginning and the end of a track, where the fewest are averaged
     columns = np.column_stack([ordered[["frame", "particle", "row_px", "col_px"]].to_numpy(dtype=float), smooth])
     columns = columns[np.argsort(columns[:, 0], kind="stable")]
     numbers, starts = np.unique(columns[:, 0].astype(int), return_index=True)
@@ -171,9 +185,9 @@ def _neighbours_gain(
     particle, last = table[["particle", "last_frame"]].to_numpy(dtype=int).T
     for i in np.flatnonzero(table["end"] == "vanished"):
         own = frame[slice(*np.searchsorted(who, (particle[i], particle[i] + 1)))]
-        start = int(np.searchsorted(numbers, own[own >= last[i] - _WATCHED][0]))
+        start = int(np.searchsorted(numbers, own[own >= last[i] - _COMPARED][0]))
         then = by_frame[int(numbers[start])]
-        now = by_frame[int(numbers[min(start + _WATCHED, len(numbers) - 1)])]
+        now = by_frame[int(numbers[min(start + _COMPARED, len(numbers) - 1)])]
         here = then[then[:, 1] == particle[i]][0]
         near = then[np.hypot(*(then[:, 2:4] - here[2:4]).T) <= _REACH * np.sqrt(field_area_px2 / len(then))]
         _, a, b = np.intersect1d(near[:, 1], now[:, 1], return_indices=True)
@@ -183,32 +197,50 @@ def _neighbours_gain(
         larger = before + after >= np.median(before + after)
         gain[i] = 4 / 3 * np.pi * (after**3 - before**3)[larger].sum()
         least[i] = max(
-            2 / 3 * np.pi * here[4] ** 3, _TELLING * 4 * np.pi * error * np.sqrt(2 * (after[larger] ** 4).sum())
+            2 / 3 * np.pi * here[4] ** 3, _SIGNIFICANT * 4 * np.pi * error * np.sqrt(2 * (after[larger] ** 4).sum())
         )
     return gain, least
 
 
 def _mechanism(row: dict, fed: bool) -> str:
-    telling = abs(row["exchange_z"]) >= _TELLING
+    steadily = abs(row["exchange_z"]) >= _SIGNIFICANT
     if row["end"] == "coalescence":
         return "coalescence"
     if row["end"] == "vanished":
-        shrank = telling and row["by_exchange_px2"] < 0
+        shrank = steadily and row["by_exchange_px2"] < 0
         return "ripening" if shrank and fed else "unclear"
-    if row["beginning"] == "appeared" and not telling:
+    if row["beginning"] == "appeared" and not steadily:
         return "unclear"
     if row["by_mergers_px2"] != 0 or {row["beginning"], row["end"]} & {*_MERGERS}:
-        return "both" if telling else "coalescence"
-    return "ripening" if telling else "none"
+        return "both" if steadily else "coalescence"
+    return "ripening" if steadily else "none"
 
 
-def ripening_prevails(particles: pd.DataFrame) -> bool:
-    """Whether the law of ripening may be read as the reason for how sizes changed.
+def count_losses(particles: pd.DataFrame) -> Losses:
+    """Count the particles that are no longer there at the end, by mechanism.
 
     Parameters
     ----------
     particles : DataFrame
-        From `explain_particles`.
+        From `assign_mechanisms`.
+    """
+    vanished = particles["end"] == "vanished"
+    ripened = vanished & (particles["mechanism"] == "ripening")
+    return Losses(
+        int(ripened.sum()),
+        int((particles["end"] == "coalescence").sum()),
+        int((vanished & ~ripened).sum()),
+        int((particles["end"] == "left-field").sum()),
+    )
+
+
+def ripening_prevails(particles: pd.DataFrame) -> bool:
+    """Whether the law of ripening may be taken as the reason why sizes changed.
+
+    Parameters
+    ----------
+    particles : DataFrame
+        From `assign_mechanisms`.
 
     Returns
     -------
@@ -216,11 +248,9 @@ def ripening_prevails(particles: pd.DataFrame) -> bool:
         Whether ripening took at least twice as many particles as coalescence, and explains at least half of the losses.
         Where nothing was lost, whether most of what changed did so steadily.
     """
-    vanished = particles["end"] == "vanished"
-    ripened = int((vanished & (particles["mechanism"] == "ripening")).sum())
-    merged = int((particles["end"] == "coalescence").sum())
-    unexplained = int(vanished.sum()) - ripened
+    losses = count_losses(particles)
+    ripened, merged, unexplained = losses.ripening, losses.coalescence, losses.unexplained
     if ripened + merged + unexplained == 0:
         changed = particles["mechanism"].isin(("ripening", "coalescence", "both"))
         return bool((particles["mechanism"] == "ripening").sum() > changed.sum() / 2)
-    return ripened >= _PREVAILS * merged and unexplained <= ripened + merged
+    return ripened >= PREVAILS * merged and unexplained <= ripened + merged

@@ -9,14 +9,14 @@ import numpy as np
 
 from emscout.errors import ReadError
 from emscout.micrograph import Series
-from emscout.scale import annotation_mask, choose_calibration, read_scale_bar
+from emscout.scale import annotation_mask, calibrate, read_scale_bar
 from emscout.scale.calibrate import Trust
 
-__all__ = ["read_print"]
+__all__ = ["read_printed_scale"]
 
 
-def read_print(series: Series, trust: Trust | None = None) -> tuple[Series, np.ndarray]:
-    """Read the printed scale of the first frame that can be read, and hold it against what the file says.
+def read_printed_scale(series: Series, trust: Trust | None = None) -> tuple[Series, np.ndarray]:
+    """Read the printed scale of the first frame that can be read, and compare it with what the file says.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def read_print(series: Series, trust: Trust | None = None) -> tuple[Series, np.n
     Returns
     -------
     series : Series
-        With the calibration that counts; a sentence more in ``metadata["warnings"]`` where there is something to know.
+        With the calibration that counts, and a warning ``pixel-size`` where there is something to know.
     printed : ndarray of bool, shape (H, W)
         Where banner, scale bar and label are, in the frames as recorded.
     """
@@ -36,8 +36,9 @@ def read_print(series: Series, trust: Trust | None = None) -> tuple[Series, np.n
         with suppress(ReadError):
             frame = series[i]
             reading = read_scale_bar(frame.image)
-            calibration, note = choose_calibration(frame, trust=trust, reading=reading)
-            warnings = [*series.metadata["warnings"], *([note] if note else [])]
-            known = replace(series, calibration=calibration, metadata=series.metadata | {"warnings": warnings})
-            return known, annotation_mask(frame.image, reading)
+            known = calibrate(replace(frame, scale=reading, recorded=frame.calibration), trust=trust)
+            warnings = (*series.warnings, *known.warnings)
+            return replace(series, calibration=known.calibration, warnings=warnings), annotation_mask(
+                frame.image, reading
+            )
     return series, np.zeros(series.shape, bool)
