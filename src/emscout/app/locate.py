@@ -149,7 +149,7 @@ def _make_routes(jobs: Jobs, render: Render) -> APIRouter:
 
 
 PAGE = Page(
-    "Locator",
+    "Crystals",
     "Where are the crystals?",
     "Overview images of a grid: tiles that look like crystals, ranked; a few clicks teach it yours.",
     _make_routes,

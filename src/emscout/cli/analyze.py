@@ -30,15 +30,18 @@ def analyze(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Processes to use; by default one a core when there are many images."),
+        typer.Option(
+            min=1, metavar="N", help="Number of processes; by default one for each core if there are many images."
+        ),
     ] = None,
 ) -> None:
     """Find and measure the particles in micrographs.
 
-    Writes to OUT: [bold]report.html[/] to look at, [bold]particles.csv[/] (one row a particle) and [bold]images.csv[/]
-    (one row an image) to compute with, [bold]labels/[/] to open in ImageJ, and [bold]overlays/[/] with the outlines.
+    Writes to OUT: [bold]report.html[/], the tables [bold]particles.csv[/] (one row for each particle) and
+    [bold]images.csv[/] (one row for each image), [bold]labels/[/] to open in ImageJ, and [bold]overlays/[/] with the
+    outlines.
 
-    Interrupted, it continues where it stopped when the same command is given again.
+    If interrupted, repeat the command to continue.
 
     Example: [bold]emscout analyze scans/ -o results --min-diameter 5nm[/]
     """

@@ -51,7 +51,7 @@ def movie(
     screen.print(_table(report))
     for heading in _SHOWN:
         if heading in found["story"]:
-            screen.print(f"[bold]{heading}.[/] {escape(found['story'][heading])}")
+            screen.print(f"[bold]{heading}.[/] {for_terminal(found['story'][heading])}")
     for notice in report.warnings:
         screen.print(f"[yellow]{notice.code}:[/] {for_terminal(notice)}", soft_wrap=True)
     for message in found["failed"]:

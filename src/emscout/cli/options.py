@@ -1,4 +1,4 @@
-"""Flags made from an options dataclass, so that no option exists in one face only."""
+"""Flags made from an options dataclass, so that Python, the command line and the app have the same options."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def takes_options(options_class: type) -> Callable[[Callable[..., None]], Callab
 
 
 def _flag(field: Field) -> Any:
-    # What is off by default needs no --no- form.
+    # A flag that is off by default needs no --no- form.
     names = ["--" + field.name.replace("_", "-")] if field.default is False else []
     return typer.Option(*names, help=for_terminal(field.metadata["help"]), metavar=field.metadata.get("metavar"))
