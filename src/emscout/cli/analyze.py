@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from emscout.cli.options import takes_options
+from emscout.cli.options import Overwrite, Workers, takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
 from emscout.cli.screen import for_terminal, make_screen, make_table
 from emscout.particles.analyze import AnalyzeOptions
@@ -27,13 +27,8 @@ def analyze(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'scan_*.tif'.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
     options: AnalyzeOptions,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Number of processes; by default one for each core if there are many images."
-        ),
-    ] = None,
+    overwrite: Overwrite = False,
+    workers: Workers = None,
 ) -> None:
     """Find and measure the particles in micrographs.
 

@@ -11,7 +11,12 @@ import typer
 
 from emscout.cli.screen import for_terminal
 
-__all__ = ["takes_options"]
+__all__ = ["Overwrite", "Workers", "takes_options"]
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Number of processes; by default one for each core, if worth it.")
+]
 
 
 def takes_options(options_class: type) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.evaluate.folder import reserve
+from emscout.cli.options import Overwrite
 from emscout.cli.progress import progress_bar
 from emscout.cli.screen import make_screen, make_table, spell_score
 from emscout.evaluate.split import SPLIT_SEED, VALIDATION_SHARE, split_images
@@ -56,11 +57,11 @@ def particles(
     samples: Annotated[int, typer.Option(min=1, metavar="T", help="Monte-Carlo samples.")] = 30,
     max_uncertainty: Annotated[
         float | None,
-        typer.Option(min=0.0, metavar="NATS", help="Threshold of the filter; by default that of the model."),
+        typer.Option(min=0.0, metavar="NATS", help="Threshold of the filter; by default the model's."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the Monte-Carlo samples.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for tables and a plot.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Find particles in labelled images and compare them with the labels.
 
