@@ -168,6 +168,7 @@ def test_progress_moves_to_the_end_and_says_what_is_left(specimens, tmp_path):
     assert shares == sorted(shares)
     assert len({round(done, 3) for done in shares if 0.4 <= done <= 0.9}) >= 8
     assert sum(what.endswith("s left") for _, what in seen) > 20
+    assert sum(what.startswith("reading") for _, what in seen) > 20
 
 
 def test_a_run_of_other_options_is_not_begun_anew_unasked(specimens, tmp_path):
@@ -200,16 +201,15 @@ def test_pictures_that_cannot_be_used_are_named_and_the_rest_is_done(specimens, 
     assert "1 exact copy was dropped" in (tmp_path / "run" / "model.md").read_text(encoding="utf-8")
 
 
-def test_a_run_is_not_overwritten_but_taken_up(specimens, frozen, tmp_path, monkeypatch):
+def test_a_run_is_not_overwritten_but_resumed_and_no_picture_is_read_again(specimens, frozen, tmp_path):
     with pytest.raises(OutputError, match="`resume"):
         train_classifier(specimens, frozen)
     run = tmp_path / "kinds-v1"
     shutil.copytree(frozen, run)
     (run / "model.onnx").unlink()
-    from emscout.training import classifier_data
-
-    monkeypatch.setattr(classifier_data, "compute_features", lambda *a, **k: pytest.fail("pictures are read again"))
-    train_classifier(specimens, run, resume=True)
+    seen = []
+    train_classifier(specimens, run, resume=True, progress=lambda done, what: seen.append(what))
+    assert seen and not [what for what in seen if what.startswith("reading")]
     assert (run / "predictions.csv").read_bytes() == (frozen / "predictions.csv").read_bytes()
 
 
