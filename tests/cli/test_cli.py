@@ -1,6 +1,7 @@
 """The command line as a user meets it: exit codes, help, no traceback."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -160,3 +161,24 @@ def test_importing_emscout_stays_light():
     code = f"import sys, emscout; print(sorted(set({heavy}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_internal_error_leaves_its_record_in_a_file_of_the_users_own(tmp_path):
+    code = (
+        "import sys, emscout.io, emscout.cli\n"
+        "emscout.io.find_images = lambda paths: 1 / 0\n"
+        "sys.argv = ['emscout', 'info', 'x.tif']\n"
+        "emscout.cli.main()"
+    )
+    for _ in range(2):
+        environment = os.environ | {"TMPDIR": str(tmp_path), "TEMP": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+        )
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr and "please report" in done.stderr
+    records = list(tmp_path.glob("*.txt"))
+    assert len(records) == 2
+    assert all(str(record.name) in done.stderr or "ZeroDivisionError" in record.read_text() for record in records)
+    if os.name == "posix":
+        assert all(record.stat().st_mode & 0o077 == 0 for record in records)

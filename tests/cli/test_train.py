@@ -56,7 +56,7 @@ def test_a_model_that_is_none_to_start_from_is_wrong_usage(labelled_folder, tmp_
     assert "nonsense" in done.stderr
 
 
-@pytest.mark.parametrize(("kept", "sentence"), [(None, "begins anew"), ("checkpoint-0000004.pt", "--resume")])
+@pytest.mark.parametrize(("kept", "sentence"), [(None, "start again"), ("checkpoint-0000004.pt", "--resume")])
 def test_interrupted_it_says_how_to_go_on(kept, sentence, tmp_path, capsys):
     from rich.console import Console
 

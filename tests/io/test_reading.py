@@ -87,12 +87,14 @@ def test_a_mosaic_is_not_a_decompression_bomb_and_the_limit_for_other_code_stays
     assert limits == {10}
 
 
-def test_what_would_fill_the_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    Image.fromarray(np.zeros((20, 30), np.uint8)).save(tmp_path / "huge.png")
-    monkeypatch.setattr("emscout.io.reading._MOST_PX", 599)
-    with pytest.raises(ReadError, match=r"'.*huge.png' is 30 x 20 px, more than .*: crop it or bin it"):
-        read(tmp_path / "huge.png")
-    assert read_series(tmp_path / "huge.png").shape == (20, 30)
+def test_what_would_fill_the_memory_is_refused_before_it_is_read(tmp_path):
+    path = write_mrc(tmp_path / "huge.mrc", np.zeros((1, 20, 30), np.uint16), 1.0)
+    with path.open("r+b") as file:
+        file.write(struct.pack("<2i", 50_000, 60_000))
+        file.truncate(1024 + 2 * 50_000 * 60_000)  # takes no place on the disk
+    with pytest.raises(ReadError, match=r"'.*huge.mrc' is 50000 x 60000 px, more than .*: crop it or bin it"):
+        read(path)
+    assert read_series(path).shape == (60_000, 50_000)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from emscout.report.overlay import draw_overlay, draw_uncertainty, write_png
 
@@ -79,7 +79,7 @@ def test_every_particle_has_its_number_where_there_is_room(monkeypatch):
     labels = disc_labels(list(zip(rows.ravel(), cols.ravel(), strict=True)), radius=4, shape=(440, 440))
     table = particle_table(labels)
     said = {}
-    draw = draw_overlay.__globals__["ImageDraw"].ImageDraw
+    draw = ImageDraw.ImageDraw
     with monkeypatch.context() as patch:
         patch.setattr(draw, "text", lambda self, place, text, **_: said.update({text: place}))
         without = draw_overlay(labels, labels, table)
@@ -98,7 +98,7 @@ def test_in_a_crowd_no_number_hides_a_particle_or_another_number(monkeypatch):
     labels = disc_labels(list(zip(rows.ravel(), cols.ravel(), strict=True)), radius=4, shape=(400, 400))
     table = particle_table(labels)
     drawn = []
-    draw = draw_overlay.__globals__["ImageDraw"].ImageDraw
+    draw = ImageDraw.ImageDraw
     real = draw.textlength
 
     def remember(self, place, text, **how):
@@ -119,7 +119,7 @@ def test_in_a_crowd_no_number_hides_a_particle_or_another_number(monkeypatch):
 @pytest.mark.parametrize(("nm_per_px", "side"), [(0.5, 512), (2.0, 512), (37.0, 1000), (0.013, 300)])
 def test_the_scale_bar_is_as_long_as_it_says(nm_per_px, side, monkeypatch):
     said = []
-    draw = draw_overlay.__globals__["ImageDraw"].ImageDraw
+    draw = ImageDraw.ImageDraw
 
     def remember(self, place, text, **options):
         said.append(text)
@@ -136,9 +136,7 @@ def test_the_scale_bar_is_as_long_as_it_says(nm_per_px, side, monkeypatch):
 
 def test_without_calibration_the_bar_is_in_pixels_and_says_so(image, labels, monkeypatch):
     said = []
-    monkeypatch.setattr(
-        draw_overlay.__globals__["ImageDraw"].ImageDraw, "text", lambda self, place, text, **_: said.append(text)
-    )
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda self, place, text, **_: said.append(text))
     draw_overlay(image, labels, particle_table(labels))
     assert said[-1].endswith("px (uncalibrated)")
 

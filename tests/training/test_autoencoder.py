@@ -257,7 +257,7 @@ def test_killed_and_resumed_the_command_writes_the_same_bytes(movie, tmp_path):
     [
         (["missing"], "does not exist"),
         (["MOVIE", "--resume"], "holds no training run"),
-        (["MOVIE", "--features", "9"], "--features is at most 3"),
+        (["MOVIE", "--features", "9"], "--features must be 3 or less"),
         (["MOVIE", "--side-px", "200"], "--side-px of at most 72"),
     ],
 )

@@ -131,7 +131,7 @@ def test_what_is_none_of_these_is_not_named_and_not_counted_as_right(specimens, 
 
 def test_a_split_of_few_pictures_says_so_and_never_is_sure(frozen):
     page, card = ((frozen / name).read_text(encoding="utf-8") for name in ("report.html", "model.md"))
-    assert "--folds 5" in page and "--folds 5" in card
+    assert "<code>folds=5</code>" in page and "`folds=5`" in card
     predictions = pd.read_csv(frozen / "predictions.csv")
     assert predictions.filter(like="p_").max(axis=None) < 0.9999
     assert predictions.loc[~predictions["known"], "named"].isna().all()
@@ -152,12 +152,12 @@ def test_more_folds_than_sources_are_as_many_as_there_are_sources(specimens, tmp
     trained = train_classifier(specimens, tmp_path / "run", ClassifierOptions(folds=40))
     made = int(re.search(r"\((\d+) folds\)", trained.accuracy).group(1))
     assert 1 < made <= 16
-    assert "--folds" not in trained.accuracy  # all of them count: there is nothing to advise
+    assert "`folds" not in trained.accuracy  # all of them count: there is nothing to advise
 
 
 def test_a_list_of_missing_files_names_one(tmp_path):
     (tmp_path / "labels.csv").write_text("path,category\ngone.png,a\nalso_gone.png,b\n")
-    with pytest.raises(UsageError, match=r"no picture that can be used.*gone\.png' does not exist"):
+    with pytest.raises(UsageError, match=r"contains no usable picture.*gone\.png' does not exist"):
         train_classifier(tmp_path / "labels.csv", tmp_path / "run")
 
 
@@ -168,6 +168,7 @@ def test_progress_moves_to_the_end_and_says_what_is_left(specimens, tmp_path):
     assert shares == sorted(shares)
     assert len({round(done, 3) for done in shares if 0.4 <= done <= 0.9}) >= 8
     assert sum(what.endswith("s left") for _, what in seen) > 20
+    assert sum(what.startswith("reading") for _, what in seen) > 20
 
 
 def test_a_run_of_other_options_is_not_begun_anew_unasked(specimens, tmp_path):
@@ -200,16 +201,15 @@ def test_pictures_that_cannot_be_used_are_named_and_the_rest_is_done(specimens, 
     assert "1 exact copy was dropped" in (tmp_path / "run" / "model.md").read_text(encoding="utf-8")
 
 
-def test_a_run_is_not_overwritten_but_taken_up(specimens, frozen, tmp_path, monkeypatch):
+def test_a_run_is_not_overwritten_but_resumed_and_no_picture_is_read_again(specimens, frozen, tmp_path):
     with pytest.raises(OutputError, match="`resume"):
         train_classifier(specimens, frozen)
     run = tmp_path / "kinds-v1"
     shutil.copytree(frozen, run)
     (run / "model.onnx").unlink()
-    from emscout.training import classifier_data
-
-    monkeypatch.setattr(classifier_data, "compute_features", lambda *a, **k: pytest.fail("pictures are read again"))
-    train_classifier(specimens, run, resume=True)
+    seen = []
+    train_classifier(specimens, run, resume=True, progress=lambda done, what: seen.append(what))
+    assert seen and not [what for what in seen if what.startswith("reading")]
     assert (run / "predictions.csv").read_bytes() == (frozen / "predictions.csv").read_bytes()
 
 

@@ -10,7 +10,8 @@ pytest.importorskip("onnxscript")
 from emscout.models import load_model  # noqa: E402
 from emscout.particles.segmenters.bayesian import draw_masks  # noqa: E402
 from emscout.particles.segmenters.instances import FEATURES, Settings  # noqa: E402
-from emscout.training.export import describe, export_network, write_card  # noqa: E402
+from emscout.training.card import write_card  # noqa: E402
+from emscout.training.export import describe, export_network  # noqa: E402
 from emscout.training.network import DROPOUT_CHANNELS, DROPOUT_RATE, STRIDE_PX, ParticleNetwork  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -101,7 +102,8 @@ def test_the_file_carries_its_description(exported):
 
 def test_the_card_names_the_file_and_what_it_was_trained_on(exported, tmp_path):
     *_, sha256, description = exported
-    write_card(tmp_path / "card.md", description, 123, sha256)
+    (tmp_path / "card.onnx").write_bytes(b"model")
+    write_card(tmp_path / "card.onnx", description, sha256)
     text = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert sha256 in text
     assert "its weights are random" in text

@@ -16,7 +16,7 @@ def _classify(path: Path, out: Path, options: ClassifyOptions, **how: Any) -> Re
 
 PAGE = report_page(
     "classify",
-    "Kinds",
+    "Specimens",
     "What kind of specimen is this?",
     "Any pictures: how each was made, or which of your own categories it belongs to, and the evidence for it.",
     ClassifyOptions,

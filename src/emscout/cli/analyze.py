@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from emscout.cli.options import takes_options
+from emscout.cli.options import Overwrite, Workers, takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
 from emscout.cli.screen import for_terminal, make_screen, make_table
 from emscout.particles.analyze import AnalyzeOptions
@@ -27,18 +27,16 @@ def analyze(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'scan_*.tif'.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
     options: AnalyzeOptions,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Processes to use; by default one a core when there are many images."),
-    ] = None,
+    overwrite: Overwrite = False,
+    workers: Workers = None,
 ) -> None:
     """Find and measure the particles in micrographs.
 
-    Writes to OUT: [bold]report.html[/] to look at, [bold]particles.csv[/] (one row a particle) and [bold]images.csv[/]
-    (one row an image) to compute with, [bold]labels/[/] to open in ImageJ, and [bold]overlays/[/] with the outlines.
+    Writes to OUT: [bold]report.html[/], the tables [bold]particles.csv[/] (one row for each particle) and
+    [bold]images.csv[/] (one row for each image), [bold]labels/[/] to open in ImageJ, and [bold]overlays/[/] with the
+    outlines.
 
-    Interrupted, it continues where it stopped when the same command is given again.
+    If interrupted, repeat the command to continue.
 
     Example: [bold]emscout analyze scans/ -o results --min-diameter 5nm[/]
     """

@@ -1,4 +1,4 @@
-"""``emscout app``: the local web app."""
+"""``emscout app``: emscout in the browser."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["app"]
 def app(
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, metavar="N", help="Where the app listens; by default where it is free."),
+        typer.Option(min=1, max=65535, metavar="N", help="Port to listen on; by default a free one."),
     ] = None,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Write the address only, open nothing.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Show the address only; open no browser.")] = False,
 ) -> None:
-    """Open emscout in the browser: choose images by clicking, answer by clicking tiles.
+    """Open emscout in the browser.
 
-    Everything stays on this computer: the app answers nobody else, and needs no network. Ctrl+C ends it.
+    Everything stays on this computer: the app answers this computer only and needs no network. Ctrl+C ends it.
 
     Example: [bold]emscout app[/]
     """

@@ -1,6 +1,6 @@
-"""How commands are found and explain themselves: each is imported when it is asked for, and ``--help`` has plain words.
+"""Groups of commands: each command is imported only when it is used, and ``--help`` shows no Python types.
 
-All wings together take seconds to import; the one that answers takes a part of that.
+Importing all wings takes seconds; one alone takes a part of that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 __all__ = ["make_group"]
 
-_LOOKS: dict[str, Any] = {
+_STYLE: dict[str, Any] = {
     "add_completion": False,
     "rich_markup_mode": "rich",
     "pretty_exceptions_enable": False,
@@ -24,7 +24,7 @@ _LOOKS: dict[str, Any] = {
 
 
 def make_group(name: str, help_text: str, commands: Mapping[str, str], callback: Callable[..., None]) -> typer.Typer:
-    """A command that is nothing but those below it.
+    """A command that only groups others.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def make_group(name: str, help_text: str, commands: Mapping[str, str], callback:
         Takes the options of the group itself.
     """
     group = type("Group", (_Group,), {"places": commands})
-    app = typer.Typer(name=name, help=help_text, cls=group, no_args_is_help=True, **_LOOKS)
+    app = typer.Typer(name=name, help=help_text, cls=group, no_args_is_help=True, **_STYLE)
     app.callback()(callback)
     return app
 
@@ -59,7 +59,7 @@ class _Group(TyperGroup):
 class _Command(TyperCommand):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        # Lines of a docstring end where the code's do; a terminal breaks paragraphs where it needs to.
+        # Join the lines of a paragraph: the terminal wraps them to its own width.
         self.help = re.sub(r"(?<!\n)\n(?!\n)", " ", cleandoc(self.help or ""))
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -71,13 +71,13 @@ def _load(name: str, place: str) -> Any:
     found = getattr(import_module(module), attribute)
     if isinstance(found, typer.Typer):
         return typer.main.get_command(found)
-    lone = typer.Typer(**_LOOKS)
+    lone = typer.Typer(**_STYLE)
     lone.command(name, cls=_Command)(found)
     return typer.main.get_command(lone)
 
 
 def _in_plain_words(parameters: list[Any]) -> list[Any]:
-    """A flag is given or not, and an argument says in words what it takes: names of types help nobody there."""
+    """Remove the names of Python types from flags and arguments."""
     for parameter in parameters:
         if getattr(parameter, "is_bool_flag", False):
             parameter.metavar = ""

@@ -1,4 +1,4 @@
-"""``emscout info``: what is in these files, as far as their headers tell."""
+"""``emscout info``: what image files contain, according to their headers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from emscout.cli.screen import make_screen, make_table
+from emscout.cli.screen import for_terminal, make_screen, make_table
 from emscout.units import spell_length
 
 __all__ = ["info"]
@@ -18,12 +18,12 @@ __all__ = ["info"]
 
 def info(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'scan_*.tif'.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object a file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list with one object for each file.")] = False,
 ) -> None:
-    """Say what is in image files: size, frames, pixel size and where it comes from.
+    """Show what image files contain: size, frames, data type, pixel size and its source.
 
-    Reads headers only, so it is quick on big files. A file without a pixel size is [italic]uncalibrated[/]; one
-    that cannot be read has the reason in its row, and the exit code is 1.
+    Reads headers only, so it is fast on large files. A file without a pixel size is [italic]uncalibrated[/]. For a file
+    that cannot be read the reason is given, and the exit code is 1.
     """
     from emscout.io import find_images, inspect
 
@@ -35,7 +35,7 @@ def info(
         screen.print(_table(rows))
         for row in rows:
             if row["error"]:
-                screen.print(f"[red]problem:[/] {escape(row['error'])}", soft_wrap=True)
+                screen.print(f"[red]problem:[/] {for_terminal(row['error'])}", soft_wrap=True)
     if any(row["error"] for row in rows):
         raise typer.Exit(1)
 

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from emscout.cli.options import takes_options
+from emscout.cli.options import Overwrite, Workers, takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
 from emscout.cli.screen import for_terminal, make_screen, make_table
 from emscout.micrograph import Report
@@ -27,10 +27,8 @@ def movie(
     path: Annotated[Path, typer.Argument(help="A stack or a video, or a folder of frames.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
     options: MovieOptions,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Processes to use; by default one a core.")
-    ] = None,
+    overwrite: Overwrite = False,
+    workers: Workers = None,
 ) -> None:
     """Follow the particles of an in situ movie: drift, tracks, what happened to them, and by which law they grow.
 
@@ -51,7 +49,7 @@ def movie(
     screen.print(_table(report))
     for heading in _SHOWN:
         if heading in found["story"]:
-            screen.print(f"[bold]{heading}.[/] {escape(found['story'][heading])}")
+            screen.print(f"[bold]{heading}.[/] {for_terminal(found['story'][heading])}")
     for notice in report.warnings:
         screen.print(f"[yellow]{notice.code}:[/] {for_terminal(notice)}", soft_wrap=True)
     for message in found["failed"]:

@@ -1,4 +1,4 @@
-"""Flags made from an options dataclass, so that no option exists in one face only."""
+"""Flags made from an options dataclass, so that Python, the command line and the app have the same options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import typer
 
 from emscout.cli.screen import for_terminal
 
-__all__ = ["takes_options"]
+__all__ = ["Overwrite", "Workers", "takes_options"]
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Number of processes; by default one for each core, if worth it.")
+]
 
 
 def takes_options(options_class: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -47,6 +52,6 @@ def takes_options(options_class: type) -> Callable[[Callable[..., None]], Callab
 
 
 def _flag(field: Field) -> Any:
-    # What is off by default needs no --no- form.
+    # A flag that is off by default needs no --no- form.
     names = ["--" + field.name.replace("_", "-")] if field.default is False else []
     return typer.Option(*names, help=for_terminal(field.metadata["help"]), metavar=field.metadata.get("metavar"))

@@ -1,4 +1,4 @@
-"""What every command shows that works longer than a moment: a bar, and how to go on after an interruption."""
+"""The progress bar of long commands, and what they print when they are interrupted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["kept_when_interrupted", "progress_bar"]
 
 
 @contextmanager
-def progress_bar(start: str = "looking at the files") -> Iterator[Callable[[int, int, str], None]]:
-    """Show what is being done, how much of it is done, and the time gone and left.
+def progress_bar(start: str = "reading the files") -> Iterator[Callable[[int, int, str], None]]:
+    """Show what is being done, how much of it is done, and the time spent and left.
 
-    The bar is on the error stream, so that what a command answers can be kept in a file, and leaves nothing behind;
-    where that is no terminal, nothing is shown.
+    The bar goes to the error stream, so that the output of a command can be redirected to a file. Where the error
+    stream is not a terminal, nothing is shown.
 
     Yields
     ------
@@ -49,11 +49,9 @@ def progress_bar(start: str = "looking at the files") -> Iterator[Callable[[int,
 
 @contextmanager
 def kept_when_interrupted(screen: Console, out: Path) -> Iterator[None]:
-    """Where what is finished is kept in ``out``, say so when the user interrupts, and exit 130."""
+    """When the user interrupts, say that finished work is kept in ``out``, and exit with 130."""
     try:
         yield
     except KeyboardInterrupt:
-        screen.print(
-            f"Interrupted. What is finished is kept in {escape(str(out))}: the same command continues from there."
-        )
+        screen.print(f"Interrupted. Finished work is kept in {escape(str(out))}; repeat the command to continue.")
         raise typer.Exit(130) from None

@@ -1,4 +1,4 @@
-"""What commands write on: the terminal, and tables that fit into it."""
+"""The terminal, and tables that fit into it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from emscout.errors import spell_options
 
 __all__ = ["for_terminal", "make_screen", "make_table", "spell_score"]
 
-# Of text that goes into a file or another program.
+# Of output to a file or another program.
 _WIDTH_OF_FILES = 160
 
 
 def make_screen() -> Console:
-    """The terminal, or what stands for it; text is printed as it is."""
+    """The terminal, or the file that replaces it; text is printed as it is."""
     screen = Console(highlight=False)
     if not screen.is_terminal:
         screen.width = _WIDTH_OF_FILES
@@ -24,13 +24,13 @@ def make_screen() -> Console:
 
 
 def make_table(*columns: Column | str, title: str | None = None, caption: str | None = None) -> Table:
-    """A table whose lines leave room for what it says: it fits into 80 characters."""
+    """A table with narrow lines, so that it fits into 80 characters."""
     return Table(*columns, title=title, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def spell_score(value: float | None, form: str = "{:.3f}") -> str:
-    """A score for a table: counts as they are, shares by ``form``, nothing where there is none."""
-    import pandas as pd  # here, as commands that tell no scores need not wait for it
+    """A score for a table: counts as they are, shares formatted by ``form``, empty if missing."""
+    import pandas as pd  # here, because commands without scores need not wait for it
 
     if pd.isna(value):
         return ""
@@ -38,7 +38,7 @@ def spell_score(value: float | None, form: str = "{:.3f}") -> str:
 
 
 def for_terminal(message: object) -> str:
-    """A sentence of the core as the terminal shows it: options spelled as flags, nothing taken for markup."""
+    """A sentence of the core for the terminal: options spelled as flags, nothing interpreted as markup."""
     return escape(spell_options(str(message), _flag))
 
 

@@ -11,7 +11,11 @@ from tempfile import TemporaryDirectory
 
 from emscout.errors import OutputError
 
-__all__ = ["image_names", "name_pictures", "sha256_of", "write_atomic"]
+__all__ = ["TEMPORARY", "image_names", "name_pictures", "sha256_of", "write_atomic"]
+
+
+TEMPORARY = ".emscout-"
+"""What names of temporary folders begin with; one is left behind only by a process that was killed."""
 
 
 @contextmanager
@@ -28,7 +32,7 @@ def write_atomic(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=path.parent, prefix=".emscout-", ignore_cleanup_errors=True) as folder:
+        with TemporaryDirectory(dir=path.parent, prefix=TEMPORARY, ignore_cleanup_errors=True) as folder:
             temporary = Path(folder) / path.name
             yield temporary
             temporary.replace(path)

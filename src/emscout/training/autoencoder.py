@@ -1,15 +1,13 @@
-"""Train an autoencoder on a movie: a network too narrow in its middle to reproduce noise, and no outlines by hand."""
+"""Train an autoencoder on a movie: its bottleneck is too narrow to reproduce noise, and no labels are needed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-import shlex
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +19,12 @@ from torch.utils.tensorboard import SummaryWriter
 
 from emscout.errors import OutputError, UsageError
 from emscout.io.files import write_atomic
+from emscout.io.run_folder import write_json
 from emscout.movies.frames import open_movie
 from emscout.training.autoencoder_network import REACH_PX, Autoencoder, describe, export_autoencoder
 from emscout.training.autoencoder_options import STRIDE_PX, AutoencoderOptions
+from emscout.training.card import spell_command, write_card
 from emscout.training.checkpoints import State, load_checkpoint, newest_checkpoint, save_checkpoint
-from emscout.training.export import write_card
 from emscout.training.options import open_run
 from emscout.training.schedule import choose_device, rate_factor, update_average
 from emscout.training.sub_images import SubImages, cut_sub_images
@@ -107,7 +106,7 @@ def train(
     with SummaryWriter(run / "tensorboard", purge_step=state.step + 1) as writer:
         for epoch in range(state.step // steps + 1, options.epochs + 1):
             _run_epoch(state, stack, epoch, steps, options, writer, report)
-            explained = _look(run, movie, state, sub_images, epoch, options, writer)
+            explained = _save_epoch(run, movie, state, sub_images, epoch, options, writer)
             save_checkpoint(run, state)
     if explained < ALMOST_NOTHING:
         _LOG.warning("The network %s", _NOT_LEARNT)
@@ -115,7 +114,7 @@ def train(
 
 
 def _open_run(run: Path, movie: Path, sub_images: SubImages, options: AutoencoderOptions, resume: bool) -> None:
-    """Note what the run is made of; one that is taken up must be of the same movie."""
+    """Save what the run is made of; one that is resumed must be of the same movie."""
     frames = {
         "sub_images_of": sub_images.frames,
         "held_out": sub_images.held_out,
@@ -126,12 +125,12 @@ def _open_run(run: Path, movie: Path, sub_images: SubImages, options: Autoencode
         if resume and path.is_file() and json.loads(path.read_text(encoding="utf-8")) != frames:
             raise UsageError(
                 f"'{run}' is trained on other sub-images than '{movie}' gives with these options: give the same movie, "
-                "`sub_images`, `side_px` and `seed`, or begin another run."
+                "`sub_images`, `side_px` and `seed`, or start another run."
             )
         open_run(run, options, resume=resume, begun=newest_checkpoint(run) is not None)
         for folder in ("epochs", "reconstructions"):
             (run / folder).mkdir(exist_ok=True)
-        path.write_text(json.dumps(frames, indent=1) + "\n", encoding="utf-8")
+        write_json(path, frames)
     except (OSError, ValueError) as error:
         raise OutputError(f"'{run}' cannot be written ({error}): choose another folder.") from error
 
@@ -159,7 +158,7 @@ def _run_epoch(
     writer: SummaryWriter,
     report: Progress,
 ) -> None:
-    """Show every sub-image once, in an order drawn anew."""
+    """Train on every sub-image once, in a new random order."""
     order = torch.randperm(len(stack), generator=state.mask_generator).to(stack.device)
     begun, total = time.monotonic(), options.epochs * steps
     before_s = state.trained_s
@@ -196,7 +195,7 @@ def take_step(state: State[Autoencoder], batch: Tensor, progress: float) -> floa
     return float(loss.detach())
 
 
-def _look(
+def _save_epoch(
     run: Path,
     movie: Path,
     state: State[Autoencoder],
@@ -205,7 +204,7 @@ def _look(
     options: AutoencoderOptions,
     writer: SummaryWriter,
 ) -> float:
-    """Reproduce the held-out frame, show it, leave the network as it is to be chosen; share of the variance."""
+    """Reproduce the held-out frame, save its picture and the network of this epoch; return the share of variance."""
     grey = sub_images.held_out_grey
     reproduced = _reproduce(state.average, grey)
     explained = 1 - float(np.mean((reproduced - grey) ** 2) / grey.var())
@@ -221,13 +220,13 @@ def _look(
         sha256 = export_autoencoder(state.average, temporary, description)
     with write_atomic(run / "model.onnx") as temporary:
         shutil.copyfile(kept, temporary)
-    write_card(run / "model.md", description, (run / "model.onnx").stat().st_size, sha256)
+    write_card(run / "model.onnx", description, sha256)
     return explained
 
 
 @torch.no_grad()
 def _reproduce(network: Autoencoder, grey: np.ndarray) -> np.ndarray:
-    """A whole frame as the network gives it back."""
+    """The reconstruction of a whole frame."""
     height, width = grey.shape
     padded = np.pad(grey, [(REACH_PX, REACH_PX + -side % STRIDE_PX) for side in grey.shape], mode="symmetric")
     device = next(network.parameters()).device
@@ -236,7 +235,7 @@ def _reproduce(network: Autoencoder, grey: np.ndarray) -> np.ndarray:
 
 
 def draw_comparison(grey: np.ndarray, reproduced: np.ndarray) -> Image.Image:
-    """The middle of a frame beside what was made of it, in the same greys."""
+    """The middle of a frame beside its reconstruction, in the same greys."""
     low, high = np.percentile(grey, _SHOWN_PERCENT)
     top, left = (max(0, (side - PICTURE_PX) // 2) for side in grey.shape)
     panels = [image[top : top + PICTURE_PX, left : left + PICTURE_PX] for image in (grey, reproduced)]
@@ -254,17 +253,14 @@ def _card(
     state: State[Autoencoder],
     options: AutoencoderOptions,
 ) -> dict[str, str]:
-    words = ["emscout", "train", "autoencoder", str(movie), "-o", str(run)]
-    for f in fields(options):
-        if (value := getattr(options, f.name)) != f.default:
-            words += ["--" + f.name.replace("_", "-"), str(value)]
     return {
         "Training data": f"{len(sub_images.stack)} sub-images of {options.side_px} px, cut from "
         f"{len(sub_images.frames)} frames of {movie.resolve().name}, flipped and rotated; epoch {epoch} of "
         f"{options.epochs} ({state.step} steps on a {state.generator.device.type.upper()}). No labels."
         + (f" {sub_images.warning}" if sub_images.warning else ""),
-        "Split": f"Frame {sub_images.held_out} (counted from 0) was held out. Seed of the training: {options.seed}.",
-        "Command": f"`{shlex.join(words)}`",
+        "Split": f"Frame {sub_images.held_out} (counted from 0) was held out. "
+        f"Random seed of the training: {options.seed}.",
+        "Command": f"`{spell_command('autoencoder', movie, run, options)}`",
         "Validation": f"The network reproduces {explained:.1%} of the held-out frame's variance"
         + (f": it {_NOT_LEARNT}" if explained < ALMOST_NOTHING else "; the rest is meant to be its noise.")
         + " The pictures in reconstructions/ show the frame beside its reconstruction, one for each epoch.",

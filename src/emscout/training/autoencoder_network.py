@@ -1,4 +1,4 @@
-"""The autoencoder's network, and the one file it becomes: an ONNX graph that says itself how it is to be used."""
+"""The network of the autoencoder, and its file: an ONNX graph that carries its own description."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REACH_PX = 16
 
 
 class Autoencoder(nn.Module):
-    """Grey images (B, 1, H, W), sides multiples of `STRIDE_PX`, through a narrow middle and back to themselves.
+    """Grey images (B, 1, H, W), sides multiples of `STRIDE_PX`, through a bottleneck and back to themselves.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def _layer(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
 
 
 def describe(name: str, options: AutoencoderOptions, card: dict[str, str]) -> dict[str, Any]:
-    """What a model file says of itself; see `emscout.models` for who reads it."""
+    """The description that a model file carries; `emscout.models` reads it."""
     settings = {
         "features": options.features,
         "side_px": options.side_px,
@@ -96,7 +96,7 @@ def export_autoencoder(network: Autoencoder, path: Path, description: dict[str, 
 
 
 def _draw_graph(features: int) -> onnx.ModelProto:
-    """The network as a graph with weights of its own; drawn once, because that takes seconds."""
+    """The network as a graph with weights of its own; made once, because that takes seconds."""
     model = onnx.ModelProto()
     model.ParseFromString(_graph_content(features))
     return model

@@ -1,8 +1,9 @@
-"""The state of a training run, and how it outlives the end of its process at any moment."""
+"""The state of a training run, saved so that its process may end at any moment."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from emscout.errors import ReadError
-from emscout.io.files import write_atomic
+from emscout.io.files import TEMPORARY, write_atomic
 
 __all__ = ["State", "load_checkpoint", "newest_checkpoint", "save_checkpoint"]
 
@@ -22,7 +23,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass
 class State(Generic[Network]):
-    """All that the next step depends on.
+    """Everything that the next step depends on.
 
     ``average`` is the running mean of the network's weights, ``generator`` draws the views (on the device) and
     ``mask_generator`` the dropout masks (an autoencoder has none: it draws the order of its sub-images instead);
@@ -39,7 +40,7 @@ class State(Generic[Network]):
 
 
 def save_checkpoint(run: Path, state: State) -> Path:
-    """Write the state under a temporary name, rename it once it is on the disk, and keep the last two.
+    """Write the state, keep the last two, and never leave half a file.
 
     Raises
     ------
@@ -60,9 +61,10 @@ def save_checkpoint(run: Path, state: State) -> Path:
         torch.save(content, file)
         file.flush()
         os.fsync(file.fileno())
-    cut_short = run.glob(".checkpoint-*.pt")  # by a process that was killed while it wrote
-    for old in [*sorted(run.glob("checkpoint-*.pt"))[:-_KEPT], *cut_short]:
+    for old in sorted(run.glob("checkpoint-*.pt"))[:-_KEPT]:
         old.unlink()
+    for left in run.glob(f"{TEMPORARY}*"):  # by a process that was killed while it wrote
+        shutil.rmtree(left, ignore_errors=True)
     return path
 
 
@@ -87,4 +89,4 @@ def load_checkpoint(path: Path, state: State) -> None:
         state.mask_generator.set_state(content["mask_generator"])
         state.step, state.trained_s = content["step"], content["trained_s"]
     except Exception as error:  # torch raises whatever a damaged or foreign file leads to
-        raise ReadError(f"'{path}' cannot be taken up (damaged?): delete it, and the one before is taken.") from error
+        raise ReadError(f"'{path}' cannot be loaded (damaged?): delete it, and the one before it is used.") from error

@@ -1,4 +1,4 @@
-"""Train a classifier: read the pictures, train one of three networks, judge it, write the model with its card."""
+"""Train a classifier: read the pictures, train one of three networks, score it, write the model with its card."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from emscout.specimens.accuracy import save_evaluation, spell_accuracy
 from emscout.specimens.dataset import find_pictures
 from emscout.specimens.head_settings import CHOOSING_FOLDS
 from emscout.specimens.views import SIDE_PX
+from emscout.training.card import write_card
 from emscout.training.classifier_card import describe_training
 from emscout.training.classifier_data import Pictures, prepare_pictures
-from emscout.training.classifier_export import body_of, export_body, write_card, write_classifier
+from emscout.training.classifier_export import body_of, export_body, write_classifier
 from emscout.training.classifier_frozen import Judged, compare_splits, fit_on_folds, fit_on_split, learning_curve
 from emscout.training.classifier_options import ClassifierOptions
-from emscout.training.foreign import draw_foreign
+from emscout.training.non_micrographs import draw_non_micrographs
 from emscout.training.options import open_run
 from emscout.training.report import write_training_page
 
@@ -43,13 +44,13 @@ Show = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run came to.
+    """The result of a run.
 
     Parameters
     ----------
     model : Path
     accuracy : str
-        How right it is, as a sentence; with what makes that doubtful.
+        How accurate it is, as a sentence, and what limits that number.
     failures : tuple of str
         A sentence for each picture that could not be used.
     """
@@ -80,7 +81,7 @@ def train_classifier(
     run : Path
     options : ClassifierOptions, optional
     resume : bool
-        Go on with the run in ``run``: pictures that were read are not read again, epochs that were trained stay.
+        Continue the run in ``run``: pictures are not read again, trained epochs are kept.
     progress : callable or None
         Called as ``progress(fraction done, message)``.
 
@@ -98,7 +99,7 @@ def train_classifier(
     """
     options = options or ClassifierOptions()
     show = progress or (lambda fraction, message: None)
-    find_pictures(data)  # what is wrong with the call is said before anything is written
+    find_pictures(data)  # errors of the call come before anything is written
     show(0.0, "loading the network")
     body, n_statistics = _body_to_start_from(options)
     open_run(run, options, resume=resume, begun=_is_begun(run))
@@ -119,7 +120,7 @@ def train_classifier(
     )
     show(_READING, "training")
     if options.network == "frozen":
-        views = draw_foreign(options.seed)
+        views = draw_non_micrographs(options.seed)
         foreign = np.concatenate([encode(view[None]) for view in views])
         # Settings are chosen once a split, or once a fold, for the head itself, and for both splits.
         steps = CHOOSING_FOLDS * (options.folds + 3 if options.folds else 2)
@@ -142,7 +143,7 @@ def train_classifier(
             show=lambda done, message: show(_READING + (_TRAINING - _READING) * done, message),
         )
         body = export_body(trained, SIDE_PX)
-    show(_TRAINING, "judging")
+    show(_TRAINING, "scoring")
     curve = (
         learning_curve(pictures, n_statistics, judged.head, seed=options.seed) if options.network == "frozen" else None
     )
@@ -150,12 +151,12 @@ def train_classifier(
 
 
 def _is_begun(run: Path) -> bool:
-    """Whether there is something in ``run`` that took time."""
+    """Whether ``run`` holds something that took time."""
     return any((run / name).exists() for name in ("pictures.csv", "checkpoint.pt", "model.onnx"))
 
 
 def _count_down(show: Show, verb: str, low: float, high: float) -> Callable[[int, int, str], None]:
-    """Progress within a part of the bar, with the time that this part will still take."""
+    """Progress within a part of the bar, with the time that is left for this part."""
     begun = time.monotonic()
 
     def watch(done: int, total: int, what: str) -> None:
@@ -169,7 +170,7 @@ def _count_down(show: Show, verb: str, low: float, high: float) -> Callable[[int
 
 
 def _tick_off(watch: Callable[[int, int, str], None], total: int) -> Callable[[], None]:
-    """To be called after each of ``total`` steps (fewer, where there are too few sources for as many folds)."""
+    """A function to call after each of ``total`` steps (fewer, where there are fewer sources than folds)."""
     done = 0
 
     def tick() -> None:
@@ -181,7 +182,7 @@ def _tick_off(watch: Callable[[int, int, str], None], total: int) -> Callable[[]
 
 
 def _body_to_start_from(options: ClassifierOptions) -> tuple[onnx.ModelProto, int]:
-    """The graph that finds features, and how many of them are statistics of the picture."""
+    """The graph that calculates features, and how many of these are statistics of the picture."""
     if options.start_from == IMAGENET or options.start_from.startswith("timm:"):
         from emscout.training.classifier_network import make_body
 
@@ -191,7 +192,7 @@ def _body_to_start_from(options: ClassifierOptions) -> tuple[onnx.ModelProto, in
 
 
 def _encoder(body: onnx.ModelProto) -> Callable[[np.ndarray], np.ndarray]:
-    """What finds the features (n, F) of views (n, side, side, 3)."""
+    """A function from views (n, side, side, 3) to their features (n, F)."""
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
@@ -228,7 +229,7 @@ def _finish(
     }
     path = run / "model.onnx"
     sha256 = write_classifier(body, judged.head, path, description)
-    write_card(path.with_suffix(".md"), description, path.stat().st_size, sha256)
+    write_card(path, description, sha256)
     notes = [*pictures.notes, *pictures.failures]
     write_training_page(
         run / "report.html", folder=run, tables=tables, description=description, notes=notes, doubt=judged.doubt

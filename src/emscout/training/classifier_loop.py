@@ -1,4 +1,4 @@
-"""Train a network that tells categories: epoch after epoch until the validation pictures say that it is enough."""
+"""Train a network to classify pictures, epoch after epoch, until the validation scores stop rising."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Show = Callable[[float, str], None]
 
 @dataclass
 class _State:
-    """All that the next epoch depends on, and the best network so far."""
+    """Everything that the next epoch depends on, and the best network so far."""
 
     body: Any
     last: nn.Linear
@@ -74,7 +74,7 @@ class _Standard(nn.Module):
 def train_network(
     run: Path, pictures: Pictures, options: ClassifierOptions, *, show: Show
 ) -> tuple[Judged, nn.Module, int]:
-    """Train by the training pictures, end by those for validation, judge by those for testing.
+    """Train on the training pictures, stop by the validation pictures, score on the test pictures.
 
     A network that is trained further begins with the linear head of the frozen one, and keeps the statistics of its
     batch norms. Interrupted, the run goes on after its last whole epoch.
@@ -136,7 +136,7 @@ def train_network(
 def _head_to_start_from(
     pictures: Pictures, body: Any, options: ClassifierOptions, train: np.ndarray, order: np.ndarray
 ) -> tuple[_Standard, nn.Linear]:
-    """Standardisation and last layer: the frozen head's, or for a network from nothing, random ones."""
+    """Standardisation and last layer: those of the frozen head, or random ones for the simple network."""
     last = nn.Linear(body.n_features, len(order))
     if options.network == "simple":
         plain = np.zeros(body.n_features), np.ones(body.n_features), np.ones(body.n_features)
@@ -218,7 +218,7 @@ def _score(
 
 
 def _head(state: _State, standard: _Standard, order: np.ndarray, features: np.ndarray | None) -> Head:
-    """The last layer as a `Head`; with training ``features`` it knows what is novel, too."""
+    """The last layer as a `Head`; with training ``features`` it recognises pictures out of distribution, too."""
     mean, scale, emphasis = (
         getattr(standard, name).cpu().numpy().astype(float) for name in ("mean", "scale", "emphasis")
     )
@@ -251,7 +251,7 @@ def _judge(
     head = set_threshold(head, novelty, logits, truth[sides["validation"]])
     logits, novelty = head.predict(_features(state, views, sides["test"], device))
     probability = probabilities(logits, head.temperature)
-    how = f"the {len(sides['test'])} pictures for testing, none of whose sources or near-twins was trained on"
+    how = f"the {len(sides['test'])} pictures for testing, none of whose sources or near-duplicates was trained on"
     tables = tabulate_predictions(pictures, sides["test"], probability, novelty, list(order))
     return Judged(head, tables, how, doubt_few(len(sides["validation"]), len(sides["test"])))
 
@@ -284,4 +284,4 @@ def _load(path: Path, state: _State) -> None:
         state.epoch, state.best_epoch = content["epoch"], content["best_epoch"]
         state.best_macro_f1, state.best = content["best_macro_f1"], content["best"]
     except Exception as error:  # torch raises whatever a damaged or foreign file leads to
-        raise ReadError(f"'{path}' cannot be taken up (damaged?): delete it, and training begins anew.") from error
+        raise ReadError(f"'{path}' cannot be loaded (damaged?): delete it, and training starts again.") from error

@@ -1,4 +1,4 @@
-"""The networks that name categories, and the features of pictures that a linear head starts from."""
+"""The networks that classify pictures, and the features that a linear head starts from."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Backbone(nn.Module):
 
 
 class SimpleNetwork(nn.Module):
-    """The small network many begin with: two convolutions, pooling, dropout, a dense layer of 128.
+    """The usual small baseline: two convolutional layers, pooling, dropout, a dense layer of 128.
 
     After the Electron Microscope Assistant (Weintraub); the pictures are shrunk twofold first, and pooled to a grid of
     18 × 18 cells, so that the dense layer stays of a size that can be learnt.
@@ -139,7 +139,7 @@ class SimpleNetwork(nn.Module):
 
 
 def make_body(name: str) -> Backbone | SimpleNetwork | NamedBody:
-    """A network that finds features, by its name.
+    """A network that calculates features, by its name.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class NamedBody(nn.Module):
             raise ModelError(f"The network {name} comes from the package timm: pip install timm.") from error
         try:
             self.network = timm.create_model(name, pretrained=True, num_classes=0)
-        except Exception as error:  # unknown names and want of a connection, as whatever the hub raises
+        except Exception as error:  # unknown names, no connection: whatever the hub raises
             reason = " ".join(str(error).split())[:200]
             raise ModelError(
                 f"timm gives no network '{name}' with weights ({reason}): check name and network."

@@ -1,4 +1,4 @@
-"""Views of the pictures for a network that is trained: kept on disk, and drawn anew each time."""
+"""Views of the pictures for a network that is trained: kept on disk, and varied at random each time."""
 
 from __future__ import annotations
 

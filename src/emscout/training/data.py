@@ -19,7 +19,7 @@ from emscout.synthetic.particles import OUTLINES, make_micrograph
 from emscout.training.network import STRIDE_PX
 
 OUTSIDE_GREY = 0.449
-"""Grey of the canvas where there is no image: the network's zero."""
+"""Grey of the canvas outside the image: zero to the network."""
 
 PREFERRED_DIAMETER_PX = 40.0
 """The median particle diameter, in pixels of the image given to the network, around which views are zoomed."""
@@ -62,7 +62,7 @@ def read_labelled(image: LabelledImage) -> tuple[np.ndarray, np.ndarray]:
     try:
         grey = normalise_grey(micrograph.image)
     except NothingToFindError as error:
-        raise ReadError(f"'{image.path}' is of one grey value: leave it out.") from error
+        raise ReadError(f"'{image.path}' has a single grey value: remove it.") from error
     return np.where(np.isfinite(grey), grey, np.float32(OUTSIDE_GREY)), image.draw(micrograph.image.shape)
 
 
@@ -110,7 +110,7 @@ def draw_examples(images: Sequence[LabelledImage], count: int) -> list[np.ndarra
 
 
 def _draw_synthetic(count: int, random: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Micrographs of all kinds whose outlines are known to the pixel, which those drawn by hand are not."""
+    """Synthetic micrographs of all kinds; unlike hand-drawn outlines, theirs are exact to the pixel."""
     for _ in range(count):
         diameter_px = 40 * random.uniform(0.2, 1) ** 1.5
         shapes = random.choice(list(OUTLINES), random.integers(1, 4), replace=False)

@@ -1,4 +1,4 @@
-"""From a checkpoint to the one file that is shipped: an ONNX graph that says itself how it is to be used."""
+"""From a checkpoint to the file that is shipped: an ONNX graph that carries its own description."""
 
 import copy
 import hashlib
@@ -74,7 +74,7 @@ class SampledNetwork(nn.Module):
         view = (weight.flatten(0, 1) @ fine[0].flatten(1)).unflatten(0, (-1, 4))
         logit = GAIN * (view + enlarge_verdict(verdict).flatten(2))
         probability = torch.sigmoid(logit)
-        # The entropy of each sample, from the surer of its two answers: nothing overflows, and no softplus is slow.
+        # The entropy of each sample, from the surer of its two answers: it never overflows, and needs no softplus.
         away = torch.abs(logit)
         surer = torch.sigmoid(away)
         expected_entropy = (away - away * surer - torch.log(surer)).mean(0)
@@ -95,7 +95,7 @@ def load_network(checkpoint: Path) -> ParticleNetwork:
 
 
 def describe(name: str, settings: Settings, calibration: dict[str, Any], card: dict[str, str]) -> dict[str, Any]:
-    """What a model file says of itself; see `emscout.models` for who reads it.
+    """The description that a model file carries; `emscout.models` reads it.
 
     Parameters
     ----------
@@ -212,13 +212,3 @@ def _quantise(model: onnx.ModelProto, examples: Sequence[np.ndarray]) -> onnx.Mo
 
 def _says_nothing_new(record: logging.LogRecord) -> bool:
     return "pre-processing before quantization" not in record.getMessage()
-
-
-def write_card(path: Path, description: dict[str, Any], size_bytes: int, sha256: str) -> None:
-    """Write the model's card beside it, in Markdown."""
-    lines = [f"# {description['name']}", "", f"{size_bytes / 1e6:.1f} MB, SHA-256 `{sha256}`.", ""]
-    for heading, text in description["card"].items():
-        lines += [f"## {heading}", "", text, ""]
-    lines += ["## Settings", "", "| name | value |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in description["settings"].items()]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,12 +1,10 @@
-"""The end of a run: the trained network scored, calibrated, and written with its card."""
+"""The end of a run: score the trained network, calibrate it, and write it with its card."""
 
 from __future__ import annotations
 
 import logging
 import math
-import shlex
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 from emscout.errors import ModelError
@@ -14,9 +12,10 @@ from emscout.evaluate.split import SPLIT_SEED, read_sources
 from emscout.io.labels import LabelledImage
 from emscout.models import model_path
 from emscout.particles.segmenters.instances import Settings
+from emscout.training.card import spell_command, spell_count, write_card
 from emscout.training.checkpoints import State
 from emscout.training.data import draw_examples
-from emscout.training.export import describe, export_network, write_card
+from emscout.training.export import describe, export_network
 from emscout.training.options import TrainingOptions
 from emscout.training.validation import (
     calibrate,
@@ -31,7 +30,7 @@ from emscout.training.validation import (
 __all__ = ["finish"]
 
 EXAMPLES = 32
-"""Training images that tell the ranges of the shipped network's 8-bit numbers."""
+"""Training images from which the ranges of the 8-bit numbers in the file are measured."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,23 +60,23 @@ def finish(
         _LOG.warning(doubt)
     by_source = "by source" if (folder / "sources.csv").is_file() else "image by image"
     card = {
-        "Training data": f"{_count(len(training), 'labelled image')} of the folder {folder.resolve().name}; "
-        f"{_count(state.step, 'step')} in {_count(math.ceil(state.trained_s / 60), 'minute')} on a "
+        "Training data": f"{spell_count(len(training), 'labelled image')} of the folder {folder.resolve().name}; "
+        f"{spell_count(state.step, 'step')} in {spell_count(math.ceil(state.trained_s / 60), 'minute')} on a "
         f"{state.generator.device.type.upper()}.",
         "Start": "VGG16 trained on ImageNet." if options.imagenet_weights else f"The model {options.start_from}.",
-        "Split": f"{_count(len(held), 'image')} kept for validation, {by_source}, seed {SPLIT_SEED}; the names are in "
-        f"validation.txt of the run. Seed of the training: {options.seed}.",
-        "Command": f"`{_command(folder, run, options)}`",
-        "Validation": f"Means over {_count(len(held), 'validation image')}, 30 samples, nothing filtered: "
+        "Split": f"{spell_count(len(held), 'image')} kept for validation, {by_source}, random seed {SPLIT_SEED}; "
+        f"their names are in validation.txt of the run. Random seed of the training: {options.seed}.",
+        "Command": f"`{spell_command('particles', folder, run, options)}`",
+        "Validation": f"Means over {spell_count(len(held), 'validation image')}, 30 samples, nothing filtered: "
         f"{spell_scores(found.scores)}. "
         + (f"Before, by {options.start_from}, on the same: {before}. " if before else "")
         + ("" if math.isnan(error) else f"Expected calibration error of the probability: {error:.3f}. ")
-        + f"Particles of a mean mutual information above {settings.max_uncertainty:g} nats are better dropped.",
+        + f"Particles of a mean mutual information above {settings.max_uncertainty:g} nats should be dropped.",
     } | ({"Probability": doubt} if doubt else {})
     description = describe(run.resolve().name, settings, calibration, card)
     path = run / "model.onnx"
     sha256 = export_network(state.average, path, description, examples)
-    write_card(path.with_suffix(".md"), description, path.stat().st_size, sha256)
+    write_card(path, description, sha256)
     draft.unlink()
     return path
 
@@ -88,20 +87,7 @@ def _score_before(held: Sequence[LabelledImage], options: TrainingOptions) -> st
         return ""
     try:
         before = spell_scores(validate(model_path(options.start_from), held, samples=30).scores)
-    except ModelError:  # it has gone since the run began: what was trained is not lost for that
+    except ModelError:  # deleted since the run began; that must not cost what was trained
         return ""
     _LOG.info("before, by %s: %s", options.start_from, before)
     return before
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' * (n != 1)}"
-
-
-def _command(folder: Path, run: Path, options: TrainingOptions) -> str:
-    """The command line that begins this run."""
-    words = ["emscout", "train", "particles", str(folder), "-o", str(run)]
-    for f in fields(options):
-        if (value := getattr(options, f.name)) != f.default:
-            words += ["--" + f.name.replace("_", "-"), str(value)]
-    return shlex.join(words)

@@ -45,7 +45,7 @@ class _Archive:
 
 
 def download_nffa(folder: Path, *, record_url: str = RECORD_URL, progress: Show | None = None) -> Path:
-    """Fetch and unpack the pictures: ``folder`` holds a folder of them a category afterwards.
+    """Download and unpack the pictures, one folder for each category.
 
     Takes 11 GB of download and as much disk. Interrupted, it goes on where it stopped: with the byte that comes next,
     where the server lets it. Each archive is checked against the record's checksum before it is unpacked.
@@ -90,7 +90,7 @@ def download_nffa(folder: Path, *, record_url: str = RECORD_URL, progress: Show 
     except OSError as error:
         raise OutputError(
             f"'{folder}' cannot be written ({error.strerror or error}): the pictures take about 23 GB while they are "
-            "unpacked; free some, or choose another folder."
+            "unpacked; free some space, or choose another folder."
         ) from error
     return folder
 
@@ -127,7 +127,7 @@ def _read_json(url: str) -> dict[str, Any]:
             content = json.loads(answer.read())
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise ReadError(
-            f"{url} cannot be read ({error}): check the network; the pictures are fetched from there."
+            f"{url} cannot be read ({error}): check the network; the pictures are downloaded from there."
         ) from error
     return content if isinstance(content, dict) else {}
 
@@ -151,8 +151,8 @@ def _fetch(archive: _Archive, place: Path, show: Callable[[int], None]) -> None:
             failure = "its checksum is wrong"
             place.unlink()
     raise ReadError(
-        f"{archive.url} cannot be fetched ({failure or 'the connection ends too early'}): check the network and give "
-        "the same command again; what has come is kept."
+        f"{archive.url} cannot be downloaded ({failure or 'the connection ends too early'}): check the network and "
+        "repeat the command; what has arrived is kept."
     )
 
 
@@ -160,7 +160,7 @@ def _fetch_rest(archive: _Archive, place: Path, have: int, show: Callable[[int],
     request = urllib.request.Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
         if have and answer.status != http.client.PARTIAL_CONTENT:
-            have = 0  # this server begins anew
+            have = 0  # this server starts again from the beginning
         with place.open("ab" if have else "wb") as file:
             while block := answer.read(_BLOCK_BYTES):
                 file.write(block)
@@ -191,6 +191,6 @@ def _unpack(archive: Path, folder: Path, name: str) -> None:
                     with (partial / picture).open("wb") as file:
                         shutil.copyfileobj(content, file)
     except tarfile.TarError as error:
-        raise ReadError(f"{name} is damaged though its checksum is right: B2SHARE's own copy may be.") from error
+        raise ReadError(f"{name} is damaged although its checksum is right: B2SHARE's copy may be, too.") from error
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

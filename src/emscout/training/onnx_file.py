@@ -1,4 +1,4 @@
-"""What every network has in common on its way into an ONNX file."""
+"""What the export of every network to ONNX has in common."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["strip_notes"]
 
 
 def strip_notes(model: onnx.ModelProto) -> None:
-    """Take out what the exporter notes of itself: source lines of this computer, and sets in no fixed order."""
+    """Remove the notes of the exporter: source lines of this computer, and sets in random order."""
     del model.metadata_props[:], model.graph.metadata_props[:]
     for node in model.graph.node:
         del node.metadata_props[:]

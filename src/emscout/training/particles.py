@@ -1,4 +1,4 @@
-"""Train the particle network: one plain loop that can be interrupted at any time and goes on exactly where it was."""
+"""Train the particle network: a plain loop that can be interrupted at any time and resumes exactly where it was."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from emscout.errors import OutputError, UsageError
+from emscout.errors import UsageError
 from emscout.evaluate.split import SPLIT_SEED, split_images
+from emscout.io.files import write_atomic
 from emscout.io.labels import LabelledImage, find_labelled
 from emscout.training.augment import draw_batch, render_prints
 from emscout.training.checkpoints import State, load_checkpoint, newest_checkpoint, save_checkpoint
@@ -46,7 +47,7 @@ FROZEN_STAGES = 2
 
 REPORT_STEPS = 25
 WATCHED = 24
-"""Validation images looked at in the course of training; all are at its end."""
+"""Validation images scored in the course of training; all are scored at its end."""
 
 Progress = Callable[[float, str], None]
 
@@ -113,7 +114,7 @@ def train(
 def _open_run(
     run: Path, folder: Path, labelled: Sequence[LabelledImage], options: TrainingOptions, resume: bool
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    """Images for training and for validation; a run that is taken up keeps its split."""
+    """Images for training and for validation; a run that is resumed keeps its split."""
     by_name = {image.name: image for image in labelled}
     lists = [run / "train.txt", run / "validation.txt"]
     if resume:
@@ -124,20 +125,18 @@ def _open_run(
             )
     else:
         if not (folder / "sources.csv").is_file():
-            _LOG.info("there is no sources.csv: images are split one by one, as if each were of its own specimen")
+            _LOG.info("there is no sources.csv: images are split one by one, as if each showed a specimen of its own")
         split = list(split_images(folder, sorted(by_name), options.validation_share, SPLIT_SEED))
     open_run(run, options, resume=resume, begun=(run / "model.onnx").exists() or newest_checkpoint(run) is not None)
-    try:
-        for path, names in zip(lists, split, strict=True):
-            path.write_text("\n".join(names) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"'{run}' cannot be written ({error.strerror}): choose another folder.") from error
+    for path, names in zip(lists, split, strict=True):
+        with write_atomic(path) as temporary:
+            temporary.write_text("\n".join(names) + "\n", encoding="utf-8")
     training, held = ([by_name[name] for name in names] for names in split)
     return training, held
 
 
 def begin(options: TrainingOptions, device: torch.device, *, fresh: bool) -> State:
-    """The state before the first step; starting weights are read where no checkpoint will bring others."""
+    """The state before the first step; starting weights are read unless a checkpoint follows."""
     torch.manual_seed(options.seed)
     further = options.imagenet_weights is None
     network, average = ParticleNetwork(), ParticleNetwork()
@@ -171,7 +170,7 @@ def begin(options: TrainingOptions, device: torch.device, *, fresh: bool) -> Sta
 
 
 def _progress_made(state: State, options: TrainingOptions) -> float:
-    """How much of the run lies behind, 0..1: by steps, or by time spent where that comes first."""
+    """How much of the run is done, 0..1: by steps, or by time where that comes first."""
     by_time = state.trained_s / (60 * options.minutes) if options.minutes else 0.0
     return min(1.0, max(state.step / options.steps, by_time))
 
@@ -186,7 +185,7 @@ def _loop(
     writer: SummaryWriter,
     report: Progress,
 ) -> None:
-    """Step after step to the end of the run, with a checkpoint and a look at validation images now and then."""
+    """Step after step to the end of the run, with checkpoints and scores on validation images on the way."""
     saved_s = validated_s = state.trained_s
     last = time.monotonic()
     sums: dict[str, float] = {}
@@ -210,9 +209,9 @@ def _loop(
             save_checkpoint(run, state)
             saved_s = state.trained_s
         if state.trained_s - validated_s >= options.validate_every * 60 and done < 1.0:
-            _look(run, state, watched, writer)
+            _score(run, state, watched, writer)
             validated_s = state.trained_s
-            last = time.monotonic()  # looking is not training
+            last = time.monotonic()  # scoring is not training
 
 
 def take_step(state: State, data: Labelled, prints: Tensor, batch: int, rate: float) -> dict[str, float]:
@@ -238,8 +237,8 @@ def take_step(state: State, data: Labelled, prints: Tensor, batch: int, rate: fl
     return dict(zip(parts, values, strict=True))
 
 
-def _look(run: Path, state: State, watched: Sequence[LabelledImage], writer: SummaryWriter) -> None:
-    """Score the network as it is, and leave it in the run's folder to be used already."""
+def _score(run: Path, state: State, watched: Sequence[LabelledImage], writer: SummaryWriter) -> None:
+    """Score the network as it is, and write it, so that it can be used already."""
     path = run / "draft.onnx"
     export_draft(state.average, path)
     found = validate(path, watched, samples=8)

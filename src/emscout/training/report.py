@@ -1,4 +1,4 @@
-"""The report of a trained classifier: scores on held-out pictures, what is confused, what probabilities are worth."""
+"""The report of a trained classifier: scores on held-out pictures, confusions, calibration."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["write_training_page"]
 
 _FIGURES = {
     "confusion": "Confusion matrix",
-    "learning_curve": "How the scores grow with the pictures",
-    "calibration": "Are the probabilities right? Points on the line say yes",
-    "coverage": "What abstaining gains",
+    "learning_curve": "Learning curve: scores against the number of training pictures",
+    "calibration": "Calibration: probabilities are right where the points lie on the line",
+    "coverage": "Accuracy against the share of pictures that are classified",
 }
 
 
@@ -31,7 +31,7 @@ def write_training_page(
     notes: Sequence[str] = (),
     doubt: str = "",
 ) -> None:
-    """Write the page: one file that needs no other and no network.
+    """Write the report as one self-contained HTML file.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def write_training_page(
     description : mapping
         Of the model.
     notes : sequence of str
-        What was left out.
+        What was left out, and why.
     doubt : str
         A sentence where the pictures are too few to say much.
     """

@@ -1,4 +1,4 @@
-"""What every training loop here has in common: its device, its learning rate, and the running mean of its weights."""
+"""What all training loops share: the device, the learning rate, and the running mean of the weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def choose_device(device: Device) -> torch.device:
         When there is no such device.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("No GPU is to be seen here: leave out `device=cuda`, or install PyTorch for CUDA.")
+        raise UsageError("PyTorch finds no GPU here: leave out `device=cuda`, or install PyTorch for CUDA.")
     wanted = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(wanted if device == "auto" else device)
 

@@ -1,4 +1,4 @@
-"""How good a run is on images it never trained on, by the very code that will use its model."""
+"""Scores of a run on images it was not trained on, by the code that will use its model."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Validation:
 
 
 def export_draft(network: ParticleNetwork, path: Path, examples: Sequence[np.ndarray] = ()) -> None:
-    """Write the network before it is calibrated: each particle is as likely as not."""
+    """Write the network before it is calibrated: each particle has a probability of one half."""
     uncalibrated = {"weights": {}, "intercept": 0.0}
     export_network(network, path, describe(path.parent.name, Settings(), uncalibrated, {}), examples)
 
@@ -125,13 +125,13 @@ def calibrate(validation: Validation, sources: Sequence[str]) -> tuple[dict[str,
         names = sensible
     try:
         probability = cross_validate_calibration(few, matched, np.asarray(sources)[validation.image], _FOLDS)
-    except ValueError:  # too few sources to hold some back
+    except ValueError:  # too few sources to keep some for testing
         return calibration, float("nan")
     return calibration, expected_calibration_error(probability, matched)
 
 
 def doubt_calibration(validation: Validation, calibration: dict[str, Any], error: float) -> str:
-    """A sentence where the probability rests on too little; empty where not.
+    """A sentence where the probability rests on too few particles; empty otherwise.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def doubt_calibration(validation: Validation, calibration: dict[str, Any], error
 
 
 def choose_max_uncertainty(validation: Validation) -> float:
-    """The mean mutual information, in nats, above which dropping particles pays most.
+    """The mean mutual information, in nats, above which dropping particles improves the scores most.
 
     It is the threshold of the highest mean F1 over the images, of those within a thousandth the strictest: precision
     for nothing.

@@ -27,11 +27,11 @@ _ARRAYS = {
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """A pickle can run any code when it is read; this one makes numpy arrays and nothing else."""
+    """Unpickle numpy arrays and nothing else: a pickle could run any code."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ARRAYS:
-            raise pickle.UnpicklingError(f"{module}.{name} is no array")
+            raise pickle.UnpicklingError(f"{module}.{name} is not an array")
         return _ARRAYS[module, name]
 
 

@@ -1,4 +1,4 @@
-"""``emscout evaluate``: how right it is, on images whose truth is known; one module a question."""
+"""``emscout evaluate``: scores on labelled data; one module for each question."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _COMMANDS = {name: f"{__name__}.{name}:{name}" for name in ("particles", "locate
 
 
 def _evaluate() -> None:
-    """Score what is found on labelled images of your own."""
+    """Score emscout on labelled images of your own."""
 
 
-app = make_group("evaluate", "Score what is found on labelled images of your own.", _COMMANDS, _evaluate)
+app = make_group("evaluate", "Score emscout on labelled images of your own.", _COMMANDS, _evaluate)

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Column
 
 from emscout.cli.evaluate.folder import reserve
+from emscout.cli.options import Overwrite
 from emscout.cli.progress import progress_bar
 from emscout.cli.screen import for_terminal, make_screen, make_table, spell_score
 from emscout.models import load_category_model
@@ -25,7 +26,7 @@ def classes(
         str, typer.Option(metavar="MODEL", help="A shipped model, or the path of an .onnx file.")
     ] = BACKBONE,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for tables and plots.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Classify labelled pictures and score the categories.
 

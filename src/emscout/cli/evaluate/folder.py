@@ -1,13 +1,12 @@
-"""The folder OUT of an evaluation: looked at before the work, claimed before scores are written."""
+"""The folder OUT of an evaluation: checked before the work, claimed before scores are written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from emscout.io.run_folder import claim_folder, describe_run
+from emscout.runs import Outputs, Run
 
 __all__ = ["reserve"]
 
@@ -21,8 +20,8 @@ def reserve(
     *,
     overwrite: bool,
     **more: Any,
-) -> Callable[[], None]:
-    """Make sure that scores may go to ``out``, and hand out what claims it once there are any.
+) -> Callable[[], object]:
+    """Make sure that scores may be written to ``out``; return the function that claims it.
 
     Parameters
     ----------
@@ -31,7 +30,7 @@ def reserve(
     question : str
         Of ``emscout evaluate``.
     inputs : sequence of Path
-        What is scored, and the truth.
+        The data and the ground truth.
     options : dict
     files : sequence of str
         Names of what is written.
@@ -47,7 +46,6 @@ def reserve(
     if out is None:
         return lambda: None
     sources = [{"image": path.name, "path": str(path.resolve()), "frame": None} for path in inputs]
-    run = describe_run(f"evaluate {question}", sources, options, **more)
-    claim = partial(claim_folder, out, run, files, (), grows=False, overwrite=overwrite)
-    claim(only_look=True)
-    return claim
+    run = Run(f"evaluate {question}", out, sources, options, Outputs(tuple(files)), more, grows=False)
+    run.claim(overwrite=overwrite, only_look=True)
+    return lambda: run.claim(overwrite=overwrite)

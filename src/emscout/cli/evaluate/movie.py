@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.evaluate.folder import reserve
+from emscout.cli.options import Overwrite
 from emscout.cli.screen import make_screen, make_table, spell_score
 from emscout.movies.accuracy import FILES, evaluate_movie, save_scores
 
@@ -44,7 +45,7 @@ def movie(
         ),
     ],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the tables.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Score what emscout movie found against masks of some frames, or against known drift, tracks and events.
 

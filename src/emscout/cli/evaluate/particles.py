@@ -1,4 +1,4 @@
-"""``emscout evaluate particles``: how right it is, on images whose particles are known."""
+"""``emscout evaluate particles``: scores on images whose particles are labelled."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from emscout.cli.evaluate.folder import reserve
+from emscout.cli.options import Overwrite
 from emscout.cli.progress import progress_bar
 from emscout.cli.screen import make_screen, make_table, spell_score
 from emscout.evaluate.split import SPLIT_SEED, VALIDATION_SHARE, split_images
@@ -48,27 +49,27 @@ def particles(
     data: Annotated[Path, typer.Argument(help="Folder with images and their labels.", metavar="DATA")],
     split: Annotated[
         Literal["val", "train", "all"],
-        typer.Option(help="Images to score: those training keeps for validation, those it learns from, or all."),
+        typer.Option(help="Images to score: the validation images of training, its training images, or all."),
     ] = "all",
     model: Annotated[
-        str, typer.Option(metavar="MODEL", help="A shipped model, the path of an .onnx file, or watershed.")
+        str, typer.Option(metavar="NAME|PATH", help="As for analyze: a network, watershed or package.module:function.")
     ] = DEFAULT_MODEL,
     samples: Annotated[int, typer.Option(min=1, metavar="T", help="Monte-Carlo samples.")] = 30,
     max_uncertainty: Annotated[
-        float | None, typer.Option(min=0.0, metavar="NATS", help="Filter's threshold; by default the model's own.")
+        float | None,
+        typer.Option(min=0.0, metavar="NATS", help="Threshold of the filter; by default the model's."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the Monte-Carlo samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the Monte-Carlo samples.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for tables and a plot.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Find particles in labelled images and score them against their labels.
+    """Find particles in labelled images and compare them with the labels.
 
-    DATA is laid out as for [bold]emscout train particles[/]; the split is the one that training makes of it by default.
-    Scores stand with and without the filter that drops uncertain particles. AP is that of the paper (Yildirim & Cole
-    2021), not COCO's.
+    DATA is laid out as for [bold]emscout train particles[/]; the split is the default one of training. Scores are given
+    with and without the filter that drops uncertain particles. AP is that of Yildirim & Cole (2021), not that of COCO.
 
     Writes to OUT: [bold]scores.csv[/], [bold]images.csv[/] (each image), [bold]sweep.csv[/] and [bold]sweep.png[/]
-    (what each threshold costs), [bold]calibration.csv[/].
+    (scores against the threshold of the filter), [bold]calibration.csv[/].
 
     Example: [bold]emscout evaluate particles labelled/ --split val -o scores[/]
     """
@@ -113,10 +114,10 @@ def _scores(scores: pd.DataFrame, title: str) -> Table:
         Column("score", no_wrap=True),
         *(Column(f"{one['particles']}\n{one['over']}", justify="right") for one in columns),
         title=title,
-        caption=None if pd.isna(limit) else f"filtered: particles of a mean uncertainty of at most {limit:.3g} nats",
+        caption=None if pd.isna(limit) else f"filtered: particles with a mean uncertainty of at most {limit:.3g} nats",
     )
     for name, label in {"n_true": "true particles", "n_predicted": "found"}.items():
-        # A count is one of all images together.
+        # Counts are of all images together.
         table.add_row(label, *(f"{one[name]:.0f}" if one["over"] == "pooled" else "" for one in columns))
     for name, label in _ROWS.items():
         if name in _SECTIONS:

@@ -1,4 +1,4 @@
-"""``emscout train``: networks of one's own; one module a network."""
+"""``emscout train``: one module for each kind of network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``emscout train autoencoder``: a network that finds the particles of one movie, from the movie alone."""
+"""``emscout train autoencoder``: a network that finds the particles of one movie, trained without labels."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def autoencoder(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run.", metavar="RUN")],
     options: AutoencoderOptions,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in RUN, with its options save those given here.")
+        bool, typer.Option("--resume", help="Continue the run in RUN; options given here replace its own.")
     ] = False,
 ) -> None:
-    """Train a network on a movie itself, without any labels, that finds its particles.
+    """Train a network on a movie, without labels, that finds its particles.
 
-    Sub-images are cut from the frames, flipped and rotated, and a network too narrow to reproduce their noise learns to
-    reproduce them. What it makes of a frame, smoothed and thresholded, gives the particles.
+    Sub-images are cut from the frames, flipped and rotated, and an autoencoder too narrow to reproduce their noise
+    learns to reproduce them. Its reconstruction of a frame, smoothed and thresholded, gives the particles.
 
     Writes to RUN: [bold]model.onnx[/] to use with [bold]emscout movie --model[/], its card [bold]model.md[/], and for
     each epoch [bold]reconstructions/epoch_001.png[/] (a frame it was not trained on, beside its reconstruction) and
-    [bold]epochs/epoch_001.onnx[/]: choose the one whose picture keeps the particles and leaves out the noise.
-    Interrupted, it goes on with [bold]--resume[/].
+    [bold]epochs/epoch_001.onnx[/]: choose the one whose picture keeps the particles and not the noise. If
+    interrupted, continue with [bold]--resume[/].
 
     Example: [bold]emscout train autoencoder movie.tif -o run[/]
     """
@@ -49,7 +49,7 @@ def autoencoder(
     with training_session(screen, out, options) as show:
         path = train(movie, out, options, resume=resume, progress=show)
     screen.print(
-        f"Model: [bold]{escape(str(path))}[/], its card beside it; of every epoch a picture in "
+        f"Model: [bold]{escape(str(path))}[/], its card beside it; for every epoch a picture in "
         f"{escape(str(out / 'reconstructions'))} and a model in {escape(str(out / 'epochs'))}. "
         f"Use one with emscout movie --model {escape(str(path))}",
         soft_wrap=True,

@@ -1,4 +1,4 @@
-"""``emscout train particles``: a network of one's own that finds particles, from labelled images."""
+"""``emscout train particles``: a network that finds particles, trained on labelled images of your own."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def particles(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run.", metavar="RUN")],
     options: TrainingOptions,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in RUN, with its options save those given here.")
+        bool, typer.Option("--resume", help="Continue the run in RUN; options given here replace its own.")
     ] = False,
 ) -> None:
     """Train the network that finds particles on labelled images of your own.
 
-    DATA holds images/ and labels/ with label images of the same names, or COCO, ImageJ ROI or Labelme files beside the
-    images; images that [bold]sources.csv[/] (name, source) calls one source are never on both sides of the split.
+    DATA contains images/ and labels/ with label images of the same names, or COCO, ImageJ ROI or Labelme files beside
+    the images; images with the same source in [bold]sources.csv[/] (name, source) are never on both sides of the split.
 
-    Writes to RUN: [bold]model.onnx[/] to use with [bold]--model[/], [bold]model.md[/] with its scores on images kept
-    for validation, pictures of those, and logs for TensorBoard. Interrupted, it goes on with [bold]--resume[/].
+    Writes to RUN: [bold]model.onnx[/] to use with [bold]--model[/], [bold]model.md[/] with its scores on the
+    validation images, pictures of those, and logs for TensorBoard. If interrupted, continue with [bold]--resume[/].
 
     Example: [bold]emscout train particles labelled/ -o run --minutes 60[/]
     """

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["needs_torch", "options_given", "training_session"]
 
 _KEPT = ("checkpoint*.pt", "pictures.csv", "model.onnx", "nffa/*")
-"""Files of a run that a command with --resume goes on from."""
+"""Files of a run from which a command with --resume continues."""
 
 
 @contextmanager
 def needs_torch() -> Iterator[None]:
-    """Say how to install what training needs beyond the plain install; import the loop inside."""
+    """Say how to install what training needs; import the training loop inside this block."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -51,7 +51,7 @@ def options_given(context: typer.Context, options: DataclassInstance) -> dict[st
 
 @contextmanager
 def training_session(screen: Console, run: Path, options: DataclassInstance) -> Iterator[Callable[[float, str], None]]:
-    """Print the options, show log lines above a progress bar, and say how to go on after an interruption.
+    """Print the options, show log lines above a progress bar, and say how to continue after an interruption.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def training_session(screen: Console, run: Path, options: DataclassInstance) -> 
             def show(fraction: float, message: str) -> None:
                 nonlocal shown
                 bar.update(task, completed=fraction, description=escape(message))
-                # A log has a line a percent, and no bar.
+                # A log gets one line for each percent instead of a bar.
                 if not screen.is_terminal and int(100 * fraction) != shown:
                     shown = int(100 * fraction)
                     screen.print(f"{fraction:4.0%} {message}", markup=False)
@@ -89,10 +89,10 @@ def training_session(screen: Console, run: Path, options: DataclassInstance) -> 
             yield show
     except KeyboardInterrupt:
         if any(next(run.glob(pattern), None) for pattern in _KEPT):
-            how = "The same command with --resume goes on from what is kept in it"
+            how = "Repeat the command with --resume to continue from what is saved in"
         else:
-            how = "Nothing was worth keeping yet: the same command begins anew"
-        screen.print(f"Interrupted. {how}: {escape(str(run))}", soft_wrap=True)
+            how = "Nothing was saved yet; repeat the command to start again in"
+        screen.print(f"Interrupted. {how} {escape(str(run))}", soft_wrap=True)
         raise typer.Exit(130) from None
 
 

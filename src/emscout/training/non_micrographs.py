@@ -1,4 +1,4 @@
-"""Pictures that are no micrographs, drawn by emscout itself: what figures hold beside them."""
+"""Pictures that are not micrographs, drawn by emscout: what figures contain beside them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from emscout.specimens.views import SIDE_PX, view_picture
 from emscout.synthetic.figure import DRAWN
 
-__all__ = ["KINDS", "draw_foreign"]
+__all__ = ["KINDS", "draw_non_micrographs"]
 
 KINDS = ("plot", "drawing", "photograph")
 
@@ -18,8 +18,8 @@ _HEIGHTS_PX, _WIDTHS_PX = (160, 420), (200, 520)
 
 
 @lru_cache(maxsize=1)
-def draw_foreign(seed: int) -> np.ndarray:
-    """Views (n, side, side, 3) of plots, schemes and coloured scenes; the same seed draws the same."""
+def draw_non_micrographs(seed: int) -> np.ndarray:
+    """Views (n, side, side, 3) of plots, schemes and coloured scenes; the same random seed gives the same views."""
     generator = np.random.default_rng(seed)
     views = []
     for kind in KINDS:
