@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,11 +122,12 @@ def _write_mp4(path: Path, pictures: Iterator[Image.Image], n: int, fps: float) 
             *("-movflags", "+faststart", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-f", "mp4"),
         ],
     )
-    sink.send(None)
-    sink.send(np.asarray(first).tobytes())
-    for picture in pictures:
-        sink.send(np.asarray(picture).tobytes())
-    sink.close()
+    # Closed also when interrupted: until then ffmpeg writes.
+    with closing(sink):
+        sink.send(None)
+        sink.send(np.asarray(first).tobytes())
+        for picture in pictures:
+            sink.send(np.asarray(picture).tobytes())
 
 
 def _write_gif(
