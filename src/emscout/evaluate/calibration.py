@@ -1,4 +1,4 @@
-"""From what a network says of a particle to the probability that it is one, and how well that probability holds."""
+"""From the outputs of a network to the probability that a particle is right, and how well it is calibrated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def fit_calibration(features: np.ndarray, matched: np.ndarray, names: tuple[str,
     Parameters
     ----------
     features : ndarray of float, shape (n, k)
-        One row a particle.
+        One row for each particle.
     matched : ndarray of bool, shape (n,)
         Whether it matches a true particle at IoU > 0.5.
     names : tuple of str
@@ -25,7 +25,7 @@ def fit_calibration(features: np.ndarray, matched: np.ndarray, names: tuple[str,
     Returns
     -------
     dict
-        ``weights`` by name and ``intercept``, for features as they are.
+        ``weights`` by name and ``intercept``, for unscaled features.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def fit_calibration(features: np.ndarray, matched: np.ndarray, names: tuple[str,
 def cross_validate_calibration(
     features: np.ndarray, matched: np.ndarray, images: np.ndarray, folds: int = 5
 ) -> np.ndarray:
-    """Probability (n,) of each particle, by a regression that saw none of its image.
+    """Probability (n,) of each particle, by a regression fitted without its image.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How well categories are told: accuracy, macro-F1, each category, confusions, what the probabilities are worth."""
+"""Accuracy of categories: accuracy, macro-F1, scores of each category, confusions, calibration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 BINS = 15
-"""Of the expected calibration error, of equal width."""
+"""Bins of equal width of the expected calibration error."""
 
 
 def score_categories(truth: Sequence[str], probability: np.ndarray, categories: Sequence[str]) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def score_categories(truth: Sequence[str], probability: np.ndarray, categories: 
 
 
 def score_each_category(truth: Sequence[str], probability: np.ndarray, categories: Sequence[str]) -> pd.DataFrame:
-    """Number, precision, recall and F1 of each category; precision is empty where it is never named."""
+    """Number, precision, recall and F1 of each category; precision is empty where a category is never predicted."""
     matrix = confusion_matrix(truth, probability, categories).to_numpy()
     right, true, named = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     return pd.DataFrame(
@@ -66,7 +66,7 @@ def score_each_category(truth: Sequence[str], probability: np.ndarray, categorie
 
 
 def confusion_matrix(truth: Sequence[str], probability: np.ndarray, categories: Sequence[str]) -> pd.DataFrame:
-    """Numbers of pictures: a row a true category, a column a named one."""
+    """Numbers of pictures: one row a true category, one column a predicted one."""
     names = list(categories)
     number = {name: position for position, name in enumerate(names)}
     matrix = np.zeros((len(names), len(names)), int)
@@ -96,12 +96,12 @@ def commonly_confused(matrix: pd.DataFrame, most: int = 10) -> pd.DataFrame:
 
 
 def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """Mean distance between confidence and share of right answers, over bins of equal width (Guo et al. 2017).
+    """Mean distance between confidence and accuracy, over bins of equal width (Guo et al. 2017).
 
     Parameters
     ----------
     confidence : ndarray, shape (n,)
-        Probability of the named category.
+        Probability of the predicted category.
     right : ndarray of bool, shape (n,)
     bins : int
     """
@@ -119,7 +119,7 @@ def calibration_bins(confidence: np.ndarray, right: np.ndarray, bins: int = BINS
 
 
 def coverage_curve(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
-    """What is gained by abstaining: ``coverage`` (share answered, the surest first) and ``accuracy`` of those."""
+    """Accuracy against coverage: ``coverage`` (share of pictures, the most confident first) and their ``accuracy``."""
     order = np.argsort(-np.asarray(confidence), kind="stable")
     answered = np.arange(1, len(order) + 1)
     return pd.DataFrame(
