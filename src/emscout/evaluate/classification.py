@@ -19,6 +19,8 @@ __all__ = [
     "score_each_category",
 ]
 
+_MOST_CONFUSIONS = 10
+
 BINS = 15
 """Bins of equal width of the expected calibration error."""
 
@@ -75,14 +77,13 @@ def confusion_matrix(truth: Sequence[str], probability: np.ndarray, categories: 
     return pd.DataFrame(matrix, index=names, columns=names)
 
 
-def commonly_confused(matrix: pd.DataFrame, most: int = 10) -> pd.DataFrame:
+def commonly_confused(matrix: pd.DataFrame) -> pd.DataFrame:
     """The most frequent confusions: ``category``, ``confused_for``, ``count`` and ``percent`` of all pictures.
 
     Parameters
     ----------
     matrix : DataFrame
         Of `confusion_matrix`.
-    most : int
     """
     rows = [
         (true, named, int(matrix.loc[true, named]))
@@ -92,10 +93,10 @@ def commonly_confused(matrix: pd.DataFrame, most: int = 10) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows, columns=["category", "confused_for", "count"])
     table["percent"] = 100 * table["count"] / max(1, matrix.to_numpy().sum())
-    return table.sort_values("count", ascending=False, kind="stable").head(most).reset_index(drop=True)
+    return table.sort_values("count", ascending=False, kind="stable").head(_MOST_CONFUSIONS).reset_index(drop=True)
 
 
-def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
+def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     """Mean distance between confidence and accuracy, over bins of equal width (Guo et al. 2017).
 
     Parameters
@@ -103,16 +104,15 @@ def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: 
     confidence : ndarray, shape (n,)
         Probability of the predicted category.
     right : ndarray of bool, shape (n,)
-    bins : int
     """
-    table = calibration_bins(confidence, right, bins)
+    table = calibration_bins(confidence, right)
     gaps = table["count"] * (table["confidence"] - table["accuracy"]).abs()
     return float(gaps.sum() / table["count"].sum()) if len(table) else float("nan")
 
 
-def calibration_bins(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> pd.DataFrame:
+def calibration_bins(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
     """``count``, mean ``confidence`` and ``accuracy`` of each bin that holds pictures."""
-    place = np.minimum((np.asarray(confidence) * bins).astype(int), bins - 1)
+    place = np.minimum((np.asarray(confidence) * BINS).astype(int), BINS - 1)
     table = pd.DataFrame({"bin": place, "confidence": confidence, "accuracy": np.asarray(right, float)})
     grouped = table.groupby("bin")
     return grouped.mean().assign(count=grouped.size()).reset_index(drop=True)[["count", "confidence", "accuracy"]]
