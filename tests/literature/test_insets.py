@@ -9,6 +9,7 @@ from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+import emscout as em
 from emscout.literature.mine import FigureOptions, mine
 from emscout.literature.panels.boxes import Box
 from emscout.literature.panels.insets import find_insets
@@ -124,3 +125,31 @@ def test_an_inset_is_a_panel_of_its_own_and_its_place_is_left_out(with_inset, tm
     images = pd.read_csv(tmp_path / "out" / "measured" / "inset" / "images.csv").set_index("image")
     before = pd.read_csv(tmp_path / "out" / "measured" / "plain" / "images.csv")["number_density_per_px2"][0]
     assert images.loc[whole["image"], "number_density_per_px2"] == pytest.approx(before, rel=0.3)
+    assert images["coverage_high"].max() <= 1
+
+
+def test_particles_cut_by_an_inset_count_as_cut_and_coverage_is_of_what_is_seen(with_inset):
+    image, place = with_inset
+    (found,) = em.find_panels(image).panels
+    assert [inset.letter for inset in found.insets] == ["inset"]
+    assert found.hidden[place.slices].all() and not found.hidden[place.bottom + 20 :].any()
+    result = em.find_particles(found.micrograph, model="watershed", hidden=found.hidden)
+    reach = Box(place.top - 3, place.left - 3, place.bottom + 3, place.right + 3)
+    labels = np.unique(result.segmentation.labels[reach.within(Box(0, 0, *image.shape[:2])).slices])
+    at_inset = result.table[result.table["label"].isin(labels)]
+    assert len(at_inset) and at_inset["touches_border"].mean() > 0.5
+    covered = result.segmentation.labels.astype(bool).sum()
+    seen = image.shape[0] * image.shape[1] - (result.annotations | found.hidden).sum()
+    assert result.summary["coverage"] == pytest.approx(covered / seen, rel=0.02)
+
+
+def test_a_panel_that_is_full_of_particles_is_covered_by_no_more_than_all():
+    grey = np.full((320, 420), 200, np.uint8)
+    grey[::40] = grey[:, ::40] = 60
+    hidden = np.zeros(grey.shape, bool)
+    hidden[:160] = True
+    labels = np.zeros(grey.shape, np.int32)
+    for number, (row, col) in enumerate([(row, col) for row in range(160, 320, 40) for col in range(0, 400, 40)], 1):
+        labels[row + 1 : row + 40, col + 1 : col + 40] = number
+    result = em.find_particles(em.Micrograph(grey), segmenter=lambda micrograph: labels, hidden=hidden)
+    assert 0.5 < result.summary["coverage"] <= result.summary["coverage_high"] <= 1
