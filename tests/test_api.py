@@ -57,7 +57,9 @@ def test_public_names_are_described(name):
         assert set(inspect.signature(thing).parameters) <= set(hints), name
 
 
-@pytest.mark.parametrize("module", ["micrograph", "errors", "scale.calibrate", "particles.find", "particles.measure"])
+@pytest.mark.parametrize(
+    "module", ["micrograph", "errors", "scale.calibrate", "particles.find", "particles.measure", "crystals.find"]
+)
 def test_examples_of_the_docstrings_run(module):
     failed, tried = doctest.testmod(importlib.import_module(f"emscout.{module}"))
     assert tried and not failed

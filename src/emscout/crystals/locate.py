@@ -92,6 +92,12 @@ def locate(
         When the network cannot be loaded.
     OutputError
         When ``out`` cannot be written, or holds other results and ``overwrite`` is not set.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> report = em.locate(["overview"], "found", em.LocateOptions(grid="30x30"))  # doctest: +SKIP
+    >>> report.tables["targets"][["rank", "image", "row_px", "col_px"]]            # doctest: +SKIP
     """
     options, out = options or LocateOptions(), Path(out)
     files = list_files(paths, options)
