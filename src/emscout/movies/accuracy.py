@@ -58,7 +58,7 @@ def evaluate_movie(folder: Path, truth: Path) -> dict[str, pd.DataFrame]:
     drift = _read_csv(folder / "drift.csv", f"'{folder}' holds no drift.csv: give a folder that emscout movie wrote.")
     tables: dict[str, pd.DataFrame] = {}
     if not truth.is_dir():
-        raise UsageError(f"'{truth}' is no folder: give one with masks of frames or tables of truth.")
+        raise UsageError(f"'{truth}' is not a folder: give one with masks of frames or tables of truth.")
     masks = _score_masks(folder, truth, drift)
     scores = []
     if len(masks):
