@@ -24,8 +24,8 @@ from rich.console import Console
 from emscout.literature.accuracy import count_found
 from emscout.literature.kinds import kind_of_panel
 from emscout.literature.panels.boxes import Box
-from emscout.literature.panels.find import cut_at_letters, find_panels
 from emscout.literature.panels.letters import letters_among, read_letters, read_text
+from emscout.literature.panels.split import split_at_letters, split_figure
 from emscout.synthetic.figure import LAYOUTS, make_figure
 
 ROWS, QUALITIES = [(2, 2), (1, 3), (3, 1, 2)], (None, 90, 75)
@@ -56,7 +56,7 @@ def score_synthetic(seed: int, sets: int, letters: bool) -> pd.DataFrame:
             figure = make_figure(
                 ROWS[number % 3], **layout, width_px=700, jpeg_quality=QUALITIES[number % 3], seed=first + number
             )
-            truth, found = [Box(*sides) for sides in figure.boxes], find_panels(figure.image)
+            truth, found = [Box(*sides) for sides in figure.boxes], split_figure(figure.image)
             row = {"layout": name, **counts(truth, found)}
             kinds = [kind_of_panel(figure.image[box.slices]) for box in truth]
             row["kinds right"] = sum(
@@ -65,7 +65,7 @@ def score_synthetic(seed: int, sets: int, letters: bool) -> pd.DataFrame:
             )
             if letters:
                 lines = read_text(figure.image)
-                cut = cut_at_letters(figure.image, found, letters_among(lines))
+                cut = split_at_letters(figure.image, found, letters_among(lines))
                 row |= {f"{key}, letters": value for key, value in counts(truth, cut).items()}
                 read = read_letters(figure.image, truth, lines)
                 row["letters read"] = sum(
@@ -83,13 +83,13 @@ def score_synthetic(seed: int, sets: int, letters: bool) -> pd.DataFrame:
 def score_emps(folder: Path, half: str, seed: int) -> dict[str, pd.DataFrame]:
     files = sorted((folder / "images").iterdir())
     files = [file for file in files if hashlib.md5(file.name.encode()).digest()[0] % 2 == (half == "odd")]
-    whole = [len(find_panels(read(file))) for file in files]
+    whole = [len(split_figure(read(file))) for file in files]
     rng = np.random.default_rng(seed)
     rows = []
     for number in range(60):
         gutter_px = (0, 0, 1, 4, 12)[number % 5]
         image, truth = compose(lambda: read(files[rng.integers(len(files))]), ROWS[number % 3], gutter_px, rng)
-        rows.append({"gutter_px": gutter_px, **counts(truth, find_panels(image))})
+        rows.append({"gutter_px": gutter_px, **counts(truth, split_figure(image))})
     composites = pd.DataFrame(rows).groupby("gutter_px").sum()
     composites.loc["all"] = composites.sum()
     composites["F1"] = f1(composites, "")

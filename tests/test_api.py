@@ -24,7 +24,7 @@ PUBLIC = {
     *("find_crystals", "CrystalResult"),
     *("follow_particles", "MovieResult"),
     *("classify", "ClassificationResult", "find_similar", "SimilarResult"),
-    *("find_panels", "PanelResult"),
+    *("find_panels", "Panel", "PanelResult"),
     # into a folder
     *("analyze", "AnalyzeOptions", "locate", "LocateOptions", "follow", "MovieOptions", "mine", "FigureOptions"),
     *("categorize", "ClassifyOptions", "search_similar", "SimilarOptions", "read_scales"),

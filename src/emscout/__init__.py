@@ -40,12 +40,13 @@ from emscout.errors import (
 )
 
 if TYPE_CHECKING:
-    from emscout.crystals import LocateOptions, locate
+    from emscout.crystals import CrystalResult, LocateOptions, find_crystals, locate
     from emscout.io import read, read_series
+    from emscout.literature import FigureOptions, Panel, PanelResult, find_panels, mine
     from emscout.micrograph import Calibration, Micrograph, Notice, Report, Segmentation, Series
     from emscout.movies import MovieOptions, MovieResult, follow, follow_particles
     from emscout.particles import SEGMENTERS, AnalyzeOptions, ParticleResult, analyze, find_particles, measure_particles
-    from emscout.scale import NoScale, ScaleReading, calibrate, read_scale
+    from emscout.scale import NoScale, ScaleReading, calibrate, read_scale, read_scales
     from emscout.specimens import (
         ClassificationResult,
         ClassifyOptions,
@@ -76,6 +77,7 @@ _MODULES = {
         "ScaleReading",
         "calibrate",
         "read_scale",
+        "read_scales",
     ),
     "emscout.particles": (
         "SEGMENTERS",
@@ -95,8 +97,17 @@ _MODULES = {
         "find_similar",
         "search_similar",
     ),
+    "emscout.literature": (
+        "FigureOptions",
+        "Panel",
+        "PanelResult",
+        "find_panels",
+        "mine",
+    ),
     "emscout.crystals": (
         "LocateOptions",
+        "CrystalResult",
+        "find_crystals",
         "locate",
     ),
     "emscout.movies": (
@@ -115,7 +126,9 @@ __all__ = [
     "CalibrationError",
     "ClassificationResult",
     "ClassifyOptions",
+    "CrystalResult",
     "EmscoutError",
+    "FigureOptions",
     "LocateOptions",
     "Micrograph",
     "ModelError",
@@ -127,6 +140,8 @@ __all__ = [
     "NothingToFindError",
     "Notice",
     "OutputError",
+    "Panel",
+    "PanelResult",
     "ParticleResult",
     "ReadError",
     "Report",
@@ -140,14 +155,18 @@ __all__ = [
     "calibrate",
     "categorize",
     "classify",
+    "find_crystals",
+    "find_panels",
     "find_particles",
     "find_similar",
     "follow",
     "follow_particles",
     "locate",
     "measure_particles",
+    "mine",
     "read",
     "read_scale",
+    "read_scales",
     "read_series",
     "search_similar",
 ]

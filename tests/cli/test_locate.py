@@ -48,7 +48,7 @@ def test_locate_says_where_to_go_and_what_it_doubts(found):
     done, grid = found
     targets = pd.read_csv(grid / "found" / "targets.csv")
     assert f"{targets['row_px'][0]:.0f}, {targets['col_px'][0]:.0f}" in done.stdout
-    for words in ("Proposed: cluster", "Least sure of Tile_", "report.html"):
+    for words in ("Proposed: cluster", "Most uncertain tile: Tile_", "report.html"):
         assert words in done.stdout
 
 

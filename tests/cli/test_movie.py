@@ -21,8 +21,15 @@ def frames(tmp_path):
     return folder
 
 
-def movie(*arguments):
-    return runner.invoke(app, ["movie", *map(str, arguments), "--model", "watershed", "--workers", "1"])
+def movie(*arguments, model="watershed"):
+    return runner.invoke(app, ["movie", *map(str, arguments), "--model", model, "--workers", "1"])
+
+
+def dark_pixels(micrograph):
+    """A segmenter of three lines."""
+    from skimage.measure import label
+
+    return label(micrograph.image < 0.75 * np.median(micrograph.image))
 
 
 def test_a_movie_is_followed_and_told_about(frames, tmp_path):
@@ -36,6 +43,22 @@ def test_a_movie_is_followed_and_told_about(frames, tmp_path):
     again = movie(frames, "-o", out, "--frame-time", "1s")
     assert again.exit_code == 1
     assert "other options" in str(again.exception)
+
+
+def test_a_segmenter_of_ones_own_follows_the_movie(frames, tmp_path):
+    result = movie(frames, "-o", tmp_path / "out", model=f"{__name__}:dark_pixels")
+    assert result.exit_code == 0, result.output
+    assert "6 of 6 frames followed" in result.output
+    assert len((tmp_path / "out" / "tracks.csv").read_text().splitlines()) > 30
+
+
+def test_warnings_are_shown_as_they_are_in_the_table(frames, tmp_path):
+    result = movie(frames, "-o", tmp_path / "out")
+    rows = (tmp_path / "out" / "warnings.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["frame-time", "pixel-size"]
+    for row in rows:
+        assert f"{row.split(',')[0]}:" in result.output
+    assert "Give it with --frame-time." in result.output
 
 
 def test_a_damaged_frame_is_named_and_the_rest_is_done(frames, tmp_path):

@@ -69,6 +69,18 @@ def test_there_is_a_picture_of_every_reading(run):
     assert Image.open(out / "contact_sheet.png").width >= 400
 
 
+def test_finished_images_are_not_read_again(tmp_path):
+    for name in ("one", "other"):
+        Image.fromarray(print_scale("100 nm", "box", ground="plate", ink=0, seed=1)[0]).save(tmp_path / f"{name}.png")
+    assert emscout("scale", tmp_path / "one.png", "-o", tmp_path / "out").returncode == 0
+    written = (tmp_path / "out" / "pictures" / "one.png").stat().st_mtime_ns
+    done = emscout("scale", tmp_path / "one.png", tmp_path / "other.png", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "pictures" / "one.png").stat().st_mtime_ns == written
+    scales = pd.read_csv(tmp_path / "out" / "scales.csv")
+    assert scales["image"].tolist() == ["one", "other"] and scales["value"].tolist() == [100, 100]
+
+
 def test_results_of_other_images_are_not_replaced_unasked(run, figures):
     _, _, out, _ = run
     done = emscout("scale", figures[0] / "bar.png", "-o", out)

@@ -3,7 +3,13 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from emscout.crystals.tiles.background import black_share, bright_level, find_black, find_stripes, flatten
+from emscout.crystals.tiles.background import (
+    black_share,
+    bright_level,
+    correct_illumination,
+    find_grid_bars,
+    find_stripes,
+)
 from emscout.crystals.tiles.grid import cut_grid, cut_tiles
 
 SIDE = 500
@@ -38,7 +44,7 @@ def film(light=VIGNETTE, crystal=EVEN, depth=0.0, bar=EVEN, *, bright=10_000, da
 @pytest.mark.parametrize("depth", [0.15, 0.4])
 @pytest.mark.parametrize("crystal", CRYSTALS.values(), ids=CRYSTALS)
 def test_uneven_light_goes_and_crystals_however_large_stay(crystal, depth):
-    flat = flatten(film(crystal=crystal, depth=depth, dark=0))
+    flat = correct_illumination(film(crystal=crystal, depth=depth, dark=0))
     smooth = ndimage.uniform_filter(flat, 25)
     away = ~ndimage.binary_dilation(crystal, iterations=15)
     inside = ndimage.binary_erosion(crystal, iterations=15)
@@ -50,9 +56,9 @@ def test_uneven_light_goes_and_crystals_however_large_stay(crystal, depth):
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32, np.float32, np.float64])
 def test_all_bit_depths_and_exposures_come_to_one_scale(kind):
-    reference = flatten(film(dark=0))
+    reference = correct_illumination(film(dark=0))
     image = film(dark=0).astype(float) / 10_000 * {np.uint8: 200, np.uint16: 50_000}.get(kind, 1234.5)
-    flat = flatten(image.astype(kind))
+    flat = correct_illumination(image.astype(kind))
     assert np.abs(ndimage.uniform_filter(flat - reference, 9)).max() < 0.02
 
 
@@ -60,10 +66,10 @@ def test_all_bit_depths_and_exposures_come_to_one_scale(kind):
 @pytest.mark.parametrize("edge_px", [1.0, 5.0])
 def test_bars_are_found_with_their_soft_edge_and_nothing_else(bar, edge_px):
     image = film(bar=bar, edge_px=edge_px)
-    black = find_black(image)
+    black = find_grid_bars(image)
     assert black[bar].mean() > 0.999
     assert not black[ndimage.distance_transform_edt(~bar) > 15].any()
-    flat = flatten(image, black)
+    flat = correct_illumination(image, black)
     assert np.abs(flat[ndimage.binary_erosion(bar, iterations=20)]).max() < 0.05
     # What is left beside the bar is film: no tile shows the bar's edge.
     assert ndimage.uniform_filter(flat, 5)[~black].min() > 0.5
@@ -72,15 +78,15 @@ def test_bars_are_found_with_their_soft_edge_and_nothing_else(bar, edge_px):
 
 def test_a_sliver_of_bar_at_the_border_is_found_and_a_dark_crystal_there_is_not():
     sliver = (COL < -1 + 0.06 * (ROW + 0.2)) & (ROW > -0.2)
-    assert find_black(film(bar=sliver))[sliver & (COL < -0.99)].mean() > 0.9
+    assert find_grid_bars(film(bar=sliver))[sliver & (COL < -0.99)].mean() > 0.9
     for centre in ((0.0, -1.0), (0.9, 0.3), (-1.0, 1.0), (0.0, -1.2)):
         crystal = (ROW - centre[0]) ** 2 + (COL - centre[1]) ** 2 < 0.09
-        assert not find_black(film(crystal=crystal, depth=0.97)).any()
+        assert not find_grid_bars(film(crystal=crystal, depth=0.97)).any()
 
 
 @pytest.mark.parametrize("crystal", CRYSTALS.values(), ids=CRYSTALS)
 def test_crystals_that_let_something_through_are_never_black(crystal):
-    assert not find_black(film(crystal=crystal, depth=0.8)).any()
+    assert not find_grid_bars(film(crystal=crystal, depth=0.8)).any()
 
 
 def test_particles_on_a_dark_background_are_no_openings_between_bars():
@@ -88,20 +94,20 @@ def test_particles_on_a_dark_background_are_no_openings_between_bars():
     for row, col in np.random.default_rng(2).uniform(-0.9, 0.9, (30, 2)):
         particles += np.exp(-((ROW - row) ** 2 + (COL - col) ** 2) / 0.004)
     image = np.clip(8 + 200 * particles + np.random.default_rng(3).normal(0, 3, particles.shape), 0, 255)
-    assert not find_black(image.astype(np.uint8)).any()
+    assert not find_grid_bars(image.astype(np.uint8)).any()
 
 
 def test_an_image_of_nothing_but_bar_is_known_by_the_others():
     images = [film(), film(bar=np.ones_like(EVEN))]
     bright = max(bright_level(image) for image in images)
-    assert find_black(images[1], bright).all()
-    assert not find_black(images[0], bright).any()
-    assert np.isfinite(flatten(images[1], find_black(images[1], bright))).all()
+    assert find_grid_bars(images[1], bright).all()
+    assert not find_grid_bars(images[0], bright).any()
+    assert np.isfinite(correct_illumination(images[1], find_grid_bars(images[1], bright))).all()
 
 
 @pytest.mark.parametrize("value", [0, 500, 65535])
 def test_a_constant_image_is_flattened_without_harm(value):
-    flat = flatten(np.full((120, 100), value, np.uint16))
+    flat = correct_illumination(np.full((120, 100), value, np.uint16))
     assert np.isfinite(flat).all() and np.ptp(flat) == 0
 
 
@@ -110,11 +116,11 @@ def test_what_is_not_finite_is_black_and_stays_missing():
     image[100:140, 60:90] = np.nan
     image[7, 8] = np.inf
     missing = ~np.isfinite(image)
-    np.testing.assert_array_equal(find_black(image), missing)
-    flat = flatten(image)
+    np.testing.assert_array_equal(find_grid_bars(image), missing)
+    flat = correct_illumination(image)
     np.testing.assert_array_equal(~np.isfinite(flat), missing)
     assert np.median(flat[~missing]) == pytest.approx(1, abs=0.02)
-    assert find_black(np.full((60, 60), np.nan)).all() and bright_level(np.full((60, 60), np.nan)) == 0
+    assert find_grid_bars(np.full((60, 60), np.nan)).all() and bright_level(np.full((60, 60), np.nan)) == 0
 
 
 @pytest.mark.parametrize("turn", range(4))
@@ -170,19 +176,19 @@ REAL_BARS = {
 def test_bars_and_stripes_of_real_images(data, name):
     image = tifffile.imread(data / "micro_crystals" / name)
     low, high = REAL_BARS[name] or (0, 0)
-    black = find_black(image)
+    black = find_grid_bars(image)
     assert low <= black.mean() <= high
     striped = find_stripes(image)
     if name.startswith("graphite"):  # a band of some 33 rows
         assert 0.02 < striped.mean() < 0.04 and not striped[:900].any()
     else:
         assert not striped.any()
-    assert np.median(flatten(image, black)[~black]) == pytest.approx(1, abs=0.1)
+    assert np.median(correct_illumination(image, black)[~black]) == pytest.approx(1, abs=0.1)
 
 
 def test_the_corner_of_another_bar_is_black_too():
     second = (ROW - COL > 1.82) & (ROW > 0.9)
     image = film(bar=(np.abs(ROW + 0.8) < 0.12) | second)
-    assert find_black(image)[second].mean() > 0.9
+    assert find_grid_bars(image)[second].mean() > 0.9
     alone = film(crystal=second, depth=0.7, bar=np.abs(ROW + 0.8) < 0.12)
-    assert not find_black(alone)[second].any()
+    assert not find_grid_bars(alone)[second].any()

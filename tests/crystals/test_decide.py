@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emscout.crystals.choice.decide import choose_target, find_tile, stands_apart
+from emscout.crystals.choice.decide import choose_target_tiles, find_tile, is_distinct
 from emscout.crystals.choice.propose import Proposal
 from emscout.errors import UsageError
 
@@ -43,8 +43,8 @@ def make_set(**changed):
 
 def test_a_cluster_that_stands_apart_is_the_target_and_nothing_else():
     tiles, proposal = make_set()
-    assert stands_apart(tiles, proposal)
-    assert np.flatnonzero(choose_target(tiles, proposal)).tolist() == [0, 1, 2, 3, 4, 5]
+    assert is_distinct(tiles, proposal)
+    assert np.flatnonzero(choose_target_tiles(tiles, proposal)).tolist() == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_a_cluster_that_stands_apart_is_the_target_and_nothing_else():
 )
 def test_a_cluster_that_lacks_anything_leaves_it_to_the_score(changed):
     tiles, proposal = make_set(**changed)
-    assert not stands_apart(tiles, proposal)
-    assert np.flatnonzero(choose_target(tiles, proposal)).tolist() == [97, 98, 99]
+    assert not is_distinct(tiles, proposal)
+    assert np.flatnonzero(choose_target_tiles(tiles, proposal)).tolist() == [97, 98, 99]
 
 
 def test_the_rim_of_something_darker_does_not_stand_apart():
@@ -70,7 +70,7 @@ def test_the_rim_of_something_darker_does_not_stand_apart():
     clusters = proposal.scores.assign(cluster=[2, 1, 3])
     swapped = tiles.assign(cluster=tiles["cluster"].map({1: 2, 2: 1, 3: 3}).astype("Int64"))
     swapped.loc[swapped["cluster"] == 1, "mean"] = 0.3
-    assert not stands_apart(swapped, Proposal(2, 0.9, clusters))
+    assert not is_distinct(swapped, Proposal(2, 0.9, clusters))
 
 
 def test_images_of_unequal_noise_and_nothing_else_hold_no_target():
@@ -78,9 +78,9 @@ def test_images_of_unequal_noise_and_nothing_else_hold_no_target():
     rng = np.random.default_rng(1)
     noise = rng.normal(1, np.where(np.arange(100) < 50, 0.02, 0.04)[:, None], (100, 400))
     tiles["mean"], tiles["standard_deviation"] = noise.mean(axis=1), noise.std(axis=1)
-    assert choose_target(tiles, proposal).any()
+    assert choose_target_tiles(tiles, proposal).any()
     tiles["image"] = np.where(np.arange(100) < 50, "a", "b")
-    assert not choose_target(tiles, proposal).any()
+    assert not choose_target_tiles(tiles, proposal).any()
 
 
 def test_what_differs_by_no_more_than_noise_is_no_target():
@@ -88,7 +88,7 @@ def test_what_differs_by_no_more_than_noise_is_no_target():
     rng = np.random.default_rng(1)
     noise = rng.normal(1, 0.02, (100, 400))
     tiles["mean"], tiles["standard_deviation"] = noise.mean(axis=1), noise.std(axis=1)
-    assert not choose_target(tiles, proposal).any()
+    assert not choose_target_tiles(tiles, proposal).any()
 
 
 def test_tiles_are_found_by_their_address():
@@ -116,10 +116,10 @@ def faint_set(rough):
 
 def test_on_film_of_noise_alone_what_is_rougher_is_target():
     tiles, proposal = faint_set(1.6)
-    assert np.flatnonzero(choose_target(tiles, proposal)).tolist() == list(range(12))
+    assert np.flatnonzero(choose_target_tiles(tiles, proposal)).tolist() == list(range(12))
 
 
 def test_on_film_of_noise_alone_the_score_decides_where_the_rest_are_rims():
     tiles, proposal = faint_set(1.6)
     tiles.loc[[2, 5, 7], "score"] = 0.9
-    assert np.flatnonzero(choose_target(tiles, proposal)).tolist() == [2, 5, 7]
+    assert np.flatnonzero(choose_target_tiles(tiles, proposal)).tolist() == [2, 5, 7]

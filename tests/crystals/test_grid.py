@@ -57,12 +57,12 @@ def test_sliding_windows_lie_wholly_inside_the_image(step):
     ("cut", "said"),
     [
         (lambda: cut_grid((100, 60), 20, 20), "25x15 or fewer"),
-        (lambda: cut_grid((3, 60), 1, 1), "no room for a tile"),
+        (lambda: cut_grid((3, 60), 1, 1), "too small for a tile"),
         (lambda: cut_grid((100, 100), 0, 5), "no tile"),
-        (lambda: cut_tiles((100, 100), 3), "4 px at least"),
-        (lambda: cut_tiles((100, 100), float("nan")), "4 px at least"),
+        (lambda: cut_tiles((100, 100), 3), "at least 4 px"),
+        (lambda: cut_tiles((100, 100), float("nan")), "at least 4 px"),
         (lambda: cut_tiles((100, 60), 61), "does not fit"),
-        (lambda: cut_tiles((100, 60), 10, 0.5), "1 px at least"),
+        (lambda: cut_tiles((100, 60), 10, 0.5), "at least 1 px"),
     ],
 )
 def test_what_cannot_be_cut_is_said(cut, said):

@@ -6,10 +6,10 @@ import pytest
 from emscout.crystals.report.heat_map import (
     TARGET_COLOUR,
     TilePicture,
-    colour_of,
+    cluster_colour,
+    colour_tiles,
     draw_contact_sheet,
     draw_heat_map,
-    tint_tiles,
 )
 
 
@@ -49,11 +49,11 @@ def test_pixels_of_no_tile_are_left_alone():
 
 
 def test_clusters_have_their_colours_and_targets_an_outline(picture):
-    rgb = tint_tiles(picture)
+    rgb = colour_tiles(picture)
     rare, common = rgb[10, 12].astype(int), rgb[10, 60].astype(int)
     # The commonest is faint, so that the specimen is seen.
     assert np.abs(rare - 128).sum() > 2 * np.abs(common - 128).sum() > 0
-    toward = np.array(colour_of(1)) - 128
+    toward = np.array(cluster_colour(1)) - 128
     assert (np.sign(rare - 128) == np.sign(toward)).all()
     assert rgb[0, 0].tolist() == list(TARGET_COLOUR)
     assert rgb[1, 10].tolist() == [255, 255, 255]
@@ -61,7 +61,7 @@ def test_clusters_have_their_colours_and_targets_an_outline(picture):
 
 
 def test_black_tiles_are_hatched_and_have_no_colour(picture):
-    black = tint_tiles(picture)[22:38, 52:73]
+    black = colour_tiles(picture)[22:38, 52:73]
     assert (black == black[..., :1]).all()
     assert len(np.unique(black)) == 2
 
@@ -87,6 +87,6 @@ def test_a_contact_sheet_holds_all_panels():
 
 
 def test_colours_are_told_apart():
-    colours = np.array([colour_of(number) for number in range(1, 7)] + [TARGET_COLOUR], float)
+    colours = np.array([cluster_colour(number) for number in range(1, 7)] + [TARGET_COLOUR], float)
     distances = np.linalg.norm(colours[:, None] - colours, axis=2) + 1e3 * np.eye(7)
     assert distances.min() > 60

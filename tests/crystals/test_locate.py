@@ -1,6 +1,7 @@
 """From overview images to a folder of targets: what is found, what is written, what bad input gets."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -238,9 +239,9 @@ def test_an_image_of_nothing_but_bar_is_left_out(tmp_path):
 
 
 BAD = [
-    ({"grid": "20"}, "is no grid"),
+    ({"grid": "20"}, "is not a grid"),
     ({"grid": "0x4"}, "at least 1x1"),
-    ({"grid": "100x100"}, "needs 4 px"),
+    ({"grid": "100x100"}, "at least 4 px"),
     ({"tile": "3px"}, "4 px"),
     ({"tile": "900px"}, "does not fit"),
     ({"tile": "12"}, "not a length"),
@@ -254,7 +255,7 @@ BAD = [
     ({"clusters": 500, "grid": "4x4"}, "fewer"),
     ({"grid": "1x1"}, "tile"),
     ({"target": 7}, "no cluster 7"),
-    ({"like": ["Tile_001-001"]}, "is no tile"),
+    ({"like": ["Tile_001-001"]}, "is not a tile"),
     ({"like": ["Tile_009-001:1,1"]}, "no image 'Tile_009-001'"),
     ({"like": ["Tile_002-002:40,1"]}, "0,0 to 19,19"),
     ({"like": ["Tile_001-001:0,0"]}, "is black"),
@@ -406,3 +407,34 @@ def test_a_scale_bar_is_no_crystal(printed, tmp_path):
     ]
     assert len(under) >= 4
     assert not under["target"].any()
+
+
+def test_several_processes_write_the_same_bytes(found, folder, tmp_path):
+    (tmp_path / "bad.tif").write_text("no image")
+    images = [folder, tmp_path / "bad.tif"]
+    outs = [tmp_path / f"by_{workers}" for workers in (1, 2)]
+    for out, workers in zip(outs, (1, 2), strict=True):
+        locate(images, out, LocateOptions(grid="15x15"), workers=workers)
+    for name in sorted(written(outs[0]) - {"report.html"}):  # which names the folder it was written to
+        assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes(), name
+    assert (outs[1] / "tiles.csv").read_bytes() == (found.folder / "tiles.csv").read_bytes()
+
+
+def test_a_report_shows_any_number_of_clusters(folder, tmp_path):
+    report = locate([folder / "Tile_002-002.tif"], tmp_path, LocateOptions(grid="15x15", clusters=40))
+    assert report.tables["tiles"]["cluster"].max() == 40
+    (panel,) = json.loads(
+        re.search(r"var panels = (\[.*?\]), scoreCharacters", (tmp_path / "report.html").read_text("utf-8"))[1]
+    )
+    assert panel["cluster"] == report.tables["tiles"]["cluster"].fillna(0).astype(int).tolist()
+
+
+def test_warnings_are_the_same_in_report_table_and_page(tmp_path):
+    film = make_overview((1, 2), (200, 200), n_crystals=0, bars=False, seed=3)
+    for name, micrograph in film.images.items():
+        write(tmp_path / f"{name}.tif", micrograph.image)
+    report = locate([tmp_path], tmp_path / "out", LocateOptions(grid="10x10"))
+    (notice,) = report.warnings
+    saved = pd.read_csv(tmp_path / "out" / "images.csv")
+    assert (saved["warnings"] == f"[empty] {notice}").all()
+    assert notice.sentence in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

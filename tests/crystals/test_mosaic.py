@@ -57,5 +57,5 @@ def test_a_list_shows_all_pictures_and_room_for_their_names():
 
 
 def test_pictures_of_several_sizes_and_kinds_fit_the_asked_size():
-    pictures = {"a": np.zeros((500, 300), np.uint8), "b": np.zeros((100, 700, 3), np.uint8)}
-    assert max(draw_mosaic(pictures, None, max_side_px=400).shape) <= 400
+    pictures = {"a": np.zeros((3000, 1800), np.uint8), "b": np.zeros((600, 4200, 3), np.uint8)}
+    assert max(draw_mosaic(pictures, None).shape) <= 2400

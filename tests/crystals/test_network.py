@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emscout.crystals.choice.decide import HALF_SHARE, trust
+from emscout.crystals.choice.decide import HALF_SHARE, combine_scores
 from emscout.crystals.locate import LocateOptions
 from emscout.crystals.tiles.grid import cut_grid, cut_tiles
 from emscout.crystals.tiles.network import ENCODER_STATISTICS, PARTICLE_SHARE, encode_tiles, particle_share
@@ -57,8 +57,8 @@ def test_features_tell_particles_from_background(scene):
 
 def test_answers_outweigh_the_network_in_the_end():
     share, scores = np.array([0.0, 0.2, 1.0]), np.array([1.0, 1.0, 0.0])
-    np.testing.assert_allclose(trust(share, HALF_SHARE, scores, 0), [0.0, 0.5, 1 / 1.2])
-    assert trust(share, HALF_SHARE, scores, 50)[0] > 0.5 > trust(share, HALF_SHARE, scores, 50)[2]
+    np.testing.assert_allclose(combine_scores(share, HALF_SHARE, scores, 0), [0.0, 0.5, 1 / 1.2])
+    assert combine_scores(share, HALF_SHARE, scores, 50)[0] > 0.5 > combine_scores(share, HALF_SHARE, scores, 50)[2]
 
 
 def test_the_encoder_is_asked_for_by_one_name():

@@ -8,9 +8,9 @@ from skimage import draw
 from sklearn.metrics import roc_auc_score
 
 from emscout.crystals.choice import propose
-from emscout.crystals.choice.propose import load_tile_model, propose_target, read_signs, score_tiles
+from emscout.crystals.choice.propose import compute_predictors, propose_target, read_tile_model, score_tiles
 from emscout.crystals.tiles.grid import cut_grid, cut_tiles
-from emscout.crystals.tiles.tile_features import LOOKS, describe_tiles, measure_contrast
+from emscout.crystals.tiles.tile_features import FEATURES, measure_contrast, measure_features, sample_grey
 from emscout.crystals.tiles.windows import window_sums
 from emscout.errors import ModelError, NothingToFindError
 
@@ -28,9 +28,11 @@ def overview(polarity=1, shape=(480, 480), n=14, radius=34, seed=0):
 
 
 def scored(images, lattice):
-    contrast = measure_contrast(images)
-    looks = np.concatenate([describe_tiles(image, lattice, contrast).reshape(-1, len(LOOKS)) for image in images])
-    return score_tiles(read_signs(looks)).reshape(len(images), *lattice.shape)
+    contrast = measure_contrast([sample_grey(image, len(images)) for image in images])
+    features = np.concatenate(
+        [measure_features(image, lattice, contrast).reshape(-1, len(FEATURES)) for image in images]
+    )
+    return score_tiles(compute_predictors(features)).reshape(len(images), *lattice.shape)
 
 
 def f1(truth, found):
@@ -68,56 +70,58 @@ def test_an_empty_image_in_a_set_stays_empty():
 def test_missing_pixels_say_nothing():
     image, _ = overview()
     image[:40] = np.nan
-    looks = describe_tiles(image, cut_grid(image.shape, *GRID), measure_contrast([image]))
-    assert np.isfinite(looks).all()
+    features = measure_features(image, cut_grid(image.shape, *GRID), measure_contrast([sample_grey(image, 1)]))
+    assert np.isfinite(features).all()
     assert np.isfinite(
-        describe_tiles(np.full_like(image, np.nan), cut_grid(image.shape, 4, 4), measure_contrast([]))
+        measure_features(np.full_like(image, np.nan), cut_grid(image.shape, 4, 4), measure_contrast([]))
     ).all()
 
 
 def test_a_sliding_window_scores_as_the_tile_it_stands_on():
     image, _ = overview()
     lattice, sliding = cut_tiles(image.shape, 40), cut_tiles(image.shape, 40, 10)
-    contrast = measure_contrast([image])
-    assert describe_tiles(image, sliding, contrast)[::4, ::4] == pytest.approx(
-        describe_tiles(image, lattice, contrast), abs=1e-5
+    contrast = measure_contrast([sample_grey(image, 1)])
+    assert measure_features(image, sliding, contrast)[::4, ::4] == pytest.approx(
+        measure_features(image, lattice, contrast), abs=1e-5
     )
 
 
 def test_a_window_moved_by_single_pixels_scores_about_the_same():
     image, _ = overview(shape=(240, 240), n=4)
     fine, coarse = cut_tiles(image.shape, 48, 1), cut_tiles(image.shape, 48, 6)
-    contrast = measure_contrast([image])
-    looks = describe_tiles(image, fine, contrast)
-    assert looks.shape == (193, 193, len(LOOKS))
-    assert looks[::6, ::6] == pytest.approx(describe_tiles(image, coarse, contrast), abs=1e-5)
-    between = describe_tiles(image, cut_tiles(image.shape, 48, 7), contrast)
-    assert np.abs(looks[::7, ::7] - between).mean() < 0.05 * looks.std(axis=(0, 1)).mean()
+    contrast = measure_contrast([sample_grey(image, 1)])
+    features = measure_features(image, fine, contrast)
+    assert features.shape == (193, 193, len(FEATURES))
+    assert features[::6, ::6] == pytest.approx(measure_features(image, coarse, contrast), abs=1e-5)
+    between = measure_features(image, cut_tiles(image.shape, 48, 7), contrast)
+    assert np.abs(features[::7, ::7] - between).mean() < 0.05 * features.std(axis=(0, 1)).mean()
 
 
 def test_no_tiles_have_no_signs():
-    assert score_tiles(read_signs(np.empty((0, len(LOOKS)), np.float32))).shape == (0,)
+    assert score_tiles(compute_predictors(np.empty((0, len(FEATURES)), np.float32))).shape == (0,)
 
 
 def test_many_windows_are_scored_as_few(monkeypatch):
     image, _ = overview()
-    looks = describe_tiles(image, cut_grid(image.shape, *GRID), measure_contrast([image])).reshape(-1, len(LOOKS))
-    expected = read_signs(looks)
+    features = measure_features(image, cut_grid(image.shape, *GRID), measure_contrast([sample_grey(image, 1)])).reshape(
+        -1, len(FEATURES)
+    )
+    expected = compute_predictors(features)
     monkeypatch.setattr(propose, "_CHUNK", 10)
-    assert read_signs(looks) == pytest.approx(expected)
+    assert compute_predictors(features) == pytest.approx(expected)
 
 
 def test_a_damaged_or_foreign_model_is_refused(tmp_path):
     path = tmp_path / "model.json"
     with pytest.raises(ModelError, match="install emscout again"):
-        load_tile_model(path)
+        read_tile_model(path)
     path.write_text("{")
-    with pytest.raises(ModelError, match="no readable tile model"):
-        load_tile_model(path)
+    with pytest.raises(ModelError, match="not a readable tile model"):
+        read_tile_model(path)
     content = json.loads(propose.SHIPPED_MODEL.read_text())
-    path.write_text(json.dumps(content | {"looks": ["grey@1"]}))
-    with pytest.raises(ModelError, match="other looks"):
-        load_tile_model(path)
+    path.write_text(json.dumps(content | {"features": ["grey@1"]}))
+    with pytest.raises(ModelError, match="other features"):
+        read_tile_model(path)
 
 
 def table(cluster, score, black, deviation=None):

@@ -1,4 +1,4 @@
-"""The locator's page: whatever an image is called, it shows, and breaks nothing."""
+"""The report: whatever an image is called, it shows, and breaks nothing."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from emscout.crystals.report.heat_map import TilePicture
-from emscout.crystals.report.page import describe_panel, write_locator_page
+from emscout.crystals.report.page import describe_panel, write_page
 
 NAME = "</script><b>'grid' & \"co\""
 
@@ -48,7 +48,7 @@ def page(tmp_path):
         {"cluster": [1, 2], "n_tiles": [2, 1], "share": [0.67, 0.33], "score": [0.7, 0.1], "mean": [1, 2]}
     )
     path = tmp_path / "report.html"
-    write_locator_page(
+    write_page(
         path,
         summary={
             "n_images": 1,
@@ -57,7 +57,7 @@ def page(tmp_path):
             "proposed": 1,
             "confidence": 0.86,
             "how": "So it was.",
-            "message": "",
+            "warnings": ["Give `grid=30x30`."],
             "failures": ["bad.tif is <broken>."],
             "question": f"{NAME}:1,1",
             "question_picture": "",
@@ -69,7 +69,7 @@ def page(tmp_path):
         clusters=clusters,
         figures={},
         command="emscout locate x -o y",
-        answers=[("like", f"{NAME}:0,0")],
+        labels=[("like", f"{NAME}:0,0")],
         provenance={"options": {"grid": None}, "emscout": "0", "python": "3", "libraries": {}},
     )
     return path.read_text(encoding="utf-8")
@@ -86,7 +86,7 @@ def test_the_script_knows_the_tiles(page):
     (panel,) = json.loads(re.search(r"var panels = (\[.*?\]), scoreCharacters", page)[1])
     assert panel["name"] == NAME
     assert (panel["rows"], panel["cols"]) == ([0, 20, 40], [0, 20, 40])
-    assert panel["cluster"] == "1201"
+    assert panel["cluster"] == [1, 2, 0, 1]
     characters = json.loads(re.search(r'scoreCharacters = ("[^"]*"), command', page)[1])
     scores = [characters.index(one) / (len(characters) - 1) for one in panel["score"]]
     assert scores == pytest.approx([0.9, 0.1, 0, 0.5], abs=0.01)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emscout.crystals.navigation.targets import TARGET_COLUMNS, cells_of, merge_targets
+from emscout.crystals.navigation.targets import TARGET_COLUMNS, cells_of, edge_pixels, merge_targets
 from emscout.crystals.tiles.grid import cut_grid, cut_tiles
 
 
@@ -62,7 +62,7 @@ def test_distances_to_the_bar_and_to_the_next_crystal():
     scores[5, 2] = scores[5, 8] = 1
     bar = np.zeros((100, 100), bool)
     bar[:, :6] = True
-    targets, _ = merge_targets(table(lattice, scores), {"a": lattice}, {"a": bar})
+    targets, _ = merge_targets(table(lattice, scores), {"a": lattice}, {"a": edge_pixels(bar)})
     assert sorted(targets["bar_distance_px"]) == [pytest.approx(19.5, abs=0.6), pytest.approx(79.5, abs=0.6)]
     assert targets["next_crystal_px"].tolist() == [60, 60]
     alone, _ = merge_targets(table(lattice, np.eye(10)[:, :]), {"a": lattice}, {})

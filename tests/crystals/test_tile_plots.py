@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.cluster.hierarchy import linkage
 
-from emscout.crystals.report.tile_plots import plot_advice, plot_dendrogram, plot_scatter, spread_out
+from emscout.crystals.report.tile_plots import choose_spread_points, plot_advice, plot_dendrogram, plot_scatter
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def tiles():
 
 def test_scatter_and_dendrogram_are_the_same_each_time(tiles):
     points, clusters, pictures = tiles
-    chosen = spread_out(points)
+    chosen = choose_spread_points(points)
     shown = [pictures[i] for i in chosen]
     first, again = (plot_scatter(points, clusters, clusters == 2, shown, chosen, ("x", "y")) for _ in range(2))
     assert np.array_equal(first, again)
@@ -30,7 +30,7 @@ def test_scatter_and_dendrogram_are_the_same_each_time(tiles):
 
 def test_pictures_are_of_tiles_that_lie_apart(tiles):
     points = tiles[0]
-    chosen = spread_out(np.repeat(points, 50, axis=0))
+    chosen = choose_spread_points(np.repeat(points, 50, axis=0))
     assert len(chosen) == len(set(chosen)) < 110
     shown = np.repeat(points, 50, axis=0)[chosen]
     assert np.ptp(shown, axis=0) == pytest.approx(np.ptp(points, axis=0), rel=0.3)

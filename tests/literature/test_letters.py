@@ -3,8 +3,8 @@
 import pytest
 
 from emscout.literature.panels.boxes import Box
-from emscout.literature.panels.find import cut_at_letters, find_panels
 from emscout.literature.panels.letters import letters_among, read_letters, read_text
+from emscout.literature.panels.split import split_at_letters, split_figure
 from emscout.synthetic.figure import make_figure
 
 
@@ -39,10 +39,10 @@ def test_a_letter_that_cannot_be_read_follows_from_the_others():
 
 def test_letters_part_panels_that_touch_and_look_alike():
     figure = make_figure((2, 2), gutter_px=0, seed=2014)
-    panels = find_panels(figure.image)
+    panels = split_figure(figure.image)
     assert len(panels) < 4
-    assert cut_at_letters(figure.image, panels, []) == panels
-    panels = cut_at_letters(figure.image, panels, letters_among(read_text(figure.image)))
+    assert split_at_letters(figure.image, panels, []) == panels
+    panels = split_at_letters(figure.image, panels, letters_among(read_text(figure.image)))
     for found, truth in zip(panels, boxes(figure), strict=True):
         assert found.overlap(truth) > 0.9 * max(found.area, truth.area)
 
@@ -50,7 +50,7 @@ def test_letters_part_panels_that_touch_and_look_alike():
 def test_letters_alone_part_nothing():
     panel = make_figure((1,), letters="none", scale_bar=False, seed=15).image
     letters = [Box(5, 5, 22, 22), Box(5, 320, 22, 337)]
-    assert cut_at_letters(panel, find_panels(panel), letters) == find_panels(panel)
+    assert split_at_letters(panel, split_figure(panel), letters) == split_figure(panel)
 
 
 def test_letters_in_a_plot_do_not_part_it():
@@ -58,4 +58,4 @@ def test_letters_in_a_plot_do_not_part_it():
     plot = Box(0, 0, *figure.image.shape[:2])
     col = int(figure.image[:, :, 0].mean(axis=0).argmin())  # the axis, a straight line from top to bottom
     letters = [Box(20, 5, 37, 22), Box(20, col + 30, 37, col + 47)]
-    assert cut_at_letters(figure.image, [plot], letters) == [plot]
+    assert split_at_letters(figure.image, [plot], letters) == [plot]

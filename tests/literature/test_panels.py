@@ -9,7 +9,7 @@ from PIL import Image
 from emscout.literature.accuracy import count_found
 from emscout.literature.kinds import kind_of_panel
 from emscout.literature.panels.boxes import Box
-from emscout.literature.panels.find import find_panels
+from emscout.literature.panels.split import split_figure
 from emscout.synthetic.figure import LAYOUTS, make_figure
 
 MIXED = LAYOUTS["white, 12 px"]["kinds"]
@@ -28,7 +28,7 @@ def scores():
         for number, rows in enumerate([(2, 2), (1, 3), (3, 1, 2)]):
             quality = (None, 90, 75)[number]
             figure = make_figure(rows, **layout, width_px=700, jpeg_quality=quality, seed=100 + number)
-            truth, found = boxes(figure), find_panels(figure.image)
+            truth, found = boxes(figure), split_figure(figure.image)
             counts += count_found(truth, found), len(truth), len(found)
         result[name] = counts
     return result
@@ -58,7 +58,7 @@ def test_micrographs_are_told_from_the_rest():
 
 def test_a_single_micrograph_is_one_panel():
     figure = make_figure((1,), seed=2)
-    (box,) = find_panels(figure.image)
+    (box,) = split_figure(figure.image)
     assert box == Box(0, 0, *figure.image.shape[:2])
 
 
@@ -76,21 +76,21 @@ def test_lines_across_a_gutter_do_not_tie_panels():
     for start in (30, 90):
         for step in range(60):
             image[start + step // 3, 280 + step : 283 + step] = (220, 0, 0)
-    assert count_found(boxes(figure), find_panels(image)) == 2
+    assert count_found(boxes(figure), split_figure(image)) == 2
 
 
 @pytest.mark.parametrize(("rows", "quality", "seed"), [((1, 3), 90, 301), ((3, 1, 2), 75, 311)])
 def test_letters_above_panels_do_not_hide_the_gutter(rows, quality, seed):
     layout = LAYOUTS["white, 24 px, letters above"]
     figure = make_figure(rows, **layout, width_px=700, jpeg_quality=quality, seed=seed)
-    found = find_panels(figure.image)
+    found = split_figure(figure.image)
     assert len(found) == sum(rows)
     assert count_found(boxes(figure), found) >= sum(rows) - 1
 
 
 def test_the_low_end_of_a_plot_is_no_gutter():
     figure = make_figure((1, 3), kinds=MIXED, gutter_px=12, width_px=700, jpeg_quality=90, seed=5001)
-    assert count_found(boxes(figure), find_panels(figure.image)) == 4
+    assert count_found(boxes(figure), split_figure(figure.image)) == 4
 
 
 def grained(grey, seed):
@@ -101,7 +101,7 @@ def grained(grey, seed):
 
 
 def test_panels_that_touch_are_parted_by_their_grain():
-    left, right = find_panels(grained(np.where(np.arange(400) < 180, 100.0, 106.0) * np.ones((240, 1)), seed=1))
+    left, right = split_figure(grained(np.where(np.arange(400) < 180, 100.0, 106.0) * np.ones((240, 1)), seed=1))
     assert left == Box(0, 0, 240, left.right) and right == Box(0, left.right, 240, 400)
     assert abs(left.right - 180) <= 3
 
@@ -111,7 +111,7 @@ def test_a_blurred_edge_parts_nothing(blur_px, n_panels):
     edge = 60 + 120 / (1 + np.exp(np.clip((np.arange(400) - 179.5) / blur_px, -50, 50)))
     noise = np.random.default_rng(2).normal(size=(240, 400)) * 10
     image = np.repeat((edge + noise).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
-    assert len(find_panels(image)) == n_panels
+    assert len(split_figure(image)) == n_panels
 
 
 def test_an_inset_belongs_to_its_panel():
@@ -119,19 +119,19 @@ def test_an_inset_belongs_to_its_panel():
     first = boxes(figure)[0]
     inset = make_figure((1,), width_px=90, row_px=(70, 70), letters="none", scale_bar=False, seed=9).image
     figure.image[5 : 5 + inset.shape[0], first.right - 95 : first.right - 5] = inset
-    assert len(find_panels(figure.image)) == 2
+    assert len(split_figure(figure.image)) == 2
 
 
 def test_a_poster_is_looked_at_in_bounded_size():
     figure = make_figure((2, 2), gutter_px=12, letters="none", seed=8)
     large = np.repeat(np.repeat(figure.image, 4, axis=0), 4, axis=1)
-    found = [box.scaled(1 / 4) for box in find_panels(large)]
+    found = [box.scaled(1 / 4) for box in split_figure(large)]
     assert count_found(boxes(figure), found) == 4
 
 
 @pytest.mark.parametrize("colour", [0, 128, 255])
 def test_an_empty_figure_has_no_plots_in_it(colour):
-    found = find_panels(np.full((300, 400, 3), colour, np.uint8))
+    found = split_figure(np.full((300, 400, 3), colour, np.uint8))
     assert len(found) <= 1
 
 
@@ -139,5 +139,5 @@ def test_real_micrographs_are_not_cut_up(data):
     files = sorted((data / "emps" / "images").iterdir())
     # Half of them; the rules were made on the other half.
     files = [file for file in files if hashlib.md5(file.name.encode()).digest()[0] % 2][::4]
-    whole = [len(find_panels(np.asarray(Image.open(file).convert("RGB")))) == 1 for file in files]
+    whole = [len(split_figure(np.asarray(Image.open(file).convert("RGB")))) == 1 for file in files]
     assert np.mean(whole) >= 0.95

@@ -10,7 +10,7 @@ onnx = pytest.importorskip("onnx")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from emscout.errors import ModelError, NothingToFindError  # noqa: E402
+from emscout.errors import ModelError, NothingToFindError, UsageError  # noqa: E402
 from emscout.models import (  # noqa: E402
     AUTOENCODER_INPUT_NAMES,
     AUTOENCODER_OUTPUT_NAMES,
@@ -18,6 +18,7 @@ from emscout.models import (  # noqa: E402
     load_autoencoder_model,
     load_model,
 )
+from emscout.movies import follow_particles  # noqa: E402
 from emscout.movies.segmentation import autoencoder  # noqa: E402
 from emscout.movies.segmentation.autoencoder import area_bands, find_polarity, reconstruct, segment_autoencoder  # noqa: E402
 from emscout.synthetic.particles import make_micrograph  # noqa: E402
@@ -167,3 +168,19 @@ def test_networks_are_not_mistaken_for_one_another(model):
         load_model(model)
     with pytest.raises(ModelError, match="give one that reproduces"):
         load_autoencoder_model("particles-v2")
+
+
+@pytest.mark.parametrize(
+    "setting", [{"diameter": "20px"}, {"samples": 5}, {"min_probability": 0.5}, {"max_uncertainty": 0.1}]
+)
+def test_options_that_an_autoencoder_pays_no_attention_to_are_refused(frame, model, setting):
+    (name,) = setting
+    with pytest.raises(UsageError, match=f"`{name}` has no effect on an autoencoder"):
+        follow_particles([frame[0]] * 2, model=str(model), **setting)
+
+
+def test_a_movie_is_followed_by_an_autoencoder(frame, model):
+    image, truth = frame
+    found = follow_particles([image] * 3, model=str(model))
+    assert found.polarity == "dark"
+    assert (found.curves["n"] == truth.max()).all()

@@ -278,3 +278,18 @@ def test_what_two_have_become_may_be_missed_for_a_frame():
     events = find_events(tracks, FIELD)
     assert told(events) == [(9, "coalescence", "1 2")]
     assert events["conserved"].tolist() == ["volume"]
+
+
+@pytest.mark.parametrize("sum_of", ["area", "volume"])
+def test_without_tolerance_exact_sizes_still_count_as_conserved(sum_of):
+    whole = np.sqrt(5.0**2 + 6.0**2) if sum_of == "area" else np.cbrt(5.0**3 + 6.0**3)
+    place = (50, 50 + 11 * 5.0**2 / whole**2) if sum_of == "area" else (50, 50 + 11 * (5.0 / whole) ** 3)
+    rows = [(f, 1, 50, 50, 6.0) for f in range(10)] + [(f, 2, 50, 61, 5.0) for f in range(10)]
+    rows += [(f, 1, *place, whole) for f in range(10, 20)] + [(f, 3, 150, 150, 4.0) for f in range(20)]
+    tracks = pd.DataFrame(rows, columns=["frame", "particle", "row_px", "col_px", "radius_px"])
+    tracks["area_px2"] = np.pi * tracks.pop("radius_px") ** 2
+    events = find_events(tracks, FIELD, tolerance=0)
+    assert told(events) == [(10, "coalescence", "1 2")]
+    assert events["conserved"].tolist() == [sum_of]
+    with pytest.raises(UsageError, match="`tolerance` must be 0 or more"):
+        find_events(tracks, FIELD, tolerance=-0.1)

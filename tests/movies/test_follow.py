@@ -254,6 +254,13 @@ def test_doubtful_pixels_of_the_rim_count_in_full_and_others_by_half():
         {"pixel_size": "3px"},
         {"model": "particles-v2", "polarity": "dark"},
         {"samples": 0},
+        {"model": "watershed", "min_probability": 0.5},
+        {"model": "watershed", "max_uncertainty": 0.1},
+        {"model": "watershed", "diameter": "20px"},
+        {"model": "watershed", "samples": 10},
+        {"polarity": "black"},
+        {"trust": "nobody"},
+        {"seed": -1},
     ],
 )
 def test_options_that_make_no_sense_are_refused(wrong):

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 from tests.movies.test_report_footage import N_FRAMES, make_footage, make_tables
 
+from emscout.errors import OutputError
 from emscout.micrograph import Notice
 from emscout.movies.report import page as movie_page
+from emscout.movies.report.clip import write_clip
 from emscout.movies.report.page import write_movie_page
 from emscout.movies.report.summary import format_number, summarise
 from emscout.movies.report.time_axis import choose_time_axis
@@ -195,6 +197,21 @@ def test_the_same_results_give_the_same_bytes(made, tmp_path):
     assert page == made[1]
     for one, other in zip(made[0], again, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_a_page_that_cannot_be_written_says_so_and_leaves_no_half_file(tmp_path):
+    (tmp_path / "pictures").write_text("not a folder")
+    with pytest.raises(OutputError, match="cannot be written"):
+        write(tmp_path)
+    (tmp_path / "pictures").unlink()
+
+    def stop(done, total, what):
+        raise KeyboardInterrupt
+
+    footage = make_footage()
+    with pytest.raises(KeyboardInterrupt):
+        write_clip(tmp_path, footage, make_tables()["particles"], choose_time_axis(None, N_FRAMES), progress=stop)
+    assert [path.name for path in tmp_path.iterdir()] == []
 
 
 def test_a_large_clip_lies_beside_the_page(tmp_path, monkeypatch):

@@ -18,10 +18,6 @@ from emscout.movies.report.time_axis import choose_time_axis
 NAMES = ("drift", "sizes", "single", "curves", "growth", "shapes")
 
 
-def triangle(u):
-    return np.clip(1 - np.abs(u - 1), 0, None)
-
-
 def draw(name, calibrated=True, timed=True):
     footage, tables = make_footage(calibrated=calibrated, timed=timed), make_tables()
     time_axis, nm = choose_time_axis(footage.times_s, N_FRAMES), footage.nm_per_px
@@ -36,7 +32,7 @@ def draw(name, calibrated=True, timed=True):
     if name == "growth":
         return plot_growth_law(tables["curves"], tables["growth"], time_axis, nm)
     radii = footage.tracks["equivalent_circular_diameter_px"].to_numpy() / 2
-    return plot_size_distribution(radii, tables["shapes"], triangle, nm)
+    return plot_size_distribution(radii, tables["shapes"], nm)
 
 
 def words_of(svg):
@@ -159,6 +155,6 @@ def test_radii_that_do_not_grow_follow_no_law():
 def test_too_few_sizes_are_shown_without_a_shape():
     tables = make_tables()
     empty = tables["shapes"].assign(scale=np.nan, spread=np.nan)
-    words = words_of(plot_size_distribution(np.array([3.0, 4.0]), empty, triangle, None))
+    words = words_of(plot_size_distribution(np.array([3.0, 4.0]), empty, None))
     assert "n = 2" in words
     assert not any("LSW" in word for word in words)

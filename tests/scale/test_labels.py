@@ -24,7 +24,7 @@ def test_lengths_as_they_are_printed(text, nm):
     (label,) = find_labels(text)
     assert label.length_nm == pytest.approx(nm)
     assert label.alone
-    assert label.slips == 0
+    assert label.ocr_substitutions == 0
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_lengths_as_they_are_printed(text, nm):
 def test_slips_of_the_reader_are_understood_and_counted(text, nm):
     (label,) = find_labels(text)
     assert label.length_nm == pytest.approx(nm)
-    assert label.slips > 0
+    assert label.ocr_substitutions > 0
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from emscout.scale import NoScale, ScaleReading, read_scale_bar
-from emscout.scale.letters import lines_beside, read_closely
-from emscout.scale.views import likely_bars, look_closely
+from emscout.scale.letters import lines_beside, read_enlarged
+from emscout.scale.views import find_likely_bars, read_single_lines
 from emscout.synthetic.scale import print_scale
 
 
@@ -43,14 +43,14 @@ def test_white_letters_over_a_bright_particle():
 
 def test_lines_beside_a_bar_are_found_by_their_ink():
     image, printed = print_scale("100 nm", "box", length_px=140, ink=255, seed=6)
-    bar = min(likely_bars(image), key=lambda bar: abs(bar.x0 - printed.x0_px))
+    bar = min(find_likely_bars(image), key=lambda bar: abs(bar.x0 - printed.x0_px))
     line = lines_beside(image, bar)[0]
     top, _, left, right = printed.box
     assert line.top == pytest.approx(top, abs=8)
     assert (line.left + line.right) / 2 == pytest.approx((left + right) / 2, abs=8)
-    assert {read.text.replace(" ", "") for read in read_closely(image, line, bar)} == {"100nm"}
+    assert {read.text.replace(" ", "") for read in read_enlarged(image, line, bar)} == {"100nm"}
 
 
 def test_a_bar_on_a_specimen_without_letters_says_nothing():
     image, _ = print_scale("", "box", length_px=140, ink=255, seed=6)
-    assert look_closely(image, likely_bars(image), []) == []
+    assert read_single_lines(image, find_likely_bars(image), []) == []

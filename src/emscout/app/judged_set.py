@@ -1,4 +1,4 @@
-"""A searched set of images on the table: every answer judges it anew, and no file is read again."""
+"""A set of images that was searched: with every answer it is judged again, and no file is read again."""
 
 from __future__ import annotations
 
@@ -10,42 +10,45 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from emscout.app.words import for_page
 from emscout.compute import Progress
-from emscout.crystals.choice.decide import Decision
-from emscout.crystals.locate import ImageSet, LocateOptions, gather_set, judge_set, save_set, survey_set
+from emscout.crystals.find import CrystalResult, group_notices, judge
+from emscout.crystals.locate import ImageFiles, LocateOptions, list_files, save_result, survey_files
 from emscout.crystals.navigation.targets import cells_of
-from emscout.crystals.report.heat_map import colour_of, tint_of
+from emscout.crystals.report.heat_map import cluster_colour, cluster_opacity
 from emscout.crystals.report.mosaic import read_layout
 from emscout.crystals.report.pictures import commonest_cluster
-from emscout.crystals.results import describe_clusters, summarize
-from emscout.crystals.survey import Survey
+from emscout.crystals.results import summarise
 from emscout.errors import UsageError
 
 __all__ = ["JudgedSet", "search"]
 
 _FULL_SCORE = 250
+_MOST_CLUSTERS = 255
 _MOST_TARGETS = 500
 
 
 class JudgedSet:
-    """What is known of a set, what the user has said of it, and what follows.
+    """A set of images and what was found on it, which changes with the answers of the user.
 
     Parameters
     ----------
-    images : ImageSet
-    survey : Survey
-    options : LocateOptions
+    files : ImageFiles
+    found : CrystalResult
     """
 
-    def __init__(self, images: ImageSet, survey: Survey, options: LocateOptions) -> None:
-        self.images, self.survey = images, survey
-        self.names = [row["image"] for row in survey.images if row["status"] == "ok"]
-        self._judge(options)
+    def __init__(self, files: ImageFiles, found: CrystalResult) -> None:
+        self.files, self.found = files, found
+        self.names = [row["image"] for row in found.survey.images if row["status"] == "ok"]
+
+    @property
+    def options(self) -> LocateOptions:
+        """With the answers."""
+        return self.found.options
 
     def answer(self, image: int, row: int, col: int, crystal: bool | None) -> None:
-        """Heed what the user says of a tile; ``None`` takes an earlier answer back."""
+        """Take an answer of the user about a tile into account; ``None`` removes an earlier answer."""
         if not 0 <= image < len(self.names):
             raise UsageError("There is no such image in this set: reload the page.")
         tile = f"{self.names[image]}:{row},{col}"
@@ -57,34 +60,25 @@ class JudgedSet:
         self._judge(replace(self.options, like=like or None, unlike=unlike or None, target=None))
 
     def forget(self) -> None:
-        """Take all answers back."""
+        """Remove all answers."""
         self._judge(replace(self.options, like=None, unlike=None))
 
     def choose(self, clusters: int | None, target: int | None) -> None:
-        """Group tiles into so many clusters, and call one of them crystal, or none."""
+        """Choose the number of clusters, and the cluster that is crystal, or none."""
         self._judge(replace(self.options, clusters=clusters or self.options.clusters, target=target))
 
     def save(self, out: Path, knowledge: str | None, *, overwrite: bool, progress: Progress) -> None:
         """Write what the command would write with the same options."""
-        options = replace(self.options, save_knowledge=knowledge)
-        save_set(
-            out,
-            self.images,
-            self.survey,
-            self.decision,
-            self.targets,
-            options,
-            overwrite=overwrite,
-            progress=progress,
-        )
+        found = replace(self.found, options=replace(self.options, save_knowledge=knowledge))
+        save_result(out, self.files, found, overwrite=overwrite, progress=progress)
 
     def describe_images(self) -> list[dict[str, Any]]:
-        """What does not change: each image, its place in the mosaic and where its tiles are."""
+        """What does not change: each image, its place in the mosaic and the positions of its tiles."""
         layout = read_layout(self.names)
-        rows = {row["image"]: row for row in self.survey.images}
+        rows = {row["image"]: row for row in self.found.survey.images}
         described = []
         for name in self.names:
-            cells = cells_of(self.survey.lattices[name])
+            cells = cells_of(self.found.survey.lattices[name])
             described.append(
                 {
                     "name": name,
@@ -99,8 +93,8 @@ class JudgedSet:
         return described
 
     def describe(self) -> dict[str, Any]:
-        """What an answer may change; tiles as bytes in base64, row by row: cluster (0: black), score of 250, target."""
-        tiles, recipe = self.decision.tiles, self.options.recipe
+        """What an answer may change; tiles row by row as bytes in base64: cluster (0: black), 250 x score, target."""
+        tiles, targets, question = self.found.tiles, self.found.targets, self.found.decision.question
         commonest = commonest_cluster(tiles)
         clusters = [
             {
@@ -108,15 +102,15 @@ class JudgedSet:
                 "n_tiles": int(row["n_tiles"]),
                 "share": float(row["share"]),
                 "score": float(row["score"]),
-                "colour": colour_of(int(row["cluster"])),
-                "tint": tint_of(int(row["cluster"]), commonest),
+                "colour": cluster_colour(int(row["cluster"])),
+                "tint": cluster_opacity(int(row["cluster"]), commonest),
             }
-            for row in describe_clusters(self.decision, recipe).to_dict("records")
+            for row in self.found.clusters.to_dict("records")
         ]
         parts = dict(iter(tiles.groupby("image", sort=False)))
         return {
-            "found": summarize(self.survey, self.decision, self.targets, self.options),
-            "n_clusters": recipe.n_clusters,
+            "found": summarise(self.found) | {"message": self._spell_warnings()},
+            "n_clusters": self.options.recipe.n_clusters,
             "target": self.options.target,
             "clusters": clusters,
             "tiles": [
@@ -132,17 +126,20 @@ class JudgedSet:
                 for kind in ("like", "unlike")
                 for tile in getattr(self.options, kind) or ()
             ],
-            "question": None if self.decision.question is None else self._place_of_row(self.decision.question),
-            "n_targets": len(self.targets),
-            "targets": [self._describe_target(row) for row in self.targets.head(_MOST_TARGETS).to_dict("records")],
+            "question": None if question is None else self._place_of_row(question),
+            "n_targets": len(targets),
+            "targets": [self._describe_target(row) for row in targets.head(_MOST_TARGETS).to_dict("records")],
         }
 
     def _judge(self, options: LocateOptions) -> None:
-        self.decision: Decision
-        self.targets: pd.DataFrame
-        self.decision, self.targets = judge_set(self.images, self.survey, options)
-        # Last: what cannot be judged leaves everything as it was.
-        self.options = options
+        _check_clusters(options)
+        # When this fails, the result stays as it was.
+        self.found = judge(self.found.survey, options, self.found.earlier)
+
+    def _spell_warnings(self) -> str:
+        """All warnings as text."""
+        notices = group_notices(self.found.warnings)
+        return " ".join(for_page(f"{images}: {notice}" if images else notice) for images, notice in notices)
 
     def _place(self, tile: str) -> dict[str, int]:
         name, _, place = tile.rpartition(":")
@@ -150,7 +147,7 @@ class JudgedSet:
         return {"image": self.names.index(name), "row": int(row), "col": int(col)}
 
     def _place_of_row(self, row: int) -> dict[str, int]:
-        tile = self.survey.tiles.iloc[row]
+        tile = self.found.tiles.iloc[row]
         return {"image": self.names.index(tile["image"]), "row": int(tile["row"]), "col": int(tile["col"])}
 
     def _describe_target(self, target: Mapping[Any, Any]) -> dict[str, Any]:
@@ -161,10 +158,16 @@ class JudgedSet:
 
 
 def search(path: Path, options: LocateOptions, progress: Progress) -> JudgedSet:
-    """Survey the images of a path and judge them once; raises what `emscout.crystals.locate.locate` raises."""
-    images = gather_set([str(path)], options)
-    survey = survey_set(images, options, progress=progress)
-    return JudgedSet(images, survey, options)
+    """Search the images of a path; raises what `emscout.crystals.locate.locate` raises."""
+    _check_clusters(options)
+    files = list_files([str(path)], options)
+    survey = survey_files(files, options, workers=1, progress=progress)
+    return JudgedSet(files, judge(survey, options, files.earlier))
+
+
+def _check_clusters(options: LocateOptions) -> None:
+    if options.recipe.n_clusters > _MOST_CLUSTERS:
+        raise UsageError(f"This page shows at most {_MOST_CLUSTERS} clusters: ask for fewer.")
 
 
 def _pack(values: np.ndarray) -> str:

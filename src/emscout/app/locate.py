@@ -1,4 +1,4 @@
-"""The page that finds crystals: choose images, search, answer by clicking tiles, save."""
+"""The page that finds crystals: choose images, search, label tiles by clicking, save."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from emscout.errors import UsageError
 
 __all__ = ["PAGE"]
 
-# These are asked for by clicking tiles, and when results are saved.
+# The page asks for these by clicks, and when results are saved.
 _LEFT_OUT = ("like", "unlike", "target", "save_knowledge")
 _FIRST = ("grid", "tile", "network", "knowledge")
 
@@ -53,7 +53,7 @@ class _Save(BaseModel):
 
 
 class _Table:
-    """The set that is looked at, which outlives the tab."""
+    """The set that is shown; it is kept when the tab is closed."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -91,9 +91,9 @@ def _make_routes(jobs: Jobs, render: Render) -> APIRouter:
                 return None
             return {
                 "number": table.number,
-                "paths": judged.images.paths,
+                "paths": judged.files.paths,
                 "images": judged.describe_images(),
-                "failures": [row["error"] for row in judged.survey.images if row["status"] == "failed"],
+                "failures": [row["error"] for row in judged.found.survey.images if row["status"] == "failed"],
                 "saved": None if table.saved is None else str(table.saved),
                 "judged": judged.describe(),
             }
@@ -103,7 +103,9 @@ def _make_routes(jobs: Jobs, render: Render) -> APIRouter:
         judged, buffer = table.take(), io.BytesIO()
         if not 0 <= image < len(judged.names):
             raise UsageError("There is no such image in this set: reload the page.")
-        Image.fromarray(judged.survey.pictures[judged.names[image]].grey).save(buffer, format="PNG", compress_level=1)
+        Image.fromarray(judged.found.survey.pictures[judged.names[image]].grey).save(
+            buffer, format="PNG", compress_level=1
+        )
         return Response(buffer.getvalue(), media_type="image/png")
 
     @router.post("/answer")
@@ -132,7 +134,7 @@ def _make_routes(jobs: Jobs, render: Render) -> APIRouter:
         out = result_folder(asked.out)
         knowledge = str(result_folder(asked.knowledge)) if asked.knowledge.strip() else None
         with table.lock:
-            # As it is now: answers may go on while pictures are drawn.
+            # A copy, because answers may change the set while pictures are drawn.
             judged = copy(table.take())
 
         def work(progress: Progress) -> None:
@@ -151,6 +153,6 @@ def _make_routes(jobs: Jobs, render: Render) -> APIRouter:
 PAGE = Page(
     "Crystals",
     "Where are the crystals?",
-    "Overview images of a grid: tiles that look like crystals, ranked; a few clicks teach it yours.",
+    "Overview images of a grid: tiles that look like crystals, ranked; a few clicks teach it your crystals.",
     _make_routes,
 )

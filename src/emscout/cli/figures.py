@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
-from emscout.cli.screen import make_screen, make_table
+from emscout.cli.screen import for_terminal, make_screen, make_table
 from emscout.literature.mine import FigureOptions, mine
 from emscout.units import spell_length
 
@@ -34,14 +34,14 @@ def figures(
         typer.Option(min=1, metavar="N", help="Processes to use; by default one a core when there are many documents."),
     ] = None,
 ) -> None:
-    """Take papers and figures apart, and measure the micrographs in them.
+    """Split the figures of papers into panels and measure the micrographs among them.
 
-    Figures are cut into their panels; plots, drawings and photographs are left out; scale bars and captions say how
-    large a pixel is. An inset is a panel of its own. An article in HTML or XML needs its pictures in the same
+    Plots, drawings and photographs are not measured; scale bars and captions give the pixel size. An inset is a panel
+    of its own. An article in HTML or XML needs its pictures in the same
     folder; when each article has a folder of its own, give 'papers/*/*'.
 
     Writes to OUT: [bold]figures.csv[/] (one row a panel), [bold]panels/[/] (each as PNG), [bold]reports/[/] (a page a
-    document), [bold]overviews/[/] (how each figure was cut) and [bold]measured/[/] (every particle).
+    document), [bold]overviews/[/] (each figure with its panels marked) and [bold]measured/[/] (every particle).
 
     Interrupted, it continues where it stopped when the same command is given again.
 
@@ -61,10 +61,12 @@ def figures(
         f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in panels["kind"].value_counts().items()
     )
     counts = {"document": table["document"].nunique(), "panel": len(panels)}
-    told = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
-    screen.print(f"{told}{': ' if kinds else ''}{kinds}")
+    summary = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
+    screen.print(f"{summary}{': ' if kinds else ''}{kinds}")
+    for notice in report.warnings:
+        screen.print(f"[yellow]{notice.code}:[/] {escape(notice.image)}: {for_terminal(notice)}", soft_wrap=True)
     for message in failed["error"]:
-        screen.print(f"[red]failed:[/] {escape(message)}", soft_wrap=True)
+        screen.print(f"[red]failed:[/] {for_terminal(message)}", soft_wrap=True)
     if len(panels):
         screen.print(f"Reports: [bold]{escape(str(out / 'reports'))}[/]", soft_wrap=True)
     if len(failed):

@@ -12,7 +12,8 @@ from rich.table import Column, Table
 
 from emscout.cli.options import takes_options
 from emscout.cli.progress import progress_bar
-from emscout.cli.screen import make_screen, make_table
+from emscout.cli.screen import for_terminal, make_screen, make_table
+from emscout.crystals.find import group_notices
 from emscout.crystals.locate import LocateOptions
 from emscout.crystals.locate import locate as locate_crystals
 
@@ -27,19 +28,23 @@ def locate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
     options: LocateOptions,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes to use; by default one a core when there are many images."),
+    ] = None,
 ) -> None:
     """Find the crystals on overview images of a grid.
 
-    Every image is cut into tiles; the tiles of all images together are grouped by statistics of their grey values, and
-    those that look like crystals become targets. Grid bars and apertures are found first and left out.
+    Every image is cut into tiles. The tiles of all images are clustered by statistics of their grey values, and those
+    that look like crystals become targets. Grid bars and apertures are found first and left out.
 
-    Writes to OUT: [bold]report.html[/] to look at and to overrule what is wrong, [bold]targets.csv[/] (one row a
-    crystal, best first), [bold]targets.nav[/] for SerialEM, [bold]tiles.csv[/] (one row a tile), [bold]heat_maps/[/]
-    and a mosaic of the set.
+    Writes to OUT: [bold]report.html[/] to look at targets and correct them, [bold]targets.csv[/] (one row a target, the
+    best first), [bold]targets.nav[/] for SerialEM, [bold]tiles.csv[/] (one row a tile), [bold]images.csv[/] (one row an
+    image), [bold]heat_maps/[/] and a mosaic of the set.
 
     Example: [bold]emscout locate overview/ -o found --grid 30x30[/]
 
-    Then, with tiles picked in the report: [bold]emscout locate overview/ -o found2 --like scan_1:4,7 --unlike
+    Then, with tiles that you clicked in the report: [bold]emscout locate overview/ -o found2 --like scan_1:4,7 --unlike
     scan_1:9,2[/]
     """
     screen = make_screen()
@@ -49,7 +54,8 @@ def locate(
             out,
             options,
             overwrite=overwrite,
-            progress=lambda done, total, what: show(done, total, what or "grouping tiles"),
+            workers=workers,
+            progress=lambda done, total, what: show(done, total, what or "clustering tiles"),
         )
     targets, images, found = report.tables["targets"], report.tables["images"], report.provenance["found"]
     if len(targets):
@@ -60,16 +66,16 @@ def locate(
         f"{escape(found['how'])} Proposed: cluster {found['proposed_cluster']}, confidence {found['confidence']:.0%}.",
         soft_wrap=True,
     )
-    if found["message"]:
-        screen.print(f"[yellow]nothing found:[/] {escape(found['message'])}", soft_wrap=True)
     if found["question"]:
-        screen.print(f"Least sure of {escape(found['question'])}: answer with --like or --unlike.", soft_wrap=True)
-    for message in images["calibration_note"].dropna().unique():
-        if message:
-            screen.print(f"[yellow]scale:[/]  {escape(message)}", soft_wrap=True)
+        screen.print(
+            f"Most uncertain tile: {escape(found['question'])}. Label it with --like or --unlike.", soft_wrap=True
+        )
+    for about, notice in group_notices(report.warnings):
+        image = f"{escape(about)}: " if about else ""
+        screen.print(f"[yellow]{notice.code}:[/] {image}{for_terminal(notice)}", soft_wrap=True)
     failed = images[images["status"] == "failed"]
     for message in failed["error"]:
-        screen.print(f"[red]failed:[/] {escape(message)}", soft_wrap=True)
+        screen.print(f"[red]failed:[/] {for_terminal(message)}", soft_wrap=True)
     screen.print(f"Report: [bold]{escape(str(out / 'report.html'))}[/]", soft_wrap=True)
     if len(failed):
         raise typer.Exit(1)

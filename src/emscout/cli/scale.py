@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from emscout.cli.progress import progress_bar
-from emscout.cli.screen import make_screen, make_table
+from emscout.cli.progress import kept_when_interrupted, progress_bar
+from emscout.cli.screen import for_terminal, make_screen, make_table
 from emscout.scale.read_scales import read_scales
 from emscout.units import spell_length
 
@@ -31,15 +31,17 @@ def scale(
 ) -> None:
     """Read the scale bars that are printed in images.
 
-    A scale is claimed only where a bar and the length beside it are read without doubt; else the reason is given.
+    A scale is claimed only where a bar and the length beside it are read without doubt; otherwise the reason is given.
 
     Writes to OUT: [bold]scales.csv[/] (one row an image), [bold]pictures/[/] of what was read, and
-    [bold]contact_sheet.png[/] to look at them all at once.
+    [bold]contact_sheet.png[/] with all of them.
+
+    Interrupted, it continues where it stopped when the same command is given again.
 
     Example: [bold]emscout scale figures/ -o scales[/]
     """
     screen = make_screen()
-    with progress_bar() as show:
+    with kept_when_interrupted(screen, out), progress_bar() as show:
         report = read_scales(paths, out, overwrite=overwrite, workers=workers, progress=show)
     scales = report.tables["scales"]
     screen.print(_table(scales.head(_MAX_ROWS_SHOWN)))
@@ -47,7 +49,7 @@ def scale(
         screen.print(f"… and {len(scales) - _MAX_ROWS_SHOWN} more in {escape(str(out / 'scales.csv'))}")
     failed = scales[scales["failed"]]
     for reason in failed["reason"]:
-        screen.print(f"[red]failed:[/] {escape(reason)}", soft_wrap=True)
+        screen.print(f"[red]failed:[/] {for_terminal(reason)}", soft_wrap=True)
     read = int(scales["value"].notna().sum())
     screen.print(f"A scale was read in {read} of {len(scales)} images. Table: {escape(str(out / 'scales.csv'))}")
     if len(failed):

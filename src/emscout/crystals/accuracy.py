@@ -1,4 +1,4 @@
-"""A result of the locator against truth: labelled tiles, or masks of what is particle."""
+"""Score a result against the truth: labelled tiles, or masks of the crystals."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ import numpy as np
 import pandas as pd
 
 from emscout.errors import ReadError, UsageError
-from emscout.evaluate.locator import PARTICLE_SHARE, recall_of_first, score_clusters, score_target
+from emscout.evaluate.crystals import PARTICLE_SHARE, recall_of_first, score_clusters, score_target
 from emscout.io import read
-from emscout.io.files import write_atomic
 from emscout.io.find import images_in
 
-__all__ = ["FILES", "evaluate_locator", "save_scores"]
+__all__ = ["FILES", "evaluate_crystals"]
 
 FILES = ("scores.csv", "images.csv")
-"""Names of what `save_scores` writes."""
-
+"""Names of the tables as they are saved."""
 
 _YES = {"1", "1.0", "true", "yes", "crystal", "particle", "positive"}
 _NO = {"0", "0.0", "false", "no", "film", "empty", "background", "negative"}
 _NEEDED = ("image", "row", "col", "top_px", "left_px", "height_px", "width_px", "cluster", "target", "target_rank")
 
 
-def evaluate_locator(folder: Path, truth: Path, positive: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+def evaluate_crystals(folder: Path, truth: Path, positive: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
     """Score a folder that `emscout.crystals.locate.locate` wrote.
 
     Parameters
@@ -34,16 +32,16 @@ def evaluate_locator(folder: Path, truth: Path, positive: Sequence[str] = ()) ->
     folder : Path
         Holds ``tiles.csv`` and ``targets.csv``.
     truth : Path
-        A CSV file with ``image``, ``row``, ``col`` (of the tile, from 0) and ``label``, of which tiles that are not
-        named are not scored; or a folder of masks named as the images, above 0 where there is particle.
+        A CSV file with ``image``, ``row``, ``col`` (of the tile, from 0) and ``label``; tiles that it does not list are
+        not scored. Or a folder of masks with the names of the images, above 0 where there is a crystal.
     positive : sequence of str
         Labels that mean crystal; by default 1, true, yes, crystal, particle and positive.
 
     Returns
     -------
     dict of str to DataFrame
-        ``scores``: one row for all tiles pooled and one for the mean over images, which has no counts. ``images``: a
-        row an image. F1, precision and recall are empty where no label is known to mean crystal.
+        ``scores``: one row for all tiles pooled and one for the mean over images, which has no counts. ``images``: one
+        row per image. F1, precision and recall are empty where no label is known to mean crystal.
 
     Raises
     ------
@@ -63,34 +61,27 @@ def evaluate_locator(folder: Path, truth: Path, positive: Sequence[str] = ()) ->
     if positive and not labelled["positive"].any():
         have = ", ".join(sorted(set(label)))
         raise UsageError(f"No tile of '{truth}' has the label {' or '.join(positive)}: it has {have}.")
-    # Among labels such as A, B and C nobody can tell which means crystal.
-    tellable = bool(positive) or label.str.casefold().isin(_YES | _NO).all()
-    return _score(labelled, targets, bool(tellable))
+    # Which of the labels A, B and C means crystal is unknown.
+    is_known = bool(positive) or label.str.casefold().isin(_YES | _NO).all()
+    return _score(labelled, targets, bool(is_known))
 
 
-def save_scores(tables: dict[str, pd.DataFrame], out: Path) -> None:
-    """Write each table as CSV."""
-    for name, table in tables.items():
-        with write_atomic(out / f"{name}.csv") as path:
-            table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
-
-
-def _score(labelled: pd.DataFrame, targets: pd.DataFrame, tellable: bool) -> dict[str, pd.DataFrame]:
-    # Black tiles are in no cluster: a group of their own.
+def _score(labelled: pd.DataFrame, targets: pd.DataFrame, is_known: bool) -> dict[str, pd.DataFrame]:
+    # Black tiles, which have no cluster, are a group of their own.
     cluster = labelled["cluster"].fillna(0).astype(int).to_numpy()
     rows = []
     for image, part in labelled.groupby("image", sort=False):
         scores = score_target(part["target"].to_numpy(bool), part["positive"].to_numpy(bool))
         rows.append({"image": image, "n_tiles": len(part), **scores})
     images = pd.DataFrame(rows)
-    # Counts have a sum, and a mean that says nothing.
+    # The mean of counts says nothing.
     counts = ["n_tiles", "n_positive", "n_target"]
     pooled: dict[str, Any] = {"over": "pooled", "n_tiles": len(labelled)}
     pooled |= score_target(labelled["target"].to_numpy(bool), labelled["positive"].to_numpy(bool))
     pooled |= score_clusters(cluster, labelled["label"].to_numpy()) | recall_of_first(labelled, targets)
     mean = {name: images[name].mean() for name in images.columns if name not in ("image", *counts)}
     table = pd.DataFrame([pooled, {"over": "mean of images", **mean}]).astype(dict.fromkeys(counts, "Int64"))
-    if not tellable:
+    if not is_known:
         kept = ["image", "over", "n_tiles", "n_target", "adjusted_rand", "homogeneity", "completeness"]
         for one in (table, images):
             one[one.columns.difference(kept)] = np.nan
@@ -101,7 +92,7 @@ def _read_csv(path: Path, folder: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, dtype={"image": str})
     except FileNotFoundError as error:
-        raise UsageError(f"'{folder}' holds no {path.name}: give a folder that emscout locate wrote.") from error
+        raise UsageError(f"'{folder}' does not hold {path.name}: give a folder that emscout locate wrote.") from error
     except (OSError, ValueError) as error:
         raise ReadError(f"'{path}' cannot be read as a table: make it again with emscout locate.") from error
 
@@ -116,13 +107,13 @@ def _label_by_table(tiles: pd.DataFrame, truth: Path) -> pd.DataFrame:
         ) from error
     except (OSError, ValueError, KeyError) as error:
         raise ReadError(
-            f"'{truth}' is no table of labelled tiles: it takes the columns image, row, col, label."
+            f"'{truth}' is not a table of labelled tiles: it needs the columns image, row, col, label."
         ) from error
     names = set(tiles["image"])
     table["image"] = [name if name in names else Path(name).stem for name in table["image"]]
     table["label"] = table["label"].str.strip()
-    if strangers := sorted(set(table["image"]) - names):
-        raise UsageError(f"'{truth}' labels the image '{strangers[0]}', which this result does not have.")
+    if unknown := sorted(set(table["image"]) - names):
+        raise UsageError(f"'{truth}' labels the image '{unknown[0]}', which this result does not have.")
     labelled = tiles.merge(table, on=["image", "row", "col"], how="inner", validate="one_to_many")
     if len(labelled) != len(table) or labelled.duplicated(["image", "row", "col"]).any():
         raise UsageError(
@@ -132,7 +123,7 @@ def _label_by_table(tiles: pd.DataFrame, truth: Path) -> pd.DataFrame:
 
 
 def _label_by_masks(tiles: pd.DataFrame, truth: Path) -> pd.DataFrame:
-    """Tiles of the images that have a mask; ``label`` is 1 where more than a fifth is particle."""
+    """Tiles of the images that have a mask; ``label`` is 1 where more than a fifth is under the mask."""
     masks = {path.stem: path for path in images_in(truth)}
     parts = []
     for image, part in tiles.groupby("image", sort=False):
@@ -143,7 +134,7 @@ def _label_by_masks(tiles: pd.DataFrame, truth: Path) -> pd.DataFrame:
         if bottom.max() > mask.shape[0] or right.max() > mask.shape[1]:
             raise UsageError(
                 f"'{masks[str(image)]}' is {mask.shape[0]} x {mask.shape[1]} px, smaller than the image '{image}': "
-                "masks are of their images' size."
+                "a mask must have the size of its image."
             )
         sums = np.pad(mask.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
         top, left = part["top_px"].to_numpy(), part["left_px"].to_numpy()
@@ -152,5 +143,7 @@ def _label_by_masks(tiles: pd.DataFrame, truth: Path) -> pd.DataFrame:
         share = covered / (part["height_px"] * part["width_px"]).to_numpy()
         parts.append(part.assign(label=np.where(share > PARTICLE_SHARE, "1", "0")))
     if not parts:
-        raise UsageError(f"'{truth}' holds no mask of the images of this result: name masks as the images.")
+        raise UsageError(
+            f"'{truth}' does not hold a mask for an image of this result: give masks the names of the images."
+        )
     return pd.concat(parts, ignore_index=True)

@@ -1,27 +1,30 @@
-"""What a user may ask of the locator; the flags of the command and the form of the app are made from it."""
+"""What can be asked of the crystal wing."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import field, replace
+from typing import Annotated, Any, Literal
 
-from emscout.crystals.choice.cluster import CLUSTERERS, LINKAGES, METRICS
+from annotated_types import Ge
+
+from emscout.crystals.choice.cluster import check_linkage
 from emscout.crystals.choice.presets import PRESETS, Preset
 from emscout.crystals.tiles.network import ENCODER, ENCODER_STATISTICS
 from emscout.crystals.tiles.statistics import STATISTICS
 from emscout.errors import UsageError
+from emscout.options import options_class
 from emscout.scale.calibrate import Trust
 from emscout.units import parse_length
 
 __all__ = ["LocateOptions"]
 
 
-@dataclass(frozen=True)
+@options_class
 class LocateOptions:
     """What shapes the result of `locate`; every field is a flag of the command too.
 
-    What is ``None`` is decided by the preset.
+    The preset decides fields that are ``None``.
 
     Raises
     ------
@@ -31,65 +34,72 @@ class LocateOptions:
 
     grid: str | None = field(
         default=None,
-        metadata={"help": "Tiles of an image, down and across; 20x20 by default.", "metavar": "ROWSxCOLS"},
+        metadata={"help": "Number of tiles in an image, down and across; 20x20 by default.", "metavar": "ROWSxCOLS"},
     )
     tile: str | None = field(
         default=None,
-        metadata={"help": "Side of a tile instead, e.g. 500nm or 50px.", "metavar": "LENGTH"},
+        metadata={"help": "Side of a tile instead of their number, e.g. 500nm or 50px.", "metavar": "LENGTH"},
     )
     sliding: bool = field(
-        default=False, metadata={"help": "Slide the tile over the image instead of cutting a grid: finer, and slower."}
+        default=False, metadata={"help": "Slide the tile over the image instead of cutting a grid: finer, but slower."}
     )
     step: str | None = field(
         default=None,
         metadata={
-            "help": "How far a sliding tile moves, e.g. 4px; a quarter of its side by default.",
+            "help": "Step of a sliding tile, e.g. 4px; a quarter of its side by default.",
             "metavar": "LENGTH",
         },
     )
-    preset: str = field(
+    preset: Literal["default", "janus2018"] = field(
         default="default",
-        metadata={"help": f"A recipe for everything below: {' or '.join(PRESETS)}.", "metavar": "NAME"},
+        metadata={"help": "A recipe for everything below: default, or janus2018, a published one.", "metavar": "NAME"},
     )
     statistics: str | None = field(
         default=None,
         metadata={
-            "help": f"What tiles are clustered by, with commas: {', '.join(STATISTICS)}; or {ENCODER}, "
-            "the 128 features of the particle network's encoder.",
+            "help": f"Statistics by which tiles are clustered, separated by commas: {', '.join(STATISTICS)}; or "
+            f"{ENCODER}, the 128 features of the particle network's encoder.",
             "metavar": "NAMES",
         },
     )
     reduce: Literal["pca", "nmf", "none"] | None = field(
         default=None, metadata={"help": "How the statistics are reduced to fewer numbers."}
     )
-    clusterer: str | None = field(
-        default=None, metadata={"help": f"{', '.join(CLUSTERERS)}; kmeans by default.", "metavar": "NAME"}
+    clusterer: Literal["kmeans", "agglomerative", "gaussian_mixture"] | None = field(
+        default=None,
+        metadata={
+            "help": "How tiles are clustered: kmeans (the default), agglomerative or gaussian_mixture.",
+            "metavar": "NAME",
+        },
     )
-    clusters: int | None = field(default=None, metadata={"help": "Number of clusters; 3 by default.", "metavar": "N"})
-    linkage: str | None = field(
-        default=None, metadata={"help": f"Of the agglomerative tree: {', '.join(LINKAGES)}.", "metavar": "NAME"}
+    clusters: Annotated[int, Ge(1)] | None = field(
+        default=None, metadata={"help": "Number of clusters; 3 by default.", "metavar": "N"}
     )
-    metric: str | None = field(default=None, metadata={"help": f"{' or '.join(METRICS)}.", "metavar": "NAME"})
+    linkage: Literal["complete", "average", "single", "ward"] | None = field(
+        default=None,
+        metadata={"help": "Linkage of agglomerative clusters: complete, average, single or ward.", "metavar": "NAME"},
+    )
+    metric: Literal["euclidean", "cosine"] | None = field(
+        default=None, metadata={"help": "Distance between tiles: euclidean or cosine.", "metavar": "NAME"}
+    )
     network: bool = field(
         default=False,
-        metadata={"help": "Ask the particle network too: what it takes for particle is target. Some seconds an image."},
+        metadata={"help": "Also use the particle network: tiles with particles are targets. Takes seconds per image."},
     )
-    target: int | None = field(
-        default=None, metadata={"help": "The cluster that is crystal, instead of the rule's choice.", "metavar": "N"}
+    target: Annotated[int, Ge(1)] | None = field(
+        default=None, metadata={"help": "The cluster that is crystal, instead of the automatic choice.", "metavar": "N"}
     )
     like: list[str] | None = field(
         default=None,
-        metadata={"help": "A tile that is crystal, as image:row,col; as often as wanted.", "metavar": "TILE"},
+        metadata={"help": "A tile that is crystal, as image:row,col; may be repeated.", "metavar": "TILE"},
     )
     unlike: list[str] | None = field(
         default=None,
-        metadata={"help": "A tile that is no crystal, as image:row,col; as often as wanted.", "metavar": "TILE"},
+        metadata={"help": "A tile that is not crystal, as image:row,col; may be repeated.", "metavar": "TILE"},
     )
-    knowledge: str | None = field(
-        default=None, metadata={"help": "What was learned on another grid: a saved file.", "metavar": "FILE"}
-    )
+    knowledge: str | None = field(default=None, metadata={"help": "Labels saved from another grid.", "metavar": "FILE"})
     save_knowledge: str | None = field(
-        default=None, metadata={"help": "Where to save what is learned from `like` and `unlike`.", "metavar": "FILE"}
+        default=None, metadata={"help": "Where to save the labels given by `like` and `unlike`.", "metavar": "FILE"}
     )
     keep_black: bool = field(
         default=False, metadata={"help": "Keep black tiles (grid bars, apertures) instead of leaving them out."}
@@ -102,32 +112,27 @@ class LocateOptions:
         default=None,
         metadata={"help": "Which pixel size to take where file and printed scale bar disagree: metadata or bar."},
     )
-    seed: int = field(default=0, metadata={"help": "Of whatever is random: the same seed gives the same clusters."})
+    seed: Annotated[int, Ge(0)] = field(
+        default=0, metadata={"help": "Random seed: the same seed gives the same clusters."}
+    )
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise UsageError(f"There is no preset '{self.preset}': choose {' or '.join(PRESETS)}.")
         if self.grid is not None and (self.tile is not None or self.sliding):
-            raise UsageError(
-                "`grid` cuts an image into tiles; `tile` and `sliding=True` do it otherwise: leave one out."
-            )
+            raise UsageError("`grid` cannot be combined with `tile` or `sliding=True`: leave one out.")
         if self.step is not None and not self.sliding:
-            raise UsageError("`step` belongs to `sliding=True`: add it, or leave the step out.")
-        if self.seed < 0:
-            raise UsageError("`seed` is a whole number, 0 or more.")
+            raise UsageError("`step` needs `sliding=True`: add it, or leave the step out.")
         if self.save_knowledge is not None and not (self.like or self.unlike or self.knowledge):
-            raise UsageError("`save_knowledge` saves what examples teach: give some with `like` and `unlike`.")
+            raise UsageError("`save_knowledge` saves labels of examples: give some with `like` and `unlike`.")
         for length in (self.tile, self.step):
             if length is not None:
                 parse_length(length)
-        if self.trust not in (None, "metadata", "bar"):
-            raise UsageError(f"`trust` is metadata or bar, not '{self.trust}'.")
         if self.pixel_size is not None:
             parse_length(self.pixel_size, px_allowed=False)
         _parse_grid(self.grid)
         for name in self.recipe.statistics:
             if name not in STATISTICS and name not in ENCODER_STATISTICS:
                 raise UsageError(f"There is no statistic '{name}'; choose from {', '.join(STATISTICS)}, {ENCODER}.")
+        check_linkage(self.recipe.linkage, self.recipe.metric)
 
     @property
     def recipe(self) -> Preset:
@@ -139,14 +144,18 @@ class LocateOptions:
             "n_clusters": self.clusters,
             "linkage": self.linkage,
             "metric": self.metric,
-            "leave_out_black": False if self.keep_black else None,
+            "exclude_black": False if self.keep_black else None,
         }
         return replace(PRESETS[self.preset], **{name: value for name, value in asked.items() if value is not None})
 
     @property
     def grid_shape(self) -> tuple[int, int]:
-        """Rows and columns of tiles an image."""
+        """Rows and columns of tiles in an image."""
         return _parse_grid(self.grid) or PRESETS[self.preset].grid
+
+    @property
+    def pixel_size_nm(self) -> float | None:
+        return None if self.pixel_size is None else parse_length(self.pixel_size, px_allowed=False)[0]
 
 
 def _statistics_of(names: str) -> tuple[str, ...]:
@@ -159,5 +168,5 @@ def _parse_grid(grid: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"\s*(\d+)\s*[x×X]\s*(\d+)\s*", grid)
     if match is None:
-        raise UsageError(f"'{grid}' is no grid: give rows and columns of tiles, such as 20x20.")
+        raise UsageError(f"'{grid}' is not a grid: give the number of rows and columns of tiles, such as 20x20.")
     return int(match[1]), int(match[2])

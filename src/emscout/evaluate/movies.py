@@ -1,4 +1,4 @@
-"""Movies against truth: drift, links from frame to frame, and what happened to the particles."""
+"""Movies compared with truth: drift, links from frame to frame, and events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 
 __all__ = ["CROSSINGS", "match_tracks", "score_drift", "score_events", "score_links"]
 
-# A frame whose shift is off by more than this, after the constant offset, is wrong rather than imprecise.
+# A frame whose shift is off by more than this, apart from the constant offset, is wrong rather than imprecise.
 _WRONG_PX = 1.0
 
 CROSSINGS = ("left-field", "entered-field")
@@ -19,7 +19,7 @@ CROSSINGS = ("left-field", "entered-field")
 
 
 def score_drift(true_shift_px: np.ndarray, shift_px: np.ndarray, counted: np.ndarray | None = None) -> dict[str, float]:
-    """Score drift by the error that is left after the constant offset.
+    """Score drift by its error apart from the constant offset.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def score_drift(true_shift_px: np.ndarray, shift_px: np.ndarray, counted: np.nda
 
 
 def match_tracks(true_tracks: pd.DataFrame, tracks: pd.DataFrame) -> pd.DataFrame:
-    """Which particle found is which true one, frame by frame.
+    """Match the particles that were found to the true ones, frame by frame.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def match_tracks(true_tracks: pd.DataFrame, tracks: pd.DataFrame) -> pd.DataFram
         here = found[frame]
         distance = cdist(true[["row_px", "col_px"]], here[["row_px", "col_px"]])
         limit = true["radius_px"].to_numpy(dtype=float)
-        # Each pair beyond reach costs more than all within, so that none is given up for a closer one elsewhere.
+        # Each pair out of reach costs more than all in reach, so that none is given up for a closer one elsewhere.
         beyond = 1 + 2 * limit.max() * len(limit)
         i, j = linear_sum_assignment(np.where(distance <= limit[:, None], distance, beyond))
         near = distance[i, j] <= limit[i]
@@ -113,16 +113,16 @@ def score_links(true_tracks: pd.DataFrame, tracks: pd.DataFrame, frames: np.ndar
     Returns
     -------
     dict
-        ``true_links``: of true particles in both frames; ``found``: fraction of them present (both ends matched and of
-        one number); ``detected_links`` and ``found_of_detected``: the same where both ends were found at all, which is
-        what linking is answerable for; ``links`` and ``right``: those claimed between matched particles, and the
+        ``true_links``: of true particles in both frames; ``found``: fraction of them found (both ends matched, with the
+        same number); ``detected_links`` and ``found_of_detected``: the same where both ends were found at all, for
+        which linking alone is responsible; ``links`` and ``right``: those made between matched particles, and the
         fraction of them that are true.
     """
     numbers = np.unique(true_tracks["frame"] if frames is None else np.asarray(frames))
     following = dict(zip(numbers[:-1].tolist(), numbers[1:].tolist(), strict=True))
 
     def links(table: pd.DataFrame, name: str) -> pd.DataFrame:
-        """Rows of particles that are there in a frame and the one after."""
+        """Rows of particles that are in a frame and in the next one."""
         here = table.assign(following=table["frame"].map(following)).dropna(subset="following")
         return here.merge(table, left_on=["following", name], right_on=["frame", name], suffixes=("", "_then"))
 
@@ -155,43 +155,43 @@ def score_events(
     Parameters
     ----------
     true_events, events : DataFrame
-        ``frame``, ``kind``, ``particles`` (numbers with spaces between, or a sequence of them).
+        ``frame``, ``kind``, ``particles`` (numbers separated by spaces, or a sequence of them).
     true_tracks, tracks : DataFrame
         As for `match_tracks`: they say which particle is which.
     tolerance_frames : int
-        How far the frames may be apart; of crossings of the edge any number, as it takes its time to pass over a
-        particle.
+        How far the frames may be apart; for crossings of the edge any number, because a particle takes many frames to
+        cross it.
 
     Returns
     -------
     DataFrame
-        A row a kind of either table: ``kind``, ``n_true``, ``n_found``, ``matched``, ``precision``, ``recall``, ``f1``
+        A row for each kind: ``kind``, ``n_true``, ``n_found``, ``matched``, ``precision``, ``recall``, ``f1``
         (NaN where there is nothing to count). Each event matches one other at most, the closest in time first. True
-        events with a particle that was not in the field (nor came into it) are left out: nobody can have seen them.
+        events with a particle that was not in the field (nor entered it) are left out: they cannot have been seen.
     """
     matched = match_tracks(true_tracks, tracks)
-    sights = {
+    matches = {
         particle: (some["frame"].to_numpy(), some["true_particle"].to_numpy())
         for particle, some in matched.groupby("particle")
     }
 
     def true_number(particle: int, frame: int) -> int:
-        """The true particle it was when last seen before the frame, or else when first seen; -1 when it is none."""
-        if particle not in sights:
+        """The true particle it was when last seen before the frame, or else when first seen; -1 if there is none."""
+        if particle not in matches:
             return -1
-        frames, names = sights[particle]
+        frames, names = matches[particle]
         return int(names[max(0, int(np.searchsorted(frames, frame)) - 1)])
 
-    sighted = set(true_tracks[["particle", "frame"]].itertuples(index=False, name=None))
+    visible = set(true_tracks[["particle", "frame"]].itertuples(index=False, name=None))
 
-    def in_sight(particles: Iterable[int], frame: int, kind: str) -> bool:
-        looked = (frame - 1,) if kind in ("coalescence", "vanished") else (frame - 1, frame)
-        return all(any((number, one) in sighted for one in looked) for number in particles)
+    def was_visible(particles: Iterable[int], frame: int, kind: str) -> bool:
+        when = (frame - 1,) if kind in ("coalescence", "vanished") else (frame - 1, frame)
+        return all(any((number, one) in visible for one in when) for number in particles)
 
     truth = [
         (int(frame), kind, frozenset(_numbers(some)))
         for frame, kind, some in _rows(true_events)
-        if in_sight(_numbers(some), int(frame), kind)
+        if was_visible(_numbers(some), int(frame), kind)
     ]
     found = [
         (int(frame), kind, frozenset(true_number(number, frame) for number in _numbers(some)))

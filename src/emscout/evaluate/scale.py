@@ -1,4 +1,4 @@
-"""Are printed scales read right: value and unit, length, and no scale claimed where there is none."""
+"""Accuracy of printed scales: value and unit, length, and scales claimed where there is none."""
 
 from __future__ import annotations
 

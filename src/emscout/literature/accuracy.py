@@ -1,4 +1,4 @@
-"""How many panels of a figure were found."""
+"""Accuracy of the panels of a figure."""
 
 from __future__ import annotations
 

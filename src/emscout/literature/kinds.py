@@ -1,4 +1,4 @@
-"""What a panel shows: a micrograph, a plot, a drawing or a photograph."""
+"""Kind of a panel: a micrograph, a plot, a drawing or a photograph."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _THICK_PX = 9
 
 
 def kind_of_panel(image: np.ndarray) -> Kind:
-    """Tell a micrograph from what else journals print.
+    """Distinguish micrographs from other panels.
 
     A plot or drawing is ink on paper: even white between strokes; a plot has long straight lines along both of its
-    sides. What fills its place is a photograph when it is in colour (also an optical, fluorescence or scanning probe
+    sides. A filled panel is a photograph when it is in colour (also an optical, fluorescence or scanning probe
     micrograph, or an element map in false colours) and a micrograph when it is grey, up to a tint and coloured
-    labels. A grey photograph cannot be told from a micrograph.
+    labels. A grey photograph cannot be distinguished from a micrograph.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def kind_of_panel(image: np.ndarray) -> Kind:
     {'micrograph', 'plot', 'drawing', 'photograph'}
     """
     step = max(1, max(image.shape[:2]) // _SIDE_PX)
-    # White next to white: noise in a bright background is not paper.
+    # White surrounded by white: noise in a bright background is not paper.
     white = ndimage.minimum_filter(image.min(axis=2), 5)[::step, ::step] >= _PAPER
     if white.mean() > _PAPER_SHARE:
         return "plot" if _has_axes(luminance(image)) else "drawing"
@@ -53,7 +53,7 @@ def kind_of_panel(image: np.ndarray) -> Kind:
 def _has_axes(grey: np.ndarray) -> bool:
     """Whether a dark straight line runs along at least half of the height, and one along half of the width."""
     dark = grey < 160
-    # The edges of dark shapes are straight as well, but no lines.
+    # The edges of dark shapes are straight as well, but are not lines.
     thick_px = max(_THICK_PX, min(grey.shape) // 50)
     dark &= ~ndimage.binary_opening(dark, np.ones((thick_px, thick_px), bool))
     return all(

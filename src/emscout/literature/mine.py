@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from emscout.compute import Progress, map_tasks
-from emscout.errors import user_message
-from emscout.io.files import image_names, sha256_of
-from emscout.io.run_folder import claim_folder, describe_run, failed_row, write_json
+from annotated_types import Ge
+
+from emscout.compute import Progress
+from emscout.io.files import sha256_of
+from emscout.io.run_folder import failed_row
 from emscout.literature import results
+from emscout.literature.measure import measure_document
 from emscout.literature.sources.open import find_documents, open_document
-from emscout.literature.take_apart import take_apart
 from emscout.micrograph import Report
-from emscout.models import load_model
+from emscout.options import options_class
 from emscout.particles.analyze import AnalyzeOptions
-from emscout.particles.segment import DEFAULT_MODEL, WATERSHED
+from emscout.particles.segment import DEFAULT_MODEL, WATERSHED, model_checksum
+from emscout.runs import Finished, Run, list_files
 
 __all__ = ["FigureOptions", "mine"]
 
-_LOG = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
+@options_class
 class FigureOptions:
     """What shapes the result of `mine`; every field is a flag of the command too.
 
@@ -40,21 +39,24 @@ class FigureOptions:
     model: str = field(
         default=DEFAULT_MODEL,
         metadata={
-            "help": f"How particles are found: the network {DEFAULT_MODEL}, an .onnx file of your own, or {WATERSHED}.",
+            "help": f"How particles are found: the network {DEFAULT_MODEL}, an .onnx file of your own, {WATERSHED}, "
+            "which needs no network, or package.module:function, a segmenter of your own.",
             "metavar": "NAME|PATH",
         },
     )
-    samples: int = field(
+    samples: Annotated[int, Ge(1)] = field(
         default=30, metadata={"help": "Monte-Carlo samples of the network: more for a smoother uncertainty."}
     )
-    seed: int = field(default=0, metadata={"help": "Seed of the Monte-Carlo samples and the bootstrap intervals."})
+    seed: Annotated[int, Ge(0)] = field(
+        default=0, metadata={"help": "Random seed of the Monte-Carlo samples and the bootstrap intervals."}
+    )
 
     def __post_init__(self) -> None:
         self.for_particles()
 
     def for_particles(self) -> AnalyzeOptions:
         """The options of the wing that measures the micrographs."""
-        # The pixel size of a panel is decided here, with the caption; its bar is not to overrule that.
+        # The pixel size of a panel is decided here, with the caption; its bar must not overrule that.
         return AnalyzeOptions(model=self.model, samples=self.samples, seed=self.seed, trust="metadata")
 
 
@@ -67,7 +69,7 @@ def mine(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Take papers and figures apart and measure the micrographs in them.
+    """Split the figures of papers into panels and measure the micrographs among them.
 
     Parameters
     ----------
@@ -99,54 +101,39 @@ def mine(
         When the network cannot be loaded.
     OutputError
         When ``out`` cannot be written, or holds other results and ``overwrite`` is not set.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> report = em.mine(["papers"], "mined")                                   # doctest: +SKIP
+    >>> report.tables["figures"][["image", "kind", "scale", "count"]]           # doctest: +SKIP
     """
-    options = options or FigureOptions()
-    out = Path(out)
-    files = find_documents(paths)
-    names = image_names([(file, None) for file in files])
-    sources = [{"document": name, "path": str(file.resolve())} for name, file in zip(names, files, strict=True)]
-    model_sha256 = None if options.model == WATERSHED else load_model(options.model).sha256
-    run = describe_run("figures", sources, asdict(options), model_sha256=model_sha256)
-    claim_folder(out, run, results.FILES, results.FOLDERS, grows=True, overwrite=overwrite)
-    parts = map_tasks(
-        partial(_mine_document, out=out, options=options, run=run | {"inputs": []}),
-        sources,
-        workers=workers,
-        name=lambda source: source["document"],
-        on_crash=_crashed,
-        progress=progress,
-    )
-    table = results.save_table([row for rows in parts for row in rows], out)
-    return Report({"figures": table}, run["options"], run, out)
+    options, out = options or FigureOptions(), Path(out)
+    sources = list_files(find_documents(paths), key="document")
+    depends = {"model_sha256": model_checksum(options.model)}
+    run = Run("figures", out, sources, options, results.OUTPUTS, depends, key="document")
+    described = run.claim(overwrite=overwrite)
+    work = partial(_mine_document, out=out, options=options, run=described | {"inputs": []})
+    parts = run.map(work, failed=_failed, workers=workers, progress=progress)
+    return results.save_run([row for rows in parts for row in rows], out, described)
 
 
 def _mine_document(
     source: dict[str, str], *, out: Path, options: FigureOptions, run: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """Do one document and return its rows; every error becomes a row's ``status`` and ``error``."""
-    try:
-        document = open_document(Path(source["path"]))
-        key = source | {"sha256": _sha256(document.files)}
-        finished = out / ".finished" / f"{source['document']}.json"
-        if (rows := results.load_finished(finished, key)) is not None:
-            return rows
-        rows = take_apart(document, source["document"], out, options.for_particles())
-        results.save_document(rows, source["document"], out, options.for_particles(), run)
-        # Last, because it says that all the others are there.
-        write_json(finished, {"source": key, "rows": rows})
-        return rows
-    except Exception as error:
-        _LOG.debug("while taking %s apart", source["path"], exc_info=True)
-        return [failed_row(source, user_message(error, source["path"]))]
+    """Do one document, unless it is finished; its rows."""
+    name, finished = source["document"], Finished(out)
+    with open_document(Path(source["path"])) as document:
+        source = source | {"sha256": _sha256(document.files)}
+        if (rows := finished.load(name, source)) is None:
+            rows = measure_document(document, name, out, options.for_particles())
+            results.save_document(rows, name, out, options.for_particles(), run)
+            finished.save(name, source, rows)  # last, because it says that all the others are there
+    return rows
 
 
-def _crashed(source: dict[str, str]) -> list[dict[str, Any]]:
-    return [
-        failed_row(
-            source,
-            f"The process that worked on {source['path']} was killed, most likely out of memory: try `workers=1`.",
-        )
-    ]
+def _failed(source: dict[str, str], sentence: str) -> list[dict[str, Any]]:
+    return [failed_row(source, sentence)]
 
 
 def _sha256(files: Sequence[Path]) -> str:

@@ -1,4 +1,4 @@
-"""The report of a paper: its figures with their panels marked, and what was measured in each micrograph."""
+"""The report of a paper: its figures with their panels marked, and the measurements of each micrograph."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
+from emscout.micrograph import Notice
 from emscout.report.html import as_uri, versions_of, write_html
 
 __all__ = ["draw_panels", "write_figures_page"]
@@ -118,7 +119,8 @@ def _panel(row: Mapping[str, Any], overlays: Mapping[str, Path], share: int) -> 
         "technique": row["technique"],
         "caption": row["panel_caption"] if row["panel"] else "",
         "status": row["status"],
-        "error": row.get("error") or "",
+        "error": row.get("error") or "" if row["status"] == "failed" else "",
+        "warnings": " ".join(str(Notice(**notice)) for notice in row.get("warnings", ())),
         "scale": row.get("scale") or "",
         "scale_note": row.get("scale_note") or "",
         "nm_per_px": "" if row.get("nm_per_px") is None else f"{row['nm_per_px']:.4g}",
@@ -129,8 +131,9 @@ def _panel(row: Mapping[str, Any], overlays: Mapping[str, Path], share: int) -> 
 
 
 def _picture(path: Path, most_bytes: int) -> str:
-    """A data URI that keeps to its share of the page."""
-    picture: Image.Image = Image.open(path).convert("RGB")
+    """A data URI of at most so many bytes, where the smallest size allows."""
+    with Image.open(path) as file:
+        picture: Image.Image = file.convert("RGB")
     uri = ""
     for side in _SIDES_PX:
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)

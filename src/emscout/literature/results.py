@@ -1,8 +1,7 @@
-"""The folder of results: the table of all panels, and what is kept of each document."""
+"""The folder of results: the table of all panels, and what is saved of each document."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,47 +12,50 @@ import pandas as pd
 from emscout.io.files import write_atomic
 from emscout.io.run_folder import describe_run
 from emscout.literature.report import write_figures_page
+from emscout.micrograph import Notice, Report, spell_notices
 from emscout.particles import results as particle_results
 from emscout.particles.analyze import AnalyzeOptions
+from emscout.runs import Outputs, write_table
 
-__all__ = ["COLUMNS", "FILES", "FOLDERS", "load_finished", "save_document", "save_table"]
+__all__ = ["COLUMNS", "OUTPUTS", "save_document", "save_run"]
 
-FILES = ("figures.csv",)
-FOLDERS = (".finished", "panels", "overviews", "measured", "reports")
+OUTPUTS = Outputs(("figures.csv",), ("panels", "overviews", "measured", "reports"))
 
 COLUMNS = (
     *("document", "doi", "page", "figure", "panel", "image"),
     *("top_px", "left_px", "height_px", "width_px"),
     *("caption", "panel_caption", "kind", "technique"),
     *("scale", "nm_per_px", "calibration_source", "scale_note"),
-    *("count", "count_border", "d50_px", "d50_nm", "status", "error", "path"),
+    *("count", "count_border", "d50_px", "d50_nm", "warnings", "status", "error", "path"),
 )
 """Columns of ``figures.csv``: one row a panel; one with an error for a document or figure that failed."""
 
 
-def save_table(rows: Sequence[dict[str, Any]], out: Path) -> pd.DataFrame:
-    """Write ``figures.csv``; its table."""
-    table = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+def save_run(rows: Sequence[dict[str, Any]], out: Path, run: dict[str, Any]) -> Report:
+    """Put the rows of all documents together and write ``figures.csv``.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        In the order of the run, each with its warnings as data.
+    out : Path
+    run : dict
+        From `emscout.runs.Run.claim`.
+    """
+    notices = [[Notice(**notice) for notice in row.get("warnings", ())] for row in rows]
+    spelled = [row | {"warnings": spell_notices(some)} for row, some in zip(rows, notices, strict=True)]
+    table = pd.DataFrame(spelled).reindex(columns=list(COLUMNS))
     for name in ("page", "top_px", "left_px", "height_px", "width_px", "count", "count_border"):
         table[name] = table[name].astype("Int64")
-    with write_atomic(out / "figures.csv") as path:
-        table.to_csv(path, index=False, float_format="%.7g", lineterminator="\n")
-    return table
-
-
-def load_finished(path: Path, key: dict[str, str]) -> list[dict[str, Any]] | None:
-    """The rows that were kept of the same document of the same bytes, or ``None``."""
-    try:
-        finished = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return finished["rows"] if finished.get("source") == key else None
+    write_table(out, "figures", table)
+    warnings = tuple(notice for some in notices for notice in some)
+    return Report({"figures": table}, run["options"], run, out, warnings)
 
 
 def save_document(
     rows: list[dict[str, Any]], name: str, out: Path, options: AnalyzeOptions, run: dict[str, Any]
 ) -> None:
-    """The tables of the measured panels, and the report of one document; rows keep what belongs into the table."""
+    """Write the tables of the measured panels and the report of one document; rows keep what the table needs."""
     measured = [row.pop("measured") for row in rows if "measured" in row]
     overlays = {}
     if measured:

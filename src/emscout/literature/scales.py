@@ -8,31 +8,43 @@ from typing import NamedTuple
 import numpy as np
 
 from emscout.micrograph import Calibration
-from emscout.scale.reading import NoScale, ScaleReading, read_scale_bar
+from emscout.scale.reading import AGREEING, NoScale, ScaleReading, read_scale_bar
 from emscout.units import spell_length
 
 __all__ = ["PanelScale", "scale_of_panel"]
 
-_AGREEING = 0.02
-
 
 class PanelScale(NamedTuple):
-    """A pixel size, the length of the bar it comes from, a note on that or why there is none, and what was read."""
+    """The scale of a panel.
+
+    Parameters
+    ----------
+    calibration : Calibration or None
+    length : str
+        Of the bar, as printed or as the caption says.
+    note : str
+        Where the scale comes from, or why there is none.
+    reading : ScaleReading or NoScale
+        What was read in the panel.
+    is_contradictory : bool
+        Bar and caption disagree.
+    """
 
     calibration: Calibration | None
     length: str
     note: str
     reading: ScaleReading | NoScale
+    is_contradictory: bool = False
 
 
 def scale_of_panel(image: np.ndarray, caption_nm: float | None) -> PanelScale:
-    """Read the scale bar of a panel; a bar without a label has the length that the caption gives.
+    """Read the scale bar of a panel; a bar without a label has the length given in the caption.
 
     Parameters
     ----------
     image : ndarray of uint8, shape (H, W, 3)
     caption_nm : float or None
-        Length of the bar by the caption.
+        Length of the bar according to the caption.
 
     Returns
     -------
@@ -41,12 +53,13 @@ def scale_of_panel(image: np.ndarray, caption_nm: float | None) -> PanelScale:
     """
     answer = read_scale_bar(image)
     if not isinstance(answer, NoScale):
-        if caption_nm is not None and not math.isclose(answer.length_nm, caption_nm, rel_tol=_AGREEING):
+        if caption_nm is not None and not math.isclose(answer.length_nm, caption_nm, rel_tol=AGREEING):
             return PanelScale(
                 None,
                 "",
                 f"The bar is labelled {answer.spelled}, but the caption says {spell_length(caption_nm)}.",
                 answer,
+                is_contradictory=True,
             )
         return PanelScale(answer.calibration(), answer.spelled, "label in the image", answer)
     if caption_nm is None or answer.bar is None or answer.line is not None or answer.bar.cut:

@@ -1,4 +1,4 @@
-"""A movie that was followed against truth: masks of some frames, or tables of drift, tracks and events."""
+"""A followed movie compared with truth: masks of some frames, or tables of drift, tracks and events."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ import pandas as pd
 
 from emscout.errors import ReadError, UsageError
 from emscout.evaluate.movies import CROSSINGS, score_drift, score_events, score_links
-from emscout.io.files import write_atomic
 from emscout.io.find import images_in
 from emscout.io.labels import read_label_image
 from emscout.movies.results import read_labels
 
-__all__ = ["FILES", "evaluate_movie", "save_scores"]
+__all__ = ["FILES", "evaluate_movie"]
 
 FILES = ("scores.csv", "masks.csv", "events.csv")
-"""Names of what `save_scores` writes."""
+"""Names of the tables of an evaluation."""
 
-# So far from the edge a particle's centre is surely on one side of it.
+# At this distance from the edge a particle's centre is certainly on one side of it.
 _ASIDE_PX = 1.0
 _TABLES = {
     "drift": ("frame", "row_px", "col_px"),
@@ -44,9 +43,9 @@ def evaluate_movie(folder: Path, truth: Path) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to DataFrame
-        ``masks``: a row a marked frame: ``frame``, ``file``, ``true_count``, ``count``, ``count_error`` (relative),
-        ``dice``. ``scores``: ``what``, ``score``, ``value``. ``events``: a row a kind, from
-        `emscout.evaluate.movies.score_events`. Only what there is truth for.
+        ``masks``: a row for each frame with a mask: ``frame``, ``file``, ``true_count``, ``count``, ``count_error``
+        (relative), ``dice``. ``scores``: ``what``, ``score``, ``value``. ``events``: a row for each kind, from
+        `emscout.evaluate.movies.score_events`. Only those for which there is truth.
 
     Raises
     ------
@@ -84,15 +83,8 @@ def evaluate_movie(folder: Path, truth: Path) -> dict[str, pd.DataFrame]:
     return {"scores": pd.DataFrame(scores, columns=["what", "score", "value"]), **tables}
 
 
-def save_scores(tables: dict[str, pd.DataFrame], out: Path) -> None:
-    """Write each table as CSV."""
-    for name, table in tables.items():
-        with write_atomic(out / f"{name}.csv") as path:
-            table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
-
-
 def _score_masks(folder: Path, truth: Path, drift: pd.DataFrame) -> pd.DataFrame:
-    """Counts and Dice in the field that was looked at, of frames that have a mask."""
+    """Counts and Dice in the field that was measured, of frames that have a mask."""
     rows = []
     for path in images_in(truth):
         frame = _frame_of(path, drift)
@@ -159,11 +151,11 @@ def _on_specimen(tracks: pd.DataFrame, drift: pd.DataFrame) -> pd.DataFrame:
 
 
 def _in_field(true: pd.DataFrame, folder: Path, drift: pd.DataFrame, by_px: float = 0.0) -> pd.DataFrame:
-    """True particles whose centres are so far or farther in what was looked at."""
-    looked = drift[drift["cut_row_px"].notna()]
-    height, width = read_labels(folder, int(looked["frame"].iloc[0])).shape
-    cut = looked.set_index("frame")[["row_px", "col_px", "cut_row_px", "cut_col_px"]].astype(float)
-    seen = true[true["frame"].isin(looked["frame"])]
+    """True particles whose centres are at least so far inside the field that was measured."""
+    measured = drift[drift["cut_row_px"].notna()]
+    height, width = read_labels(folder, int(measured["frame"].iloc[0])).shape
+    cut = measured.set_index("frame")[["row_px", "col_px", "cut_row_px", "cut_col_px"]].astype(float)
+    seen = true[true["frame"].isin(measured["frame"])]
     shift_row, shift_col, top, left = cut.loc[seen["frame"]].to_numpy().T
     row, col = seen["row_px"] + shift_row - top, seen["col_px"] + shift_col - left
     depth = np.min([row, height - 1 - row, col, width - 1 - col], axis=0) + 0.5
@@ -171,24 +163,24 @@ def _in_field(true: pd.DataFrame, folder: Path, drift: pd.DataFrame, by_px: floa
 
 
 def _with_crossings(events: pd.DataFrame, true: pd.DataFrame, folder: Path, drift: pd.DataFrame) -> pd.DataFrame:
-    """True events, with those who crossed the edge of what was looked at rather than that of the frames."""
+    """True events, with crossings of the edge of the measured field rather than that of the frames."""
     within = events[~events["kind"].isin(CROSSINGS)]
     changed: dict[int, list[int]] = {}
     for at, some in within[["frame", "particles"]].itertuples(index=False):
         for number in map(int, some.split()):
             changed.setdefault(number, []).append(int(at))
     frames = drift.loc[drift["cut_row_px"].notna(), "frame"].to_numpy(dtype=int)
-    surely, perhaps = (_frames_by_particle(_in_field(true, folder, drift, by)) for by in (_ASIDE_PX, -_ASIDE_PX))
+    inside, near_inside = (_frames_by_particle(_in_field(true, folder, drift, by)) for by in (_ASIDE_PX, -_ASIDE_PX))
     rows = []
-    for particle, near in perhaps.items():
-        deep = surely.get(particle, np.array([], dtype=int))
-        # Whoever lies on the edge does not cross it with every pixel by which a frame is cut.
+    for particle, near in near_inside.items():
+        deep = inside.get(particle, np.array([], dtype=int))
+        # A particle on the edge does not cross it with every pixel by which crops move.
         state = pd.Series(np.where(np.isin(frames, deep), 1.0, np.where(np.isin(frames, near), np.nan, 0.0)))
-        inside = state.ffill().bfill().to_numpy() > 0
-        for i in np.flatnonzero(inside[1:] != inside[:-1]):
-            # What has come or gone by itself did not cross.
+        shown = state.ffill().bfill().to_numpy() > 0
+        for i in np.flatnonzero(shown[1:] != shown[:-1]):
+            # A particle that appeared or vanished did not cross.
             if not any(frames[i] < at <= frames[i + 1] for at in changed.get(particle, [])):
-                rows.append((frames[i + 1], CROSSINGS[0 if inside[i] else 1], str(particle)))
+                rows.append((frames[i + 1], CROSSINGS[0 if shown[i] else 1], str(particle)))
     crossings = pd.DataFrame(rows, columns=["frame", "kind", "particles"])
     return pd.concat([within, crossings], ignore_index=True) if rows else within
 
@@ -211,8 +203,8 @@ def _read_truth(path: Path, needed: tuple[str, ...]) -> pd.DataFrame | None:
         return None
     table = _read_csv(path, "")
     if missing := [name for name in needed if name not in table]:
-        raise ReadError(f"'{path}' has no column {missing[0]}: it takes {', '.join(needed)}.")
+        raise ReadError(f"'{path}' has no column {missing[0]}: it needs {', '.join(needed)}.")
     if "particles" in table:
-        # As Python writes a tuple, or numbers with spaces between.
+        # A tuple as Python writes it, or numbers separated by spaces.
         table["particles"] = [" ".join(re.findall(r"\d+", str(some))) for some in table["particles"]]
     return table

@@ -1,8 +1,9 @@
-"""The scale that is printed in a picture: read, compared with what the file says, kept away from the particles."""
+"""The scale that is printed in an image: read, compared with the metadata, and masked."""
 
 from emscout.scale.calibrate import calibrate, choose_calibration
 from emscout.scale.colour import read_scale
 from emscout.scale.masks import annotation_mask, banner_mask
+from emscout.scale.read_scales import read_scales
 from emscout.scale.reading import NoScale, ScaleReading, read_scale_bar
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "choose_calibration",
     "read_scale",
     "read_scale_bar",
+    "read_scales",
 ]

@@ -1,4 +1,4 @@
-"""Score the reading of scales on images whose scales are known."""
+"""Score the reading of printed scales on images whose scales are known."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from emscout.errors import ReadError, UsageError
 from emscout.evaluate.scale import score_scales
 from emscout.evaluate.split import SPLIT_SEED, read_sources, split_by_source
 from emscout.io import read_series
-from emscout.io.files import write_atomic
 from emscout.io.find import images_in
 from emscout.scale.colour import read_scale
 from emscout.scale.read_scales import reading_row
 from emscout.units import nm_per_unit
 
-__all__ = ["FILES", "evaluate_scales", "save_scores"]
+__all__ = ["FILES", "evaluate_scales"]
 
 FILES = ("scores.csv", "images.csv")
-"""Names of what `save_scores` writes."""
+"""Names of what the command writes."""
 
 _COLUMNS = {"name", "nm_per_px"}
 
@@ -34,12 +33,12 @@ def evaluate_scales(
     Parameters
     ----------
     folder : Path
-        With the images, in it or in its subfolder ``images``; a ``sources.csv`` tells the papers they are from.
+        With the images, in it or in its subfolder ``images``; ``sources.csv`` names the paper of each.
     truth : Path or None
         CSV with the columns ``name`` (of the file, with or without suffix), ``value`` and ``unit`` or ``value_nm``, and
         ``nm_per_px``; an empty value means that there is no usable scale. By default ``scales.csv`` in the folder.
     half : {'first', 'second'} or None
-        Only images of one half of the papers, parted by a hash of the paper's DOI.
+        Only images of one half of the papers, split by a hash of the paper's DOI.
     progress : callable or None
 
     Returns
@@ -57,7 +56,7 @@ def evaluate_scales(
     if half is not None:
         sources = read_sources(folder, list(table["image"]))
         if sources is None:
-            raise UsageError(f"'{folder}' has no sources.csv, without which it cannot be parted by paper.")
+            raise UsageError(f"'{folder}' has no sources.csv, without which it cannot be split by paper.")
         first, second = split_by_source(sources, round(len(table) / 2), SPLIT_SEED)
         table = table[table["image"].isin(first if half == "first" else second)]
     rows, seconds = [], 0.0
@@ -77,13 +76,6 @@ def evaluate_scales(
     scores["seconds_per_image"] = seconds / len(table)
     details = read.drop(columns=["nm_per_px", "length_nm"]).merge(table, on="image", suffixes=("", "_true"))
     return {"scores": pd.DataFrame([scores]), "images": images.merge(details, on="image")}
-
-
-def save_scores(tables: dict[str, pd.DataFrame], out: Path) -> None:
-    """Write ``scores.csv`` and ``images.csv``."""
-    for name, table in tables.items():
-        with write_atomic(out / f"{name}.csv") as path:
-            table.to_csv(path, index=False)
 
 
 def _read_truth(path: Path) -> pd.DataFrame:

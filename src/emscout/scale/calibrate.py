@@ -1,4 +1,4 @@
-"""One pixel size from what the file says and what is printed: they must agree."""
+"""One pixel size from the metadata and the printed scale: they must agree."""
 
 from __future__ import annotations
 
@@ -8,33 +8,30 @@ from typing import Literal
 from emscout.errors import CalibrationError
 from emscout.micrograph import Calibration, Micrograph, Notice
 from emscout.scale.colour import read_scale
-from emscout.scale.reading import NoScale, ScaleReading
+from emscout.scale.reading import AGREEING, NoScale, ScaleReading
 
-__all__ = ["AGREEING", "Trust", "calibrate", "choose_calibration"]
+__all__ = ["Trust", "calibrate", "choose_calibration"]
 
 Trust = Literal["metadata", "bar"]
 
-AGREEING = 0.02
-"""Share by which metadata and printed bar may differ, beside the bar's own error."""
-
 
 def calibrate(micrograph: Micrograph, *, trust: Trust | None = None, pixel_size_nm: float | None = None) -> Micrograph:
-    """Hold the pixel size that the file says against the scale that is printed in the picture.
+    """Compare the pixel size in the metadata with the scale that is printed in the image, and decide which counts.
 
     Parameters
     ----------
     micrograph : Micrograph
-        As it was read; one that went through here before is judged again by the same evidence.
+        As it was read. One that was calibrated before is decided anew from the same reading.
     trust : {'metadata', 'bar'} or None
         Which to take where the two disagree.
     pixel_size_nm : float or None
-        Edge of a pixel in nm, which overrules both.
+        Edge length of a pixel in nm, which overrules both.
 
     Returns
     -------
     Micrograph
-        With the calibration that counts, ``scale`` (what is printed) and, where there is something to know, a warning
-        ``pixel-size``. Where the two disagree and ``trust`` is None it has no calibration.
+        With the calibration that counts, ``scale`` (what is printed), and a warning ``pixel-size`` where the user
+        should know about it. Where the two disagree and ``trust`` is None it has no calibration.
 
     Raises
     ------
@@ -76,20 +73,20 @@ def choose_calibration(
     micrograph : Micrograph
         With the calibration of its metadata, if any; one that the user gave stands.
     trust : {'metadata', 'bar'} or None
-        Which to take where both are there and disagree; that one alone is then used.
+        Which to take where both are known and disagree; that one alone is then used.
     pixel_size_nm : float or None
-        What the user knows better.
+        Edge length of a pixel in nm that the user gives.
     reading : ScaleReading, NoScale or None
-        What `read_scale_bar` said, where that was asked already.
+        Result of `read_scale`, where it is known already.
 
     Returns
     -------
     calibration : Calibration or None
-        Metadata and bar agreeing within 2 % and three standard errors of the bar: that of the metadata, which is not
-        measured in pixels. A bar with caps also agrees when counted to their outer edges. Disagreeing, without
-        ``trust``: None.
+        Where metadata and bar agree within 2 % and three standard errors of the bar, that of the metadata, which is not
+        measured in pixels. A bar with caps also agrees when measured to their outer edges. Where they disagree and
+        ``trust`` is None: None.
     message : str
-        What the user should know; empty where all is well.
+        What the user should know; empty where both agree.
     """
     if pixel_size_nm is not None:
         return Calibration(pixel_size_nm, "user"), ""
@@ -112,7 +109,7 @@ def choose_calibration(
         return printed, ""
     apart = printed.nm_per_px / metadata.nm_per_px - 1
     allowed = AGREEING + 3 * reading.relative_error
-    # Between the middles of its caps a bar is measured here; some makers count to their outer edges.
+    # Bars are measured here between the middles of their caps; some makers measure to the outer edges.
     if -allowed <= apart <= allowed + reading.bar.cap_width_px / reading.bar.length_px:
         return metadata, ""
     return None, (

@@ -1,4 +1,4 @@
-"""The scale that is printed in an image file, in grey or in colour; all else is measured in grey."""
+"""The scale that is printed in an image, in grey or in colour; everything else is measured in grey values."""
 
 from __future__ import annotations
 
@@ -13,16 +13,29 @@ __all__ = ["read_scale"]
 
 
 def read_scale(micrograph: Micrograph) -> ScaleReading | NoScale:
-    """Read the scale bar of an image; where its grey values show none, in the colours of its file.
+    """Read the scale bar that is printed in a micrograph.
+
+    Where the grey values show none, the colours of its file are searched, too.
 
     Parameters
     ----------
     micrograph : Micrograph
-        The first frame of its file, or of no file.
+        The first frame of its file, or in memory only.
 
     Returns
     -------
     ScaleReading or NoScale
+        A scale (``value``, ``unit``, ``nm_per_px``, ``relative_error``, ``confidence``), or the ``reason`` why none is
+        claimed.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> from emscout.synthetic.scale import print_scale
+    >>> image, printed = print_scale("100 nm", "line", length_px=180, ground="plate", ink=0)
+    >>> reading = em.read_scale(em.Micrograph(image))
+    >>> reading.spelled, round(reading.nm_per_px * printed.length_px)
+    ('100 nm', 100)
     """
     answer = read_scale_bar(micrograph.image)
     # Coloured pictures have eight bits a channel.

@@ -1,4 +1,4 @@
-"""Lines of letters beside a bar, found by their ink and read singly: what is too small or blurred for `read_lines`."""
+"""Lines of text beside a bar, found by their grey value and read one by one: text too small or blurred to detect."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 from emscout.scale.bars.find import Bar
 from emscout.scale.text.ocr import TextLine, read_letters
 
-__all__ = ["MIN_INK", "bar_ink", "lines_beside", "read_closely"]
+__all__ = ["MIN_INK", "bar_ink", "lines_beside", "read_enlarged"]
 
-MIN_INK = 20.0  # grey levels of 255 that a letter differs by from what is behind it
-_INK_SHARES = (0.5, 0.25)  # of a bar's contrast, by which its letters may differ from it
+MIN_INK = 20.0  # grey levels of 255 by which a letter differs from its background
+_INK_SHARES = (0.5, 0.25)  # of a bar's contrast, by which the grey of its letters may differ
 _MIN_LETTER_PX = 5
 _MAX_LETTER_SHARE = 0.12  # of the image's height
 _MAX_GAP = 1.2  # between letters, in heights of the line
 _WIDTHS = (1.3, 14.0)  # of a line, in heights
 _MOST_LINES = 3
 _ROOM = 0.2  # around a line, in its heights
-_NUMBER = re.compile(r"[0-9OoQIlSsZz|]")  # digits, and letters that digits are taken for
-_LETTER_PX = 48  # as high as the reader of letters takes them
+_NUMBER = re.compile(r"[0-9OoQIlSsZz|]")  # digits, and letters that digits are mistaken for
+_LETTER_PX = 48  # height at which letters are read
 
 
 def lines_beside(grey: np.ndarray, bar: Bar) -> list[TextLine]:
-    """Boxes of what may be lines of text in the ink of a bar, nearest first; nothing is read yet.
+    """Boxes of what may be lines of text in the grey of a bar, nearest first; nothing is read yet.
 
     Parameters
     ----------
@@ -58,14 +58,16 @@ def lines_beside(grey: np.ndarray, bar: Bar) -> list[TextLine]:
     return sorted(found, key=lambda line: _distance(line, bar))[:_MOST_LINES]
 
 
-def read_closely(grey: np.ndarray, line: TextLine, bar: Bar) -> list[TextLine]:
-    """A line as it reads stretched, sharpened, and in the ink of its bar; nothing where the first shows no number.
+def read_enlarged(grey: np.ndarray, line: TextLine, bar: Bar) -> list[TextLine]:
+    """Read a line enlarged: stretched, sharpened, and by its distance from the bar's grey.
+
+    Nothing is returned where the first reading shows no number.
 
     Parameters
     ----------
     grey : ndarray of uint8, shape (H, W)
     line : TextLine
-        Its box counts, not its text.
+        Only its box is used, not its text.
     bar : Bar
     """
     import cv2
@@ -79,14 +81,14 @@ def read_closely(grey: np.ndarray, line: TextLine, bar: Bar) -> list[TextLine]:
     times = float(np.clip(2 * _LETTER_PX / part.shape[0], 1.0, 6.0))
     shown = cv2.resize(part, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC).astype(np.float32)
     low, high = np.percentile(shown, (1, 99))
-    looks = (
+    views = (
         (shown - low) * (255 / max(1.0, high - low)),
         3 * shown - 2 * cv2.GaussianBlur(shown, (0, 0), times),
         np.abs(shown - bar_ink(grey, bar)) * (255 / max(MIN_INK, bar.contrast)),
     )
     read: list[TextLine] = []
-    for look in looks:
-        text, score = read_letters(np.clip(look, 0, 255).astype(np.uint8))
+    for view in views:
+        text, score = read_letters(np.clip(view, 0, 255).astype(np.uint8))
         if not read and not _NUMBER.search(text):
             break
         read.append(TextLine(text, score, line.top, line.bottom, line.left, line.right))
@@ -94,13 +96,13 @@ def read_closely(grey: np.ndarray, line: TextLine, bar: Bar) -> list[TextLine]:
 
 
 def bar_ink(grey: np.ndarray, bar: Bar) -> float:
-    """The grey a bar is drawn in."""
+    """The grey value in which a bar is drawn."""
     rows = slice(max(0, round(bar.top + 0.5)), max(1, round(bar.bottom + 0.5)))
     return float(np.median(grey[rows, round(bar.x0) + 2 : round(bar.x1) - 1]))
 
 
 def _rows_of_letters(letters: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
-    """Boxes around letters that stand on one line, close to one another; boxes are x0, y0, x1, y1."""
+    """Boxes (x0, y0, x1, y1) around letters that stand on one line, close to one another."""
     tall = sorted(box for box in letters if box[3] - box[1] >= _MIN_LETTER_PX)
     rows: list[list[tuple[int, int, int, int]]] = []
     for box in tall:

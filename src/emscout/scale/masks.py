@@ -1,4 +1,4 @@
-"""What is printed on a micrograph, as a mask: nothing under it is specimen."""
+"""What is printed on a micrograph, as a mask: where specimen cannot be seen."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 from scipy import ndimage
 
 from emscout.annotations.banner import banner_height, drawn_over
-from emscout.scale.grey import to_bytes
+from emscout.scale.grey import to_uint8
 from emscout.scale.reading import NoScale, ScaleReading
 
 __all__ = ["annotation_mask", "banner_mask"]
 
-_MARGIN_PX = 2  # what JPEG and interpolation smear around drawn things
-_SAMPLED = 1024  # columns, and rows, are enough to see a banner
+_MARGIN_PX = 2  # blur around print from JPEG and interpolation
+_SAMPLED = 1024  # columns are enough to find a banner
 
 
 def banner_mask(image: np.ndarray) -> np.ndarray:
     """Where the microscope's info banner hides the specimen: bool, of the image's shape (H, W)."""
     mask = np.zeros(image.shape, bool)
-    grey = to_bytes(image)
+    grey = to_uint8(image)
     if grey is not None:
         step = max(1, image.shape[1] // _SAMPLED)
         banner = banner_height(grey[:, ::step].astype(np.float32) / 255)
@@ -33,15 +33,15 @@ def annotation_mask(image: np.ndarray, reading: ScaleReading | NoScale | None) -
     ----------
     image : ndarray, shape (H, W)
     reading : ScaleReading, NoScale or None
-        What `emscout.scale.read_scale_bar` said of it; without one only a banner is looked for.
+        Result of `emscout.read_scale`; without one only a banner is searched for.
 
     Returns
     -------
     ndarray of bool, shape (H, W)
-        True where something is printed. The plate behind a label belongs to it.
+        True where something is printed, including the plate behind a label.
     """
     mask = banner_mask(image)
-    if reading is None or (grey := to_bytes(image)) is None:
+    if reading is None or (grey := to_uint8(image)) is None:
         return mask
     bar, line = reading.bar, reading.line
     if bar is not None:
@@ -53,12 +53,12 @@ def annotation_mask(image: np.ndarray, reading: ScaleReading | NoScale | None) -
 
 
 def _add_plate(mask: np.ndarray, grey: np.ndarray, reading: ScaleReading | NoScale) -> None:
-    """Add what is drawn and touches the bar or its label: plates, outlines."""
+    """Add print that touches the bar or its label: plates, outlines."""
     if reading.bar is None or reading.line is None:
         return
     bar, line = reading.bar, reading.line
     box = min(bar.top, line.top), max(bar.bottom, line.bottom), min(bar.x0, line.left), max(bar.x1, line.right)
-    # Wide enough that the plate is a small part of what is looked at.
+    # Wide enough that the plate is a small part of the region.
     near = _slices(box, mask.shape, round(6 * line.height_px))
     drawn = ndimage.binary_dilation(drawn_over(grey[near].astype(np.float32) / 255), iterations=_MARGIN_PX)
     labels, _ = ndimage.label(drawn)

@@ -1,4 +1,4 @@
-"""Which bar belongs to a label, and how surely."""
+"""Which bar belongs to a label, and how well the two fit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emscout.scale.plates import is_halo, is_margin, is_plate, surrounds
 from emscout.scale.text.labels import Label, find_labels
 from emscout.scale.text.ocr import TextLine
 
-__all__ = ["PrintedLabel", "bars_beside", "fit", "printed_labels"]
+__all__ = ["PrintedLabel", "bars_beside", "find_printed_labels", "fit_score"]
 
 # All in heights of the label.
 _MAX_GAP_ABOVE = 2.5
@@ -27,36 +27,36 @@ _WINDOW_ROWS = 4.0
 _WINDOW_COLS = 30.0
 _MIN_LENGTH = 0.5
 _MIN_LENGTH_PX = 12
-_THICKEST_PART = 0.6  # of a bar that is parted by its text
+_THICKEST_PART = 0.6  # of a bar that is interrupted by its text
 _SHORT = 0.5  # of the text's width
 _LONG_ALONG_BORDER = 0.4  # of the image's width
-_DRAWN_WELL = (0.7, 0.9)  # in the letters' ink, in another
+_DRAWN_WELL = (0.7, 0.9)  # in the grey of the letters, in another
 _LONGER = 1.04
 _AS_LIKELY = 0.5  # of the best fit
-_ALIKE = 1.15  # of two halves of a bar
+_ALIKE = 1.15  # ratio of the halves of a bar
 _LONGEST_STROKE = 2.5  # of a letter, in widths of one
 
 
 @dataclass(frozen=True)
 class PrintedLabel:
-    """A length and where it is printed, with the certainty of its letters."""
+    """A length, where it is printed, and how certain its letters are."""
 
     label: Label
     line: TextLine
 
     @property
     def score(self) -> float:
-        return self.line.score * 0.9**self.label.slips * (1.0 if self.label.alone else 0.8)
+        return self.line.score * 0.9**self.label.ocr_substitutions * (1.0 if self.label.alone else 0.8)
 
 
-def printed_labels(lines: list[TextLine]) -> list[PrintedLabel]:
-    """The lengths in lines of text, each with the box of its own part of the line."""
+def find_printed_labels(lines: list[TextLine]) -> list[PrintedLabel]:
+    """The lengths in lines of text, each with the box of its part of the line."""
     found = []
     for line in lines:
         for label in find_labels(line.text):
             left = line.left + label.start * line.width_px
             right = line.left + label.stop * line.width_px
-            if not _heads(lines, left, right, line):
+            if not _has_heading(lines, left, right, line):
                 found.append(PrintedLabel(label, TextLine(line.text, line.score, line.top, line.bottom, left, right)))
     return found
 
@@ -80,37 +80,43 @@ def bars_beside(grey: np.ndarray, printed: PrintedLabel) -> list[tuple[float, Ba
     min_length = max(_MIN_LENGTH_PX, round(_MIN_LENGTH * size))
     thickness = tuple(max(3, round(part * size)) for part in (_THIN, _MAX_THICKNESS))
     bars = [bar.moved(top, left) for bar in find_bars(window, min_length, thickness)]
-    bars = _with(join_fields(bars), bars)
+    bars = _add_joined(join_fields(bars), bars)
     thin = [bar for bar in bars if bar.bottom - bar.top <= _THICKEST_PART * line.height_px]
-    bars = _with(join_bars(grey, thin, line.left, line.right, line.top, line.bottom), bars)
+    bars = _add_joined(join_bars(grey, thin, line.left, line.right, line.top, line.bottom), bars)
     bars += [bar.moved(top, left) for bar in find_ticks(window, 3 * min_length)]
-    # What the window cuts is not cut by the image's border, but too far away.
+    # A bar that the window cuts, not the image's border, is too far away.
     bars = [bar for bar in bars if not bar.cut or bar.x0 <= 0 or bar.x1 >= width - 1]
     bars = [bar for bar in bars if not _is_along_border(bar, height, width)]
     edges = [bar for bar in bars if _is_frame(bar, bars) or _is_edge_of_plate(bar, bars, line)]
     bars = [bar for bar in bars if bar not in edges and not _is_half(grey, bar, line) and not is_plate(grey, bar, line)]
     bars = [bar for bar in bars if not is_halo(grey, bar)]
-    ink = _is_ink_bright(grey, line)
-    bars = [bar for bar in bars if _is_drawn(bar, line, bar.bright == ink) and not is_margin(grey, bar, bars, line)]
-    bars = [bar for bar in bars if not any(_goes_on(bar, other) for other in bars)]
+    text_is_bright = _is_text_bright(grey, line)
+    bars = [
+        bar
+        for bar in bars
+        if _is_drawn(bar, line, bar.bright == text_is_bright) and not is_margin(grey, bar, bars, line)
+    ]
+    bars = [bar for bar in bars if not any(_is_part_of(bar, other) for other in bars)]
     letter_px = line.width_px / max(1.0, len(line.text) * (printed.label.stop - printed.label.start))
-    fitting = sorted(((fit(bar, line, letter_px, width), bar) for bar in bars), key=lambda one: -one[0])
+    fitting = sorted(((fit_score(bar, line, letter_px, width), bar) for bar in bars), key=lambda one: -one[0])
     kept: list[tuple[float, Bar]] = []
     for score, bar in fitting:
         if score > 0 and not any(surrounds(bar, other) for _, other in kept):
             kept.append((score, bar))
-    parted = [score for score, bar in kept if bar.length_px > _SHORT * line.width_px and _is_parted(bar, bars)]
-    return [] if parted and parted[0] > _AS_LIKELY * kept[0][0] else kept
+    interrupted = [
+        score for score, bar in kept if bar.length_px > _SHORT * line.width_px and _is_interrupted(bar, bars)
+    ]
+    return [] if interrupted and interrupted[0] > _AS_LIKELY * kept[0][0] else kept
 
 
-def _is_ink_bright(grey: np.ndarray, line: TextLine) -> bool:
-    """Whether letters are brighter than what they stand on."""
+def _is_text_bright(grey: np.ndarray, line: TextLine) -> bool:
+    """Whether letters are brighter than their background."""
     box = grey[max(0, int(line.top)) : int(line.bottom) + 1, max(0, int(line.left)) : int(line.right) + 1]
     return bool(np.median(box) < np.percentile(box, (2, 98)).mean())
 
 
-def _with(joined: list[Bar], bars: list[Bar]) -> list[Bar]:
-    """Joined bars, and those of the others that are no part of them."""
+def _add_joined(joined: list[Bar], bars: list[Bar]) -> list[Bar]:
+    """Joined bars, and the others that are not part of them."""
     return joined + [
         bar
         for bar in bars
@@ -118,16 +124,16 @@ def _with(joined: list[Bar], bars: list[Bar]) -> list[Bar]:
     ]
 
 
-def _is_drawn(bar: Bar, line: TextLine, same_ink: bool) -> bool:
-    """Whether it is no edge of what is beside a text, the less likely when drawn in the ink of the letters."""
+def _is_drawn(bar: Bar, line: TextLine, same_grey: bool) -> bool:
+    """Whether it is a drawn bar and not an edge beside a text; one in the grey of the letters is more likely drawn."""
     caps_beside_text = bar.cap_px > _gap_rows(bar, line) + _MAX_BESIDE_TEXT * line.height_px
-    if caps_beside_text and not same_ink:
+    if caps_beside_text and not same_grey:
         return False  # the edges of a plate
-    return bar.length_px >= _SHORT * line.width_px or bar.quality >= _DRAWN_WELL[0 if same_ink else 1]
+    return bar.length_px >= _SHORT * line.width_px or bar.quality >= _DRAWN_WELL[0 if same_grey else 1]
 
 
-def _is_parted(bar: Bar, bars: list[Bar]) -> bool:
-    """Whether it is half of a bar that is parted by another text than the one beside it."""
+def _is_interrupted(bar: Bar, bars: list[Bar]) -> bool:
+    """Whether it is half of a bar that is interrupted by another text than the one beside it."""
     return bar.style in ("line", "caps") and any(
         other.bright == bar.bright
         and max(abs(other.top - bar.top), abs(other.bottom - bar.bottom)) <= 1
@@ -137,8 +143,8 @@ def _is_parted(bar: Bar, bars: list[Bar]) -> bool:
     )
 
 
-def _goes_on(bar: Bar, other: Bar) -> bool:
-    """Whether it is only a part of another bar: an end was taken where the specimen behind it changes."""
+def _is_part_of(bar: Bar, other: Bar) -> bool:
+    """Whether it is only a part of another bar, ended by mistake where the specimen behind it changes."""
     return (
         other.bright == bar.bright
         and other.top <= bar.row_px <= other.bottom
@@ -153,8 +159,8 @@ def _gap_rows(bar: Bar, line: TextLine) -> float:
     return max(0.0, bar.top - line.bottom, line.top - bar.bottom)
 
 
-def fit(bar: Bar, line: TextLine, letter_px: float, image_width: int) -> float:
-    """How well a bar and a text with letters so wide stand together, 0..1; 0 where they cannot be of one scale."""
+def fit_score(bar: Bar, line: TextLine, letter_px: float, image_width: int) -> float:
+    """How well a bar and a text fit together, 0..1; 0 where they cannot belong to one scale."""
     size = max(4.0, line.height_px)
     gap_rows = _gap_rows(bar, line) / size
     gap_cols = max(0.0, bar.x0 - line.right, line.left - bar.x1) / size
@@ -178,13 +184,13 @@ def fit(bar: Bar, line: TextLine, letter_px: float, image_width: int) -> float:
 
 
 def _is_stroke(bar: Bar, line: TextLine, letter_px: float) -> bool:
-    """Whether it is part of a letter."""
+    """Whether it is a stroke of a letter."""
     size = max(4.0, line.height_px)
     common = min(bar.x1, line.right) - max(bar.x0, line.left)
     in_text = line.top + 0.15 * size < bar.row_px < line.bottom - 0.15 * size and common > 0.7 * bar.length_px
     if bar.style == "split" or not in_text or bar.bottom - bar.top >= 0.9 * size:
         return False
-    # The box around a text may hold the bar as well, at its upper or lower edge.
+    # The box around a text may contain the bar as well, at its upper or lower edge.
     at_edge = not line.top + 0.35 * size < bar.row_px < line.bottom - 0.35 * size
     if at_edge and bar.length_px >= _LONGEST_STROKE * letter_px:
         return False
@@ -192,7 +198,7 @@ def _is_stroke(bar: Bar, line: TextLine, letter_px: float) -> bool:
 
 
 def _is_frame(bar: Bar, bars: list[Bar]) -> bool:
-    """Whether the strokes at its ends lead to another line as long: a field of the banner, with text in it."""
+    """Whether strokes at its ends join it to another line of that length: a field of the banner, with text in it."""
     return bar.cap_px > 8 and any(
         other.x0 <= bar.x0 + 3
         and other.x1 >= bar.x1 - 3
@@ -203,12 +209,12 @@ def _is_frame(bar: Bar, bars: list[Bar]) -> bool:
 
 
 def _is_along_border(bar: Bar, height: int, width: int) -> bool:
-    """Whether it is what was left of the gap between two panels when one was cut out."""
+    """Whether it is a remnant of the gap between two panels."""
     return bar.length_px > _LONG_ALONG_BORDER * width and (bar.top < 0.5 or bar.bottom > height - 1.5)
 
 
 def _is_edge_of_plate(bar: Bar, bars: list[Bar], line: TextLine) -> bool:
-    """Whether it and another line as long lie above and below both a text and a bar beside that."""
+    """Whether it and another line of that length lie above and below both a text and the bar of that text."""
     margin = 0.2 * line.height_px
     for other in bars:
         top, bottom = min(bar.row_px, other.row_px), max(bar.row_px, other.row_px)
@@ -223,7 +229,7 @@ def _is_edge_of_plate(bar: Bar, bars: list[Bar], line: TextLine) -> bool:
 
 
 def _is_half(grey: np.ndarray, bar: Bar, line: TextLine) -> bool:
-    """Whether a line beside a text goes on at the other side of it, though it was not seen whole there."""
+    """Whether a line beside a text continues on the other side of it, where it was not found whole."""
     size = max(4.0, line.height_px)
     if bar.style in ("split", "ticks") or bar.bottom - bar.top > 0.5 * size or not line.top < bar.row_px < line.bottom:
         return False
@@ -244,8 +250,8 @@ def _is_half(grey: np.ndarray, bar: Bar, line: TextLine) -> bool:
     return bool(means.max() > 0.4 * bar.contrast)
 
 
-def _heads(lines: list[TextLine], left: float, right: float, line: TextLine) -> bool:
-    """Whether a heading right above says that a length is another one: working distance, width of the field."""
+def _has_heading(lines: list[TextLine], left: float, right: float, line: TextLine) -> bool:
+    """Whether a heading right above says that a length is not a scale: working distance, width of the field."""
     for other in lines:
         over = other is not line and min(other.right, right) > max(other.left, left)
         if over and 0 <= line.top - other.bottom + 0.6 * line.height_px <= 2 * line.height_px:

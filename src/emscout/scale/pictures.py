@@ -1,4 +1,4 @@
-"""What was read, drawn on the image: the ends of the bar, the box of its text, and what follows."""
+"""Pictures of readings: the ends of the bar, the box of its text, and the result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from emscout.report.overlay import load_font
-from emscout.scale.grey import to_bytes
+from emscout.scale.grey import to_uint8
 from emscout.scale.reading import NoScale, ScaleReading
 from emscout.units import spell_length
 
@@ -24,14 +24,14 @@ _COLUMNS = 5
 
 
 def draw_reading(image: np.ndarray, reading: ScaleReading | NoScale, name: str) -> np.ndarray:
-    """The image with the ends of the bar marked and the text boxed, above a strip that says what was read.
+    """Mark the ends of the bar and the text in an image, above a strip with what was read.
 
     Returns
     -------
     ndarray of uint8, shape (H', W', 3)
-        At most 1400 pixels wide and high, beside the strip.
+        At most 1400 pixels wide and high, not counting the strip.
     """
-    grey = to_bytes(image)
+    grey = to_uint8(image)
     grey = np.zeros(image.shape[:2], np.uint8) if grey is None else grey
     scale = min(1.0, _SIDE_PX / max(grey.shape))
     size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
@@ -60,7 +60,7 @@ def draw_reading(image: np.ndarray, reading: ScaleReading | NoScale, name: str) 
 
 
 def contact_sheet(pictures: Sequence[Path]) -> np.ndarray:
-    """All pictures of a run on one sheet, five a row."""
+    """All pictures of a run on one sheet, five in a row."""
     rows = -(-len(pictures) // _COLUMNS)
     sheet = Image.new("RGB", (_COLUMNS * _CELL_PX[0], max(1, rows) * _CELL_PX[1]), (60, 60, 60))
     for i, path in enumerate(pictures):

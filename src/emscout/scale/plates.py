@@ -1,4 +1,4 @@
-"""Plates behind a text: which of two greys that touch is drawn, and which is only what a plate shows beside it."""
+"""Plates behind a text: which of two touching grey areas is drawn, and which is only the rest of a plate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FAINT = 0.12  # of the step that a line lies at
 
 
 def _is_behind(grey: np.ndarray, line: TextLine, own: float, other: float) -> bool:
-    """Whether letters stand on the first of two greys, rather than being drawn in it."""
+    """Whether letters stand on the first of two grey values, rather than being drawn in it."""
     box = grey[max(0, round(line.top)) : round(line.bottom) + 1, max(0, round(line.left)) : round(line.right) + 1]
     alike = [np.mean(np.abs(box - grey_of) < _SAME_GREY * abs(own - other)) for grey_of in (own, other)]
     if max(alike) > _FLAT:  # a plate, of which letters cover less than half
@@ -32,7 +32,7 @@ def _is_behind(grey: np.ndarray, line: TextLine, own: float, other: float) -> bo
 
 
 def is_plate(grey: np.ndarray, bar: Bar, line: TextLine) -> bool:
-    """Whether a text stands on it."""
+    """Whether a bar is the plate on which a text stands."""
     rows = min(bar.bottom, line.bottom) - max(bar.top, line.top)
     cols = min(bar.x1, line.right) - max(bar.x0, line.left)
     own = bar_ink(grey, bar)
@@ -41,9 +41,9 @@ def is_plate(grey: np.ndarray, bar: Bar, line: TextLine) -> bool:
 
 
 def is_margin(grey: np.ndarray, bar: Bar, bars: list[Bar], line: TextLine) -> bool:
-    """Whether it is what a plate shows beside a bar, or what a bar's caps or its outline enclose.
+    """Whether a bar is the margin of a plate beside another bar, or the inside of that bar's caps or outline.
 
-    Of two that touch, one brighter and one darker, it is the one in the grey that the letters stand on.
+    Of two that touch, one brighter and one darker, it is the one in the grey of the letters' background.
     """
     return any(
         surrounds(bar, other)
@@ -55,7 +55,7 @@ def is_margin(grey: np.ndarray, bar: Bar, bars: list[Bar], line: TextLine) -> bo
 
 
 def is_halo(grey: np.ndarray, bar: Bar) -> bool:
-    """Whether it is what sharpening, or enlarging, leaves along the edge of a plate: faint beside the step there."""
+    """Whether a bar is a halo of sharpening or enlarging along the edge of a plate: faint beside the step there."""
     if bar.bottom - bar.top > _HALO_PX:
         return False
     cols = slice(max(0, round(bar.x0) + 2), max(0, round(bar.x1) - 1))
@@ -67,7 +67,7 @@ def is_halo(grey: np.ndarray, bar: Bar) -> bool:
 
 
 def surrounds(bar: Bar, better: Bar) -> bool:
-    """Whether it is only the gap between a better bar and the edge of its plate, or another line."""
+    """Whether a bar is only the gap between a better one and the edge of its plate, or another line."""
     common = min(bar.x1, better.x1) - max(bar.x0, better.x0)
     touching = min(abs(bar.top - better.bottom), abs(better.top - bar.bottom)) <= _TOUCHING_PX
     return bar.bright != better.bright and touching and common > 0.8 * min(bar.length_px, better.length_px)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,25 +9,25 @@ from typing import Any
 
 import pandas as pd
 
-from emscout.compute import Progress, map_tasks
-from emscout.errors import user_message
+from emscout.compute import Progress
 from emscout.io import find_images, read_series
-from emscout.io.files import image_names, write_atomic
-from emscout.io.run_folder import claim_folder, describe_run
+from emscout.io.files import sha256_of, write_atomic
 from emscout.micrograph import Report
 from emscout.report.overlay import write_png
+from emscout.runs import Finished, Outputs, Run, list_files, write_table
 from emscout.scale.colour import read_scale
 from emscout.scale.pictures import contact_sheet, draw_reading
-from emscout.scale.reading import ScaleReading
+from emscout.scale.reading import NoScale, ScaleReading
 
 __all__ = ["COLUMNS", "read_scales", "reading_row"]
-
-_LOG = logging.getLogger(__name__)
 
 COLUMNS = (
     *("image", "value", "unit", "x0_px", "x1_px", "row_px", "length_px", "nm_per_px", "relative_error", "confidence"),
     *("style", "reason"),
 )
+"""Columns of ``scales.csv``."""
+
+_OUTPUTS = Outputs(("scales.csv", "contact_sheet.png"), ("pictures",))
 _SHEET = 100  # images on the contact sheet
 
 
@@ -45,9 +44,9 @@ def read_scales(
     Parameters
     ----------
     paths : sequence of str or Path
-        Files, folders and glob patterns. A stack is looked at in its first frame.
+        Files, folders and glob patterns. Of a stack the first frame is read.
     out : str or Path
-        Folder for the results.
+        Folder for the results. Images it holds already, of the same bytes, are not done again.
     overwrite : bool
         Replace results of other images in ``out``.
     workers : int or None
@@ -58,37 +57,37 @@ def read_scales(
     Returns
     -------
     Report
-        Table ``scales``, one row an image, with the `COLUMNS`. Where no scale is claimed, or the file cannot be read,
-        ``reason`` says why and the rest is empty.
+        Table ``scales``, one row an image: the columns of ``scales.csv``, and ``failed``. Where no scale is claimed, or
+        the file cannot be read, ``reason`` says why and the rest is empty.
+
+    Raises
+    ------
+    UsageError
+        When there is no image to work on.
+    OutputError
+        When ``out`` cannot be written, or holds other results and ``overwrite`` is not set.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> report = em.read_scales(["figures"], "scales")                       # doctest: +SKIP
+    >>> report.tables["scales"][["image", "value", "unit", "nm_per_px"]]     # doctest: +SKIP
     """
     out = Path(out)
-    files = find_images(paths)
-    names = image_names([(path, None) for path in files])
-    sources: list[dict[str, Any]] = [
-        {"image": name, "path": str(path.resolve()), "frame": None} for name, path in zip(names, files, strict=True)
-    ]
-    run = describe_run("scale", sources, {})
-    claim_folder(out, run, ("scales.csv", "contact_sheet.png"), ("pictures",), grows=False, overwrite=overwrite)
-    rows = map_tasks(
-        partial(_read_source, out=out),
-        sources,
-        workers=workers,
-        name=lambda source: source["image"],
-        on_crash=lambda source: _failed(source, "It ended its process, most likely for want of memory."),
-        progress=progress,
-    )
+    run = Run("scale", out, list_files(find_images(paths)), {}, _OUTPUTS, {})
+    described = run.claim(overwrite=overwrite)
+    rows = run.map(partial(_read_source, out=out), failed=_failed, workers=workers, progress=progress)
     scales = pd.DataFrame(rows)
-    with write_atomic(out / "scales.csv") as path:
-        scales[list(COLUMNS)].to_csv(path, index=False)
-    pictures = [out / "pictures" / f"{name}.png" for name in names]
+    write_table(out, "scales", scales[list(COLUMNS)], float_format=None)
+    pictures = [out / "pictures" / f"{row['image']}.png" for row in rows if not row["failed"]]
     with write_atomic(out / "contact_sheet.png") as path:
-        write_png(path, contact_sheet([picture for picture in pictures if picture.exists()][:_SHEET]))
-    return Report({"scales": scales}, {}, run, out)
+        write_png(path, contact_sheet(pictures[:_SHEET]))
+    return Report({"scales": scales}, {}, described, out)
 
 
-def reading_row(reading: Any) -> dict[str, Any]:
+def reading_row(reading: ScaleReading | NoScale) -> dict[str, Any]:
     """The `COLUMNS` of a reading, but for the image's name."""
-    if not isinstance(reading, ScaleReading):
+    if isinstance(reading, NoScale):
         return {**dict.fromkeys(COLUMNS[1:]), "reason": reading.reason}
     bar = reading.bar
     return {
@@ -107,15 +106,17 @@ def reading_row(reading: Any) -> dict[str, Any]:
 
 
 def _read_source(source: dict[str, Any], *, out: Path) -> dict[str, Any]:
-    try:
+    """Do one image, unless it is finished; its row."""
+    source = source | {"sha256": sha256_of(Path(source["path"]))}
+    finished = Finished(out)
+    if (row := finished.load(source["image"], source)) is None:
         micrograph = read_series(source["path"])[0]
         reading = read_scale(micrograph)
         with write_atomic(out / "pictures" / f"{source['image']}.png") as path:
             write_png(path, draw_reading(micrograph.image, reading, source["image"]))
-    except Exception as error:
-        _LOG.debug("while reading the scale of %s", source["path"], exc_info=True)
-        return _failed(source, user_message(error, source["path"]))
-    return {"image": source["image"], **reading_row(reading), "failed": False}
+        row = {"image": source["image"], **reading_row(reading), "failed": False}
+        finished.save(source["image"], source, row)
+    return row
 
 
 def _failed(source: dict[str, Any], reason: str) -> dict[str, Any]:

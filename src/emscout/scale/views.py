@@ -1,4 +1,4 @@
-"""Looks at an image that show its text: all of it at two sizes, its lower part, and the surroundings of bars."""
+"""Views of an image in which text is read: downscaled, its lower part, and around bars."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from dataclasses import replace
 import numpy as np
 
 from emscout.scale.bars.find import Bar, find_bars
-from emscout.scale.letters import MIN_INK, bar_ink, lines_beside, read_closely
-from emscout.scale.pairs import printed_labels
+from emscout.scale.letters import MIN_INK, bar_ink, lines_beside, read_enlarged
+from emscout.scale.pairs import find_printed_labels
 from emscout.scale.plates import surrounds
 from emscout.scale.text.labels import find_labels
 from emscout.scale.text.ocr import TextLine, read_lines
 
-__all__ = ["likely_bars", "look_at_bars", "look_below", "look_closely", "look_from_afar"]
+__all__ = ["find_likely_bars", "read_around_bars", "read_downscaled", "read_lower_part", "read_single_lines"]
 
-_PIXELS_FROM_AFAR = 250_000
-_PIXELS_BELOW = 300_000
+_PIXELS_DOWNSCALED = 250_000
+_PIXELS_OF_LOWER_PART = 300_000
 _PIXELS_OF_A_PART = 150_000
-_BARS_LOOKED_AT = 3
+_MOST_BARS = 3
 _PIXELS_SMALL = 300_000
 _BESIDE = 0.8  # of a line's height: as wide as a digit with what is around it
-_SURE = 0.8  # of a line that is read at one look only
+_SURE = 0.8  # score of a line that is read once only
 
 
-def look_from_afar(grey: np.ndarray) -> list[TextLine]:
-    """All of it once more, smaller: letters are sometimes seen at one size only."""
-    return read_lines(grey, _PIXELS_FROM_AFAR)
+def read_downscaled(grey: np.ndarray) -> list[TextLine]:
+    """Read the whole image downscaled: some letters are only detected at one size."""
+    return read_lines(grey, _PIXELS_DOWNSCALED)
 
 
-def look_below(grey: np.ndarray) -> list[TextLine]:
-    """The lower quarter once more, where a large image had to be shrunk to be looked at."""
+def read_lower_part(grey: np.ndarray) -> list[TextLine]:
+    """Read the lower quarter of an image that is too large to be read at full size."""
     height, width = grey.shape
     if height * width < 1_200_000:
         return []
     top = height - max(64, height // 4)
-    return [_moved(line, top, 0) for line in read_lines(grey[top:], _PIXELS_BELOW)]
+    return [_moved(line, top, 0) for line in read_lines(grey[top:], _PIXELS_OF_LOWER_PART)]
 
 
-def look_at_bars(grey: np.ndarray, bars: list[Bar]) -> list[TextLine]:
-    """Around what looks like a bar, larger and with more contrast: for text that is faint, small or blurred."""
+def read_around_bars(grey: np.ndarray, bars: list[Bar]) -> list[TextLine]:
+    """Read around what looks like a bar, enlarged and with more contrast: for text that is faint, small or blurred."""
     import cv2
 
     height, width = grey.shape
@@ -55,34 +55,34 @@ def look_at_bars(grey: np.ndarray, bars: list[Bar]) -> list[TextLine]:
         way = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
         enlarged = cv2.resize(part, None, fx=scale, fy=scale, interpolation=way)
         evened = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(2, 4)).apply(enlarged)
-        # Letters are of the same ink as their bar: what differs from it is taken away where nothing could be read.
+        # Letters have the grey of their bar: where nothing could be read, the distance from that grey is.
         away = np.abs(enlarged - bar_ink(grey, bar)) * (255 / max(bar.contrast, MIN_INK))
         inked = np.clip(away, 0, 255).astype(np.uint8)
-        for look in (evened, enlarged, inked):
-            if look is inked and printed_labels(lines):
+        for view in (evened, enlarged, inked):
+            if view is inked and find_printed_labels(lines):
                 break
-            for line in read_lines(look, _PIXELS_OF_A_PART):
+            for line in read_lines(view, _PIXELS_OF_A_PART):
                 box = [(edge + 0.5) / scale - 0.5 for edge in (line.top, line.bottom, line.left, line.right)]
                 lines.append(_moved(TextLine(line.text, line.score, *box), top, left))
     return lines
 
 
-def look_closely(grey: np.ndarray, bars: list[Bar], seen: list[TextLine]) -> list[TextLine]:
-    """Lines beside what looks like a bar, cut out and read one by one: for letters too small or blurred to be found.
+def read_single_lines(grey: np.ndarray, bars: list[Bar], seen: list[TextLine]) -> list[TextLine]:
+    """Cut out lines beside what looks like a bar and read each: for letters too small or blurred to be detected.
 
-    Only lines that say one length, at whichever look they say any, and none that is what was left of a line seen before
-    when its beginning was cut off: "z = 505 µm" is no scale.
+    Only lines whose readings all give one length are returned, and none that is the end of a line that was read before:
+    "z = 505 µm" is not a scale.
     """
     found: list[TextLine] = []
-    for bar in bars[:_BARS_LOOKED_AT]:
+    for bar in bars[:_MOST_BARS]:
         for line in lines_beside(grey, bar):
-            readings = _with_lengths(read_closely(grey, line, bar))
+            readings = _with_lengths(read_enlarged(grey, line, bar))
             if not readings:
                 continue
             # A digit may have been left out: of "250 nm" the first.
             aside = _BESIDE * line.height_px
             wider = replace(line, left=line.left - aside, right=line.right + aside)
-            again = readings + _with_lengths(read_closely(grey, wider, bar))
+            again = readings + _with_lengths(read_enlarged(grey, wider, bar))
             lengths = {find_labels(read.text)[0].length_nm for read in again}
             best = max(readings, key=lambda read: read.score)
             sure = len(lengths) == 1 and (len(again) > 1 or readings[0].score > _SURE)
@@ -92,7 +92,7 @@ def look_closely(grey: np.ndarray, bars: list[Bar], seen: list[TextLine]) -> lis
 
 
 def _is_end_of(line: TextLine, other: TextLine) -> bool:
-    """Whether it is the end of another line, which was read well and says no length."""
+    """Whether it is the end of another line that was read well and holds no length."""
     rows = min(line.bottom, other.bottom) - max(line.top, other.top)
     cols = min(line.right, other.right) - max(line.left, other.left)
     within = rows > 0.5 * line.height_px and cols > 0.5 * line.width_px
@@ -105,15 +105,15 @@ def _with_lengths(lines: list[TextLine]) -> list[TextLine]:
     return [line for line in lines if find_labels(line.text)]
 
 
-def likely_bars(grey: np.ndarray) -> list[Bar]:
-    """Bars anywhere, without a label to lead to them: those drawn best first."""
+def find_likely_bars(grey: np.ndarray) -> list[Bar]:
+    """Bars anywhere in an image, without a label: those drawn best first."""
     import cv2
 
     height, width = grey.shape
     step = max(1, round((height * width / 1_500_000) ** 0.5))
     small = cv2.resize(grey, (width // step, height // step), interpolation=cv2.INTER_AREA).astype(np.float32)
     thin, thick = max(3, height // step // 40), max(8, height // step // 16)
-    # Boxes are thick where the image is small.
+    # In small images bars are relatively thick.
     bars = find_bars(small, max(16, width // step // 30), (thin, thick) if grey.size < _PIXELS_SMALL else (thin,))
     kept: list[Bar] = []
     for bar in sorted(bars, key=lambda bar: -bar.quality * bar.contrast):

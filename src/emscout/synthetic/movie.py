@@ -1,4 +1,4 @@
-"""In situ movies with known answers, for the demo, tests and benchmarks."""
+"""In situ movies with known truth, for the demo, tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ EVENTS = ("frame", "kind", "particles", "area_before_px2", "area_after_px2")
 _BACKGROUND = 0.6
 _EDGE_PX = 0.8
 _SMALLEST_PX = 1.0
-# So many frames before they touch, two particles start to move towards each other.
+# Two particles that will merge start to move towards each other so many frames before.
 _APPROACH_FRAMES = 8
 _BLUR_PX = 4.0
-# Places tried for each particle that is wanted.
+# Places tried for each particle.
 _CANDIDATES = 20
 _OVEREXPOSURE = 3.0
 
 
 @dataclass(frozen=True)
 class SyntheticMovie:
-    """A movie and everything that is true of it.
+    """A movie and its truth.
 
     Parameters
     ----------
     frames : sequence of ndarray (H, W), uint8 or uint16
-        Made one at a time when asked for, always with the same bytes.
+        Made one at a time, always with the same bytes.
     shift_px : ndarray, shape (n, 2)
         Where the specimen's image lies in each frame, relative to the first frame that is ``ok``.
     status : ndarray of str, shape (n,)
@@ -46,7 +46,7 @@ class SyntheticMovie:
         ``touches_border``.
     events : DataFrame
         ``frame`` (the first in which it has happened), ``kind`` (``coalescence``, ``vanished``, ``entered-field``,
-        ``left-field``), ``particles`` (a tuple; of a coalescence, the one that stays and the one that is swallowed),
+        ``left-field``), ``particles`` (a tuple; of a coalescence, the one that stays and the one that merges into it),
         ``area_before_px2``, ``area_after_px2``.
     frame_time_s : float
         Time from one frame to the next.
@@ -86,19 +86,19 @@ def make_movie(
     frame_time_s: float = 1.0,
     seed: int = 0,
 ) -> SyntheticMovie:
-    """Film dark particles on a support that drifts, jumps and changes.
+    """Make a movie of dark particles on a support that drifts, jumps and changes.
 
     Parameters
     ----------
     n_frames : int
-        How many.
+        Number of frames.
     shape : (int, int)
         Height and width in pixels.
     n_particles : int
-        In one field of view; the specimen is as large as the drift needs, equally dense.
+        Number in one field of view; the specimen is as large as the drift needs, with the same density.
     diameter_px : (float, float)
         Mean and standard deviation (normal, at least 4 px). With ripening the diameters follow the distribution of
-        Lifshitz, Slyozov and Wagner of that mean instead, and the standard deviation does not count.
+        Lifshitz, Slyozov and Wagner with that mean instead, and the standard deviation is ignored.
     arrangement : {'random', 'array'}
         'array' is a hexagonal lattice with some jitter (6 % of the spacing) and 4 % of the places empty.
     process : {'none', 'ripening', 'coalescence', 'mixed'}
@@ -108,10 +108,10 @@ def make_movie(
     growth : float
         Factor by which the mean radius grows over the movie by ripening.
     merges : int
-        How many pairs coalesce in one field of view, fewer where there are not so many; neighbours move towards each
-        other, touch, and are one disc at their common centre of mass.
+        How many pairs coalesce in one field of view, if there are so many; neighbours move towards each other, touch,
+        and become one disc at their common centre of mass.
     conserve : {'volume', 'area'}
-        What a coalescence conserves: of spheres, or of the discs that are seen.
+        What a coalescence conserves: the volume of spheres, or the area of discs.
     drift_px : float
         Slow drift: length per frame of a steady motion, plus a random step of half that standard deviation an axis.
     jumps, jump_px : int, (float, float)
@@ -119,29 +119,29 @@ def make_movie(
     snr : float
         Difference in grey value between background and particles over the noise's standard deviation in a pixel.
     blank, blurred, doubled, saturated : sequence of int
-        Which frames hold no specimen (black, or noise alone, by chance), are out of focus, show the specimen both
-        before and after a jump (one is added there), are overexposed.
+        Frames that show no specimen (at random black, or only noise), are out of focus, show the specimen both before
+        and after a jump (one is added there), or are overexposed.
     uneven : float
-        Fraction of the light lost across the field, fixed in the detector's frame.
+        Fraction of the illumination lost across the field, fixed to the detector.
     dead_pixels : float
-        Fraction of the pixels that always read the same value, dark or bright.
+        Fraction of the pixels that always have the same value, dark or bright.
     levels : int or None
         Number of grey levels between black and white where the camera has few; ``None``: all that `dtype` has.
     dtype : {'uint8', 'uint16'}
         Of the frames.
     frame_time_s : float
-        Only passed on.
+        Is only passed on.
     seed : int
-        The same arguments give the same bytes.
+        Random seed: the same arguments give the same bytes.
 
     Raises
     ------
     ValueError
-        For an arrangement, process or conserved quantity that does not exist.
+        When there is no such arrangement, process or conserved quantity.
     """
     for value, allowed in ((arrangement, ("random", "array")), (process, PROCESSES), (conserve, ("volume", "area"))):
         if value not in allowed:
-            raise ValueError(f"{value!r} is none of {', '.join(allowed)}")
+            raise ValueError(f"{value!r} is not one of {', '.join(allowed)}")
     rng = np.random.default_rng(seed)
     status = np.full(n_frames, "ok", dtype=object)
     for name, which in (("blank", blank), ("blurred", blurred), ("doubled", doubled), ("saturated", saturated)):
@@ -152,7 +152,7 @@ def make_movie(
     centres = _place(shape, shift, n_particles, arrangement, rng)
     radii = _radii(len(centres), diameter_px, ripens, rng)
     if arrangement == "random":
-        # Room to grow, so that ripening alone makes no two particles touch.
+        # Room to grow, so that ripening alone does not make particles touch.
         most = round(len(centres) / _CANDIDATES)
         kept = _without_overlap(centres, radii * (growth if ripens else 1.0), most)
         centres, radii = centres[kept], radii[kept]
@@ -170,7 +170,7 @@ def make_movie(
 
 @dataclass(frozen=True)
 class _Frames(Sequence[np.ndarray]):
-    """Frames drawn when asked for."""
+    """Frames that are drawn when they are asked for."""
 
     where: np.ndarray
     size: np.ndarray
@@ -211,7 +211,7 @@ class _Frames(Sequence[np.ndarray]):
         return np.rint(self.levels * image.clip(0, 1)).astype(self.dtype)
 
     def _matter(self, i: int, status: str) -> np.ndarray:
-        """How much of each pixel is particle, 0 to 1."""
+        """Share of each pixel that is particle, 0 to 1."""
         if status == "blank":
             return np.zeros(self.shape, np.float32)
         here = self._discs(i, self.shift[i])
@@ -246,7 +246,7 @@ def _stage(
 
 
 def _place(shape: tuple[int, int], shift: np.ndarray, n: int, arrangement: str, rng: np.random.Generator) -> np.ndarray:
-    """Centres over all of the specimen that is ever seen, and a margin."""
+    """Centres over the part of the specimen that is seen in any frame, and a margin."""
     area_px2 = shape[0] * shape[1] / max(n, 1)
     margin = 2 * math.sqrt(area_px2)
     low, high = -shift.max(axis=0) - margin, np.array(shape) - shift.min(axis=0) + margin
@@ -273,14 +273,14 @@ def _radii(n: int, diameter_px: tuple[float, float], ripens: bool, rng: np.rando
         return np.maximum(4.0, rng.normal(*diameter_px, n)) / 2
     u = np.linspace(0, 1.5, 4001)[1:-1]
     density = u**2 * (3 + u) ** (-7 / 3) * (1.5 - u) ** (-11 / 3) * np.exp(-u / (1.5 - u))
-    # Evenly over the distribution: what the few largest do decides how the whole goes on.
+    # Evenly over the distribution, because the few largest ones decide how the movie goes on.
     share = (rng.permutation(n) + rng.random(n)) / max(n, 1)
     drawn = np.interp(share, density.cumsum() / density.sum(), u)
     return np.maximum(drawn * diameter_px[0] / 2, 1.2 * _SMALLEST_PX)
 
 
 def _without_overlap(centres: np.ndarray, radii: np.ndarray, most: int) -> list[int]:
-    """The first so many that keep 2 px from all before them."""
+    """The first so many that are at least 2 px away from all before them."""
     kept: list[int] = []
     for i, (centre, radius) in enumerate(zip(centres, radii, strict=True)):
         if len(kept) == most:
@@ -299,7 +299,7 @@ def _evolve(
     power: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, list[tuple[int, str, tuple[int, ...]]]]:
-    """Centres (n_frames, n, 2) on the specimen, radii (n_frames, n) with 0 for what is no more, and what happened."""
+    """Centres (n_frames, n, 2) on the specimen, radii (n_frames, n) with 0 after a particle is gone, and events."""
     where, size = np.empty((n_frames, *centres.shape)), np.zeros((n_frames, len(radii)))
     centres, radii = centres.copy(), radii.copy()
     happened: list[tuple[int, str, tuple[int, ...]]] = []
@@ -316,7 +316,7 @@ def _evolve(
                 weight = radii[big] ** power / (radii[big] ** power + radii[small] ** power)
                 apart = centres[small] - centres[big]
                 gap = math.hypot(*apart) - radii[big] - radii[small]
-                # Evenly, so that they touch in the last frame before.
+                # At constant speed, so that they touch in the last frame before.
                 step = apart / math.hypot(*apart) * gap / max(1, when - i)
                 centres[big] += (1 - weight) * step
                 centres[small] -= weight * step
@@ -330,7 +330,7 @@ def _evolve(
 
 
 def _ripen(radii: np.ndarray, rate: float) -> None:
-    """One frame further, in steps so short that no radius changes by more than a tenth; in place."""
+    """Ripening over one frame, in steps so short that no radius changes by more than a tenth; in place."""
     left = 1.0
     while rate and left > 0 and (alive := radii > 0).any():
         r = radii[alive]
@@ -371,7 +371,7 @@ def _tracks(where: np.ndarray, size: np.ndarray, shift: np.ndarray, shape: tuple
 
 
 def _events(tracks: pd.DataFrame, happened: list[tuple[int, str, tuple[int, ...]]], size: np.ndarray) -> pd.DataFrame:
-    """What happened in the field of view, and who came into it or left."""
+    """Events in the field of view, and particles that entered or left it."""
     seen = pd.crosstab(tracks["frame"], tracks["particle"]).reindex(range(len(size)), fill_value=0)
     inside = np.zeros(size.shape, bool)
     inside[:, seen.columns] = seen.to_numpy() > 0
@@ -394,7 +394,7 @@ def _events(tracks: pd.DataFrame, happened: list[tuple[int, str, tuple[int, ...]
 def _detector(
     shape: tuple[int, int], uneven: float, dead_pixels: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sensitivity of each pixel, and what it reads where it is dead (else NaN)."""
+    """Sensitivity of each pixel, and its value where it is dead (else NaN)."""
     r, c = np.ogrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
     heading = rng.uniform(0, 2 * math.pi)
     light = 1 - uneven * ((math.sin(heading) * r + math.cos(heading) * c) / 2 + (r**2 + c**2) / 4)

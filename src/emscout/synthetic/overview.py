@@ -1,4 +1,4 @@
-"""Overview images of a grid with known crystals, for the demo, tests and benchmarks of the locator."""
+"""Synthetic overview images of a grid with known crystals, for the demo, tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BAR_BLUR_PX, _CRYSTAL_BLUR_PX = 3.0, 0.8
 
 
 class Overview(NamedTuple):
-    """A set of images and what is on them, each a dict by image name; masks are bool, shape (H, W)."""
+    """A set of images and what is on them: each a dict by image name; masks are bool, shape (H, W)."""
 
     images: dict[str, Micrograph]
     crystals: dict[str, np.ndarray]
@@ -39,7 +39,7 @@ def make_overview(
     nm_per_px: float | None = 5.0,
     seed: int = 0,
 ) -> Overview:
-    """Draw a part of a grid, cut into images as a microscope records them.
+    """Make overview images of a part of a grid, as a microscope records them.
 
     Parameters
     ----------
@@ -48,15 +48,16 @@ def make_overview(
     shape : (int, int)
         Height and width of an image in pixels.
     n_crystals : int
-        In the whole set; angular, darker than the film, rough inside; none lies on a bar or on another.
+        In the whole set. Crystals are angular, darker than the film and rough inside, and do not overlap one another or
+        a bar.
     diameter_px : (float, float)
         Mean and standard deviation of their diameter (normal, at least 8 px).
     bars : bool
         Whether a black grid bar runs along the upper and the left edge of the set.
     contrast : float
-        Of a crystal to the film, as a fraction of the film's brightness.
+        Contrast of a crystal to the film, as a fraction of the brightness of film.
     noise : float
-        Standard deviation, as a fraction of the film's brightness.
+        Standard deviation, as a fraction of the brightness of film.
     vignetting : float
         Fraction of the brightness lost from the middle to the corners of each image.
     brightness_steps : float
@@ -64,7 +65,7 @@ def make_overview(
     nm_per_px : float or None
         Pixel size; ``None`` leaves the images uncalibrated.
     seed : int
-        The same arguments give the same bytes.
+        Random seed; the same arguments give the same bytes.
 
     Returns
     -------
@@ -78,7 +79,7 @@ def make_overview(
         bar[: shape[0] // 4], bar[:, : shape[1] // 5] = True, True
     crystals, depth = _grow_crystals(whole, bar, n_crystals, diameter_px, rng)
     light = 1 - contrast * depth
-    # A little of the beam passes a bar, so that its shadow is no clean zero.
+    # A little of the beam passes through a bar, so its shadow is not exactly zero.
     light = np.where(bar, 0.02, light)
     light = ndimage.gaussian_filter(light, _BAR_BLUR_PX) if bars else light
     light = np.where(ndimage.binary_dilation(bar, iterations=12), light, 1 - contrast * depth)
@@ -101,7 +102,7 @@ def make_overview(
 def _grow_crystals(
     whole: tuple[int, int], bar: np.ndarray, count: int, diameter_px: tuple[float, float], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mask of all crystals, and how much of the light each pixel of them takes (0 to about 1)."""
+    """Mask of all crystals, and the share of the contrast at each pixel (0 to about 1)."""
     crystals, depth = np.zeros(whole, bool), np.zeros(whole)
     taken = ndimage.binary_dilation(bar, iterations=16)
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""``emscout evaluate locate``: how right the targets are, on overview images whose crystals are known."""
+"""``emscout evaluate locate``: score targets on overview images with known crystals."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from rich.table import Column
 
 from emscout.cli.evaluate.folder import reserve
 from emscout.cli.screen import make_screen, make_table, spell_score
-from emscout.crystals.accuracy import FILES, evaluate_locator, save_scores
-from emscout.evaluate.locator import FIRST
+from emscout.crystals.accuracy import FILES, evaluate_crystals
+from emscout.evaluate.crystals import FIRST
+from emscout.runs import write_evaluation
 
 __all__ = ["locate"]
 
@@ -49,10 +50,10 @@ def locate(
 ) -> None:
     """Score what emscout locate found against labelled tiles or masks.
 
-    A tile is crystal when more than a fifth of it is under the mask, or by its label. Adjusted Rand index, homogeneity
-    and completeness compare the clusters with the labels; precision, recall and F1 the targets with the crystals.
-    "First 10": the share of the crystals (touching tiles are one) that the 10 best targets have their centres in, and
-    the share of the crystal tiles that belong to them.
+    A tile is crystal by its label, or when more than a fifth of it is under the mask. Adjusted Rand index, homogeneity
+    and completeness compare the clusters with the labels; precision, recall and F1 compare targets with crystals.
+    "First 10": the share of the crystals (tiles that touch are one crystal) in which the 10 best targets have their
+    centres, and the share of the crystal tiles that belong to these targets.
 
     Writes to OUT: [bold]scores.csv[/] and [bold]images.csv[/].
 
@@ -60,7 +61,7 @@ def locate(
     """
     options = {"positive": sorted(positive or ())}
     claim = reserve(out, "locate", [folder, truth], options, FILES, overwrite=overwrite)
-    tables = evaluate_locator(folder, truth, positive or ())
+    tables = evaluate_crystals(folder, truth, positive or ())
     screen = make_screen()
     pooled, mean = tables["scores"].to_dict("records")
     table = make_table(
@@ -78,5 +79,5 @@ def locate(
         )
     if out is not None:
         claim()
-        save_scores(tables, out)
+        write_evaluation(out, tables)
         screen.print(f"Tables: [bold]{escape(str(out))}[/]", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``emscout evaluate movie``: how right a movie was followed, where its truth is known."""
+"""``emscout evaluate movie``: how well a movie was followed, where the truth is known."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from rich.table import Column, Table
 from emscout.cli.evaluate.folder import reserve
 from emscout.cli.options import Overwrite
 from emscout.cli.screen import make_screen, make_table, spell_score
-from emscout.movies.accuracy import FILES, evaluate_movie, save_scores
+from emscout.movies.accuracy import FILES, evaluate_movie
+from emscout.runs import write_evaluation
 
 __all__ = ["movie"]
 
@@ -26,7 +27,7 @@ _LABELS = {
     ("drift", "worst_px"): "drift: worst frame (px)",
     ("drift", "wrong_frames"): "drift: frames off by more than 1 px",
     ("drift", "bad_frames"): "drift: frames with something wrong",
-    ("drift", "bad_frames_flagged"): "drift: of these flagged",
+    ("drift", "bad_frames_flagged"): "drift: of these, flagged",
     ("drift", "good_frames_flagged"): "drift: good frames flagged",
     ("links", "true_links"): "links: true ones",
     ("links", "found"): "links: found",
@@ -49,9 +50,9 @@ def movie(
 ) -> None:
     """Score what emscout movie found against masks of some frames, or against known drift, tracks and events.
 
-    Masks: Dice of all that is particle, and the number of particles, in the field that was looked at. Drift: root mean
-    square error after the constant offset. Links: the share of true links from frame to frame that are there, centroids
-    within half a particle's diameter. Events: right kind and particles, within two frames.
+    Masks: Dice of all particle pixels, and the number of particles, in the field that was measured. Drift: root mean
+    square error without the constant offset. Links: the share of true links from frame to frame that were found,
+    centroids within half a particle's diameter. Events: right kind and particles, within two frames.
 
     Example: [bold]emscout evaluate movie followed/ masks/[/]
     """
@@ -69,7 +70,7 @@ def movie(
             screen.print(_rows(tables[name]))
     if out is not None:
         claim()
-        save_scores(tables, out)
+        write_evaluation(out, tables)
         screen.print(f"Tables: [bold]{escape(str(out))}[/]", soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""``emscout evaluate scale``: how right printed scales are read, where they are known."""
+"""``emscout evaluate scale``: accuracy of printed scales, on images whose scales are known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rich.table import Column
 from emscout.cli.evaluate.folder import reserve
 from emscout.cli.progress import progress_bar
 from emscout.cli.screen import make_screen, make_table, spell_score
-from emscout.scale.accuracy import FILES, evaluate_scales, save_scores
+from emscout.runs import write_evaluation
+from emscout.scale.accuracy import FILES, evaluate_scales
 
 __all__ = ["scale"]
 
@@ -46,7 +47,7 @@ def scale(
     """Read the printed scales of images and score them against a table of what is printed.
 
     An empty value in the table means that the image has no usable scale: one claimed there is false. The halves are
-    parted by a hash of each paper's DOI.
+    split by a hash of each paper's DOI.
 
     Writes to OUT: [bold]scores.csv[/] and [bold]images.csv[/].
 
@@ -67,5 +68,5 @@ def scale(
     screen.print(table)
     if out is not None:
         claim()
-        save_scores(tables, out)
+        write_evaluation(out, tables, float_format=None)
         screen.print(f"Tables: [bold]{escape(str(out))}[/]", soft_wrap=True)

@@ -1,8 +1,8 @@
-"""Tiles that look alike: standardise, reduce, cluster, and number the clusters by what they show."""
+"""Cluster tiles: standardise their statistics, reduce them, cluster, and number the clusters by brightness."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,13 @@ __all__ = [
     "LINKAGES",
     "METRICS",
     "REDUCTIONS",
-    "choose_advice",
+    "assess_cluster_counts",
+    "build_tree",
+    "check_linkage",
     "cluster_tiles",
     "cut_tree",
-    "grow_tree",
     "order_clusters",
-    "reduce",
+    "reduce_dimensions",
     "standardise",
 ]
 
@@ -28,11 +29,12 @@ LINKAGES = ("complete", "average", "single", "ward")
 METRICS = ("euclidean", "cosine")
 
 MOST_IN_TREE = 1500
-"""A tree needs the distances of all pairs: of more points a seeded sample this large grows it."""
+"""A tree needs the distances of all pairs, so it is built from a random sample of at most this many points."""
 
 MOST_FITTED = 20_000
-"""k-means and mixtures are fitted to at most this many points; the others join the nearest."""
+"""k-means and mixtures are fitted to at most this many points; the others join the nearest cluster."""
 
+_COUNTS = range(2, 9)
 _KEPT_VARIANCE = 0.95
 _NMF_COMPONENTS = 5
 _STARTS = 5
@@ -44,62 +46,55 @@ def standardise(values: np.ndarray) -> np.ndarray:
     """Give each column of (n, f) zero mean and unit standard deviation; a constant column becomes 0."""
     values = np.asarray(values, float)
     spread = values.std(0)
-    # A column of equal numbers has a spread of rounding errors, not of 0.
+    # Rounding errors give a column of equal numbers a spread that is not quite 0.
     constant = spread <= 1e-12 * np.abs(values).max(0, initial=0)
     return np.where(constant, 0.0, (values - values.mean(0)) / np.where(constant, 1.0, spread))
 
 
-def reduce(points: np.ndarray, method: str = "none", n_components: int | None = None, seed: int = 0) -> np.ndarray:
-    """Describe points (n, f) by fewer numbers.
+def reduce_dimensions(points: np.ndarray, method: str = "none", seed: int = 0) -> np.ndarray:
+    """Describe points by fewer numbers.
 
     Parameters
     ----------
-    points : ndarray of shape (n, f)
+    points : ndarray, shape (n, f)
         Standardised.
     method : {"none", "pca", "nmf"}
-    n_components : int, optional
-        By default as many as keep 95 % of the variance (PCA), or 5 (NMF).
     seed : int
-        Of the start of NMF.
+        Random seed for the start of NMF.
 
     Returns
     -------
-    ndarray of shape (n, n_components)
+    ndarray, shape (n, n_components)
+        The components that keep 95 % of the variance (PCA), or 5 components (NMF).
 
     Raises
     ------
     UsageError
-        When there are fewer points or columns than components.
+        When the method is unknown.
     """
     if method not in REDUCTIONS:
         raise UsageError(f"There is no reduction '{method}': choose one of {', '.join(REDUCTIONS)}.")
     if method == "none":
         return points
     most = min(points.shape)
-    if n_components is not None and not 1 <= n_components <= most:
-        raise UsageError(
-            f"{n_components} components cannot be made of {points.shape[0]} tiles and {points.shape[1]} statistics: "
-            f"ask for 1 to {most}."
-        )
     if method == "pca":
         from sklearn.decomposition import PCA
 
         if most == 1 or not points.any():
             return points
-        reduced = PCA(_KEPT_VARIANCE if n_components is None else n_components, svd_solver="full").fit_transform(points)
-        return np.asarray(reduced)
+        return np.asarray(PCA(_KEPT_VARIANCE, svd_solver="full").fit_transform(points))
     from sklearn.decomposition import NMF
 
-    model = NMF(n_components or min(_NMF_COMPONENTS, most), init="nndsvda", random_state=seed, max_iter=500, tol=1e-3)
+    model = NMF(min(_NMF_COMPONENTS, most), init="nndsvda", random_state=seed, max_iter=500, tol=1e-3)
     return np.asarray(model.fit_transform(points - points.min(0)))
 
 
-def grow_tree(points: np.ndarray, linkage: str = "complete", metric: str = "euclidean") -> np.ndarray:
-    """The agglomerative tree of points (n, f), as `scipy.cluster.hierarchy` writes it (n - 1, 4); n² memory."""
+def build_tree(points: np.ndarray, linkage: str = "complete", metric: str = "euclidean") -> np.ndarray:
+    """Agglomerative tree of points (n, f) as `scipy.cluster.hierarchy.linkage` gives it (n - 1, 4); needs n² memory."""
     from scipy.cluster import hierarchy
     from scipy.spatial.distance import pdist, squareform
 
-    _check(linkage, metric)
+    check_linkage(linkage, metric)
     if metric == "cosine":
         directions = _to_unit_length(points)
         distances = squareform(np.clip(1 - directions @ directions.T, 0, None), checks=False)
@@ -109,7 +104,7 @@ def grow_tree(points: np.ndarray, linkage: str = "complete", metric: str = "eucl
 
 
 def cut_tree(tree: np.ndarray, n_clusters: int) -> np.ndarray:
-    """Labels 0 … n_clusters - 1 of the points of a tree."""
+    """Cut a tree into clusters: labels 0 to n_clusters - 1 of its points (n,)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -123,7 +118,7 @@ def cut_tree(tree: np.ndarray, n_clusters: int) -> np.ndarray:
 
 
 def cluster_kmeans(points: np.ndarray, n_clusters: int, *, linkage: str, metric: str, seed: int) -> np.ndarray:
-    """k-means; on the directions of the points with the cosine metric."""
+    """k-means; with the cosine metric on the directions of the points."""
     from sklearn.cluster import KMeans
 
     points = _to_unit_length(points) if metric == "cosine" else points
@@ -132,9 +127,9 @@ def cluster_kmeans(points: np.ndarray, n_clusters: int, *, linkage: str, metric:
 
 
 def cluster_agglomerative(points: np.ndarray, n_clusters: int, *, linkage: str, metric: str, seed: int) -> np.ndarray:
-    """The tree of at most `MOST_IN_TREE` points, cut; all others join the nearest centre."""
+    """Cut the tree of at most `MOST_IN_TREE` points; all other points join the nearest centre."""
     chosen = _sample_index(len(points), MOST_IN_TREE, seed)
-    labels = cut_tree(grow_tree(points[chosen], linkage, metric), n_clusters)
+    labels = cut_tree(build_tree(points[chosen], linkage, metric), n_clusters)
     if len(chosen) == len(points):
         return labels
     space = _to_unit_length(points) if metric == "cosine" else points
@@ -144,7 +139,7 @@ def cluster_agglomerative(points: np.ndarray, n_clusters: int, *, linkage: str, 
 
 
 def cluster_mixture(points: np.ndarray, n_clusters: int, *, linkage: str, metric: str, seed: int) -> np.ndarray:
-    """A mixture of Gaussians, each with its own covariance."""
+    """A Gaussian mixture; each component has its own covariance."""
     from sklearn.mixture import GaussianMixture
 
     points = _to_unit_length(points) if metric == "cosine" else points
@@ -160,10 +155,20 @@ CLUSTERERS: dict[str, Callable[..., np.ndarray]] = {
 
 
 def order_clusters(labels: np.ndarray, meaning: np.ndarray) -> np.ndarray:
-    """Number clusters 1, 2, … in the order of the mean ``meaning`` of their tiles; any labels (n,) will do."""
+    """Renumber labels (n,) as 1, 2, … in the order of the mean ``meaning`` (n,) of their tiles."""
     _, labels = np.unique(labels, return_inverse=True)
     means = np.bincount(labels, meaning) / np.bincount(labels)
     return np.argsort(np.argsort(means, kind="stable"), kind="stable")[labels] + 1
+
+
+def check_linkage(linkage: str, metric: str) -> None:
+    """Raise a UsageError when linkage and metric are unknown or do not go together."""
+    if linkage not in LINKAGES:
+        raise UsageError(f"There is no linkage '{linkage}': choose one of {', '.join(LINKAGES)}.")
+    if metric not in METRICS:
+        raise UsageError(f"There is no metric '{metric}': choose one of {', '.join(METRICS)}.")
+    if linkage == "ward" and metric != "euclidean":
+        raise UsageError("The linkage 'ward' needs euclidean distances: choose another linkage or that metric.")
 
 
 def cluster_tiles(
@@ -173,27 +178,27 @@ def cluster_tiles(
     *,
     clusterer: str = "kmeans",
     reduction: str = "pca",
-    n_components: int | None = None,
     linkage: str = "average",
     metric: str = "euclidean",
     seed: int = 0,
 ) -> np.ndarray:
-    """Group the tiles of all images together, by their statistics.
+    """Cluster the tiles of all images together by their statistics.
 
     Parameters
     ----------
-    values : ndarray of shape (n, f)
-        A row a tile, a column a statistic, in any unit; finite.
-    brightness : ndarray of shape (n,)
-        The mean of each tile, which orders the clusters.
+    values : ndarray, shape (n, f)
+        One row per tile, one column per statistic, in any unit; finite.
+    brightness : ndarray, shape (n,)
+        Mean grey value of each tile, by which the clusters are numbered.
     n_clusters : int
     clusterer : str
         One of `CLUSTERERS`.
-    reduction, n_components
-        See `reduce`.
+    reduction : str
+        One of `REDUCTIONS`, see `reduce_dimensions`.
     linkage, metric : str
-        One of `LINKAGES` (agglomerative alone) and of `METRICS`.
+        One of `LINKAGES` (agglomerative only) and one of `METRICS`.
     seed : int
+        Random seed.
 
     Returns
     -------
@@ -207,40 +212,38 @@ def cluster_tiles(
     """
     if clusterer not in CLUSTERERS:
         raise UsageError(f"There is no clusterer '{clusterer}': choose one of {', '.join(CLUSTERERS)}.")
-    _check(linkage, metric)
+    check_linkage(linkage, metric)
     _check_count(values, n_clusters)
-    points = reduce(standardise(values), reduction, n_components, seed)
+    points = reduce_dimensions(standardise(values), reduction, seed)
     labels = CLUSTERERS[clusterer](points, n_clusters, linkage=linkage, metric=metric, seed=seed)
     return order_clusters(labels, brightness)
 
 
-def choose_advice(
+def assess_cluster_counts(
     points: np.ndarray,
-    counts: Iterable[int] = range(2, 9),
     *,
     clusterer: str = "kmeans",
     linkage: str = "average",
     metric: str = "euclidean",
     seed: int = 0,
 ) -> pd.DataFrame:
-    """How well separated and how repeatable clusterings into 2, 3, … clusters are: advice, no answer.
+    """Measure how well separated and how repeatable clusterings into 2 to 8 clusters are.
 
-    Silhouette and stability reward clusters that are compact and far apart; crystals need be neither.
+    This is advice and not an answer: silhouette and stability reward clusters that are compact and far apart, which
+    crystals need not be.
 
     Parameters
     ----------
-    points : ndarray of shape (n, d)
-        Standardised and reduced; a seeded sample of 1000 is judged.
-    counts : iterable of int
-        Numbers of clusters; those that half of the points cannot fill are left out.
+    points : ndarray, shape (n, d)
+        Standardised and reduced; a random sample of 1000 is used.
     clusterer, linkage, metric, seed
         See `cluster_tiles`.
 
     Returns
     -------
     DataFrame
-        ``n_clusters``, ``silhouette`` (-1 to 1) and ``stability``: the mean adjusted Rand index between the labels
-        that two disjoint random halves give all points.
+        ``n_clusters`` (as far as half of the points can fill so many), ``silhouette`` (-1 to 1) and ``stability``: the
+        mean adjusted Rand index between the labels that two disjoint random halves give to all points.
     """
     from sklearn.metrics import adjusted_rand_score, silhouette_score
 
@@ -250,7 +253,7 @@ def choose_advice(
     halves = [np.array_split(rng.permutation(len(points)), 2) for _ in range(_HALVINGS)]
     fewest = min((len(np.unique(points[half], axis=0)) for pair in halves for half in pair), default=0)
     rows = []
-    for n_clusters in counts:
+    for n_clusters in _COUNTS:
         if n_clusters > fewest:
             break
         cluster = CLUSTERERS[clusterer]
@@ -267,27 +270,18 @@ def choose_advice(
     return pd.DataFrame(rows, columns=["n_clusters", "silhouette", "stability"])
 
 
-def _check(linkage: str, metric: str) -> None:
-    if linkage not in LINKAGES:
-        raise UsageError(f"There is no linkage '{linkage}': choose one of {', '.join(LINKAGES)}.")
-    if metric not in METRICS:
-        raise UsageError(f"There is no metric '{metric}': choose one of {', '.join(METRICS)}.")
-    if linkage == "ward" and metric != "euclidean":
-        raise UsageError("The linkage 'ward' is made for euclidean distances: choose another linkage, or that metric.")
-
-
 def _check_count(values: np.ndarray, n_clusters: int) -> None:
     if n_clusters < 1:
-        raise UsageError(f"{n_clusters} is no number of clusters: ask for 2 or more.")
+        raise UsageError(f"{n_clusters} is not a number of clusters: ask for 2 or more.")
     if n_clusters > len(values):
         raise UsageError(
-            f"{n_clusters} clusters cannot be made of {len(values)} tile(s): ask for fewer clusters or a finer grid."
+            f"{len(values)} tile(s) cannot form {n_clusters} clusters: ask for fewer clusters or a finer grid."
         )
     different = len(np.unique(values[: MOST_FITTED * 5], axis=0))
     if n_clusters > different:
         raise UsageError(
-            f"The {len(values)} tiles are of only {different} kind(s), so they cannot be parted into {n_clusters} "
-            "clusters: ask for fewer, or look whether the images are empty."
+            f"The {len(values)} tiles are of only {different} kind(s) and cannot form {n_clusters} clusters: ask for "
+            "fewer clusters, or check whether the images are empty."
         )
 
 
@@ -311,5 +305,5 @@ def _centres(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Index of the nearest centre of each point, without the (n, k, d) differences in memory."""
+    """Index of the nearest centre of each point, without (n, k, d) differences in memory."""
     return np.argmin((centres**2).sum(1) - 2 * points @ centres.T, axis=1)

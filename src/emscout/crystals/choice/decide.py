@@ -1,4 +1,4 @@
-"""From the table of tiles to what is crystal: cluster, score, propose, and heed what the user says."""
+"""Decide which tiles are crystal: cluster, score, propose a cluster, and take the labels of the user into account."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from emscout.crystals.choice.cluster import cluster_tiles, reduce, standardise
-from emscout.crystals.choice.film import DEEP, MOSTLY_FILM, is_noise, measure_depth, noise_and_more
+from emscout.crystals.choice.cluster import cluster_tiles, reduce_dimensions, standardise
+from emscout.crystals.choice.film import DEEP, MOSTLY_FILM, find_noise_tiles, is_only_noise, measure_depth
 from emscout.crystals.choice.presets import Preset
-from emscout.crystals.choice.propose import Proposal, beside, propose_target, read_signs
-from emscout.crystals.choice.user_labels import Knowledge, fit_knowledge, least_sure, rank, rank_similar
+from emscout.crystals.choice.propose import Proposal, are_next_to, compute_predictors, propose_target
+from emscout.crystals.choice.user_labels import (
+    UserLabels,
+    collect_labels,
+    most_uncertain,
+    score_with_labels,
+    similarity_to,
+)
 from emscout.crystals.tiles.network import PARTICLE_SHARE
 from emscout.errors import NothingToFindError, UsageError
 
@@ -21,30 +27,30 @@ __all__ = [
     "HALF_SHARE",
     "TARGET_SCORE",
     "Decision",
-    "choose_target",
-    "cluster_set",
+    "assign_clusters",
+    "choose_target_tiles",
+    "combine_scores",
     "decide",
     "find_tile",
-    "stands_apart",
-    "trust",
+    "is_distinct",
 ]
 
 TARGET_SCORE = 0.5
-"""A tile that scores so much is a target."""
+"""Tiles with this score or more are targets."""
 
-# Chosen on four sets of graphite and asbestos, by eye; of 70 labelled micrographs with large particles they let 4 be
-# decided by the cluster, which costs 0.005 of the mean tile F1 there.
+# Chosen by eye on four sets of graphite and asbestos. Of 70 labelled micrographs with large particles the cluster
+# decides 4, which lowers the mean tile F1 there by 0.005.
 _RARE, _RICH, _DARKER, _BESIDE_BARS, _MORE_BESIDE_BARS, _LIKELIER = 0.12, 4.0, 0.015, 0.3, 1.5, 1.5
 
 HALF_SHARE = 0.2
-"""Part of a tile the network takes for particle that counts as a half: over a fifth makes a tile positive."""
+"""Share of particle in a tile, by the network, that gives a score of ½: a tile is positive above a fifth."""
 
-_WORTH_ANSWERS = 10  # what the network or the depth says
+_WORTH_LABELS = 10  # the network, or the depth, counts as much as so many labels
 
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What is crystal, and why.
+    """Which tiles are crystal, and why.
 
     Parameters
     ----------
@@ -52,39 +58,39 @@ class Decision:
         As given, with ``cluster`` (Int64, missing where black), ``score`` (NaN where black), ``target`` and, where
         examples of crystals were given, ``similarity`` to the nearest of them.
     proposal : Proposal
-        Which cluster is proposed, whether or not it was heeded.
+        The cluster that is proposed, whether or not it decided the targets.
     points : ndarray, shape (n, d)
-        The tiles that are not black, standardised and reduced: what was clustered.
-    knowledge : Knowledge or None
-        What was learned, from examples or a file.
+        The tiles that are not black, standardised and reduced, as they were clustered.
+    labels : UserLabels or None
+        All labels that were taken into account.
     question : int or None
-        Row of the tile whose answer would tell most; ``None`` when there is none left to ask about.
+        Row of the most uncertain tile; ``None`` when every tile is labelled.
     by_depth : bool
-        Whether the score says how far tiles lie below the film, see `emscout.crystals.choice.film.measure_depth`.
+        Whether the score measures how far tiles lie below the film, see `emscout.crystals.choice.film.measure_depth`.
     """
 
     tiles: pd.DataFrame
     proposal: Proposal
     points: np.ndarray
-    knowledge: Knowledge | None
+    labels: UserLabels | None
     question: int | None
     by_depth: bool
 
     @property
-    def seen(self) -> np.ndarray:
+    def usable(self) -> np.ndarray:
         """Rows of the tiles that are not black, in the order of ``points``."""
         return np.flatnonzero(~self.tiles["black"].to_numpy(bool))
 
 
 def decide(
     tiles: pd.DataFrame,
-    looks: np.ndarray,
+    features: np.ndarray,
     recipe: Preset,
     *,
     target: int | None = None,
     like: Sequence[int] = (),
     unlike: Sequence[int] = (),
-    knowledge: Knowledge | None = None,
+    labels: UserLabels | None = None,
     seed: int = 0,
 ) -> Decision:
     """Decide which tiles are crystal.
@@ -93,83 +99,85 @@ def decide(
     ----------
     tiles : DataFrame
         From `emscout.crystals.survey.survey_images`.
-    looks : ndarray, shape (n_tiles, n_looks)
-        From there too.
+    features : ndarray, shape (n_tiles, n_features)
+        From the same survey.
     recipe : Preset
         How tiles are clustered.
     target : int, optional
-        The cluster that is crystal; by default tiles are judged one by one.
+        The cluster that is crystal; by default each tile is judged by itself.
     like, unlike : sequence of int
-        Rows of tiles the user calls crystal, and no crystal.
-    knowledge : Knowledge, optional
-        What was learned on another set.
+        Rows of tiles that the user labels as crystal, and as not crystal.
+    labels : UserLabels, optional
+        Labels from another set.
     seed : int
+        Random seed of the clustering.
 
     Raises
     ------
     NothingToFindError
         When every tile is black.
     UsageError
-        When there are fewer tiles than clusters, no cluster ``target``, or an example is black.
+        When there are fewer tiles than clusters, there is no cluster ``target``, or a labelled tile is black.
     """
-    tiles = cluster_set(tiles, recipe, seed)
-    seen = np.flatnonzero(tiles["cluster"].notna().to_numpy(bool))
-    points = standardise(tiles.iloc[seen][list(recipe.statistics)].to_numpy(float))
-    signs = read_signs(looks[seen])
-    examples = [_places(seen, rows, tiles) for rows in (like, unlike)]
-    if any(examples):
-        knowledge = fit_knowledge(signs, examples[0], examples[1], before=knowledge)
-    scores = rank(signs, knowledge)
-    n_answers = len(knowledge.examples) if knowledge else 0
+    tiles = assign_clusters(tiles, recipe, seed)
+    usable = np.flatnonzero(tiles["cluster"].notna().to_numpy(bool))
+    points = standardise(tiles.iloc[usable][list(recipe.statistics)].to_numpy(float))
+    predictors = compute_predictors(features[usable])
+    crystal, not_crystal = (_places(usable, rows, tiles) for rows in (like, unlike))
+    if crystal or not_crystal:
+        labels = collect_labels(predictors, crystal, not_crystal, before=labels)
+    scores = score_with_labels(predictors, labels)
+    n_labels = len(labels.examples) if labels else 0
     depth = None if PARTICLE_SHARE in tiles else measure_depth(tiles)
     if PARTICLE_SHARE in tiles:
-        # The network, made for particles that stand out, fills faint and noisy film with them.
-        share = np.where(noise_and_more(tiles)[0], 0.0, tiles[PARTICLE_SHARE].to_numpy(float))
-        scores = trust(share[seen], HALF_SHARE, scores, n_answers)
+        # The network was trained on particles that stand out; it finds many in faint and noisy film.
+        share = np.where(find_noise_tiles(tiles)[0], 0.0, tiles[PARTICLE_SHARE].to_numpy(float))
+        scores = combine_scores(share[usable], HALF_SHARE, scores, n_labels)
     elif depth is not None:
-        scores = trust(depth[seen], DEEP, scores, n_answers)
-    # An answer holds for its tile, whatever is learned from the others.
-    scores[examples[0]], scores[examples[1]] = 1.0, 0.0
-    tiles["score"] = _at(seen, scores, len(tiles))
-    if examples[0]:
-        tiles["similarity"] = _at(seen, rank_similar(points, examples[0]), len(tiles))
+        scores = combine_scores(depth[usable], DEEP, scores, n_labels)
+    # A label is right for its own tile, whatever the others teach.
+    scores[crystal], scores[not_crystal] = 1.0, 0.0
+    tiles["score"] = _at(usable, scores, len(tiles))
+    if crystal:
+        tiles["similarity"] = _at(usable, similarity_to(points, crystal), len(tiles))
     proposal = propose_target(tiles)
-    if target is None and knowledge is None and PARTICLE_SHARE not in tiles and depth is None:
-        tiles["target"] = choose_target(tiles, proposal)
+    if target is None and labels is None and PARTICLE_SHARE not in tiles and depth is None:
+        tiles["target"] = choose_target_tiles(tiles, proposal)
     elif target is None:
         tiles["target"] = (tiles["score"] >= TARGET_SCORE).to_numpy(bool)
     elif 1 <= target <= recipe.n_clusters:
         tiles["target"] = (tiles["cluster"] == target).fillna(False).to_numpy(bool)
     else:
         raise UsageError(f"There is no cluster {target} to target: they are numbered 1 to {recipe.n_clusters}.")
-    asked = [*examples[0], *examples[1]]
+    labelled = [*crystal, *not_crystal]
     question = None
-    if len(seen) > len(set(asked)):
-        question = int(seen[least_sure(scores, asked)])
+    if len(usable) > len(set(labelled)):
+        question = int(usable[most_uncertain(scores, labelled)])
     return Decision(
-        tiles, proposal, reduce(points, recipe.reduction, seed=seed), knowledge, question, depth is not None
+        tiles, proposal, reduce_dimensions(points, recipe.reduction, seed), labels, question, depth is not None
     )
 
 
-def trust(evidence: np.ndarray, half: float, scores: np.ndarray, n_answers: int) -> np.ndarray:
-    """Scores of tiles by other evidence: that alone at first, and with every answer of the user's more of theirs.
+def combine_scores(evidence: np.ndarray, half: float, scores: np.ndarray, n_labels: int) -> np.ndarray:
+    """Combine scores with other evidence: at first the evidence alone counts, and with every label the scores more.
 
     Parameters
     ----------
     evidence : ndarray, shape (n,)
-        0 or more, such as the part of each tile the network takes for particle.
+        0 or more, such as the fraction of each tile that the network finds to be particle.
     half : float
-        Evidence that counts as a half.
+        Evidence that gives a score of ½.
     scores : ndarray, shape (n,)
-        Without it, 0..1.
-    n_answers : int
+        Scores without the evidence, 0 to 1.
+    n_labels : int
+        Number of tiles that the user has labelled.
     """
-    weight = n_answers / (n_answers + _WORTH_ANSWERS)
+    weight = n_labels / (n_labels + _WORTH_LABELS)
     return (1 - weight) * evidence / (evidence + half) + weight * scores
 
 
-def cluster_set(tiles: pd.DataFrame, recipe: Preset, seed: int) -> pd.DataFrame:
-    """The table of tiles with the column ``cluster``: 1 (darkest) to the number asked for, missing where black.
+def assign_clusters(tiles: pd.DataFrame, recipe: Preset, seed: int) -> pd.DataFrame:
+    """Add the column ``cluster`` to the table of tiles: 1 (darkest) to ``n_clusters``, missing where black.
 
     Raises
     ------
@@ -178,16 +186,16 @@ def cluster_set(tiles: pd.DataFrame, recipe: Preset, seed: int) -> pd.DataFrame:
     UsageError
         When there are fewer different tiles than clusters.
     """
-    seen = np.flatnonzero(~tiles["black"].to_numpy(bool))
-    if not len(seen):
+    usable = np.flatnonzero(~tiles["black"].to_numpy(bool))
+    if not len(usable):
         raise NothingToFindError(
-            f"All {len(tiles)} tiles are black: there is no film to search; choose images beside the grid bars, or "
-            "add `keep_black=True` if what looks black is specimen."
+            f"All {len(tiles)} tiles are black, so there is no film to search: choose images beside the grid bars, or "
+            "set `keep_black=True` if the black areas are specimen."
         )
     clusters = pd.array([pd.NA] * len(tiles), dtype="Int64")
-    clusters[seen] = cluster_tiles(
-        tiles.iloc[seen][list(recipe.statistics)].to_numpy(float),
-        tiles["mean"].to_numpy(float)[seen],
+    clusters[usable] = cluster_tiles(
+        tiles.iloc[usable][list(recipe.statistics)].to_numpy(float),
+        tiles["mean"].to_numpy(float)[usable],
         recipe.n_clusters,
         clusterer=recipe.clusterer,
         reduction=recipe.reduction,
@@ -198,35 +206,39 @@ def cluster_set(tiles: pd.DataFrame, recipe: Preset, seed: int) -> pd.DataFrame:
     return tiles.assign(cluster=clusters)
 
 
-def choose_target(tiles: pd.DataFrame, proposal: Proposal) -> np.ndarray:
-    """Which tiles are targets as long as nobody has said anything: bool (n,).
+def choose_target_tiles(tiles: pd.DataFrame, proposal: Proposal) -> np.ndarray:
+    """Choose the target tiles without labels of the user.
 
-    Tiles that score enough, and on film that shows nothing but noise those a little rougher. But where the proposed
-    cluster stands apart, its tiles and no others: on the film of an overview a group that is rare, dark and rich in
-    contrast says more than the look of single tiles.
+    Targets are tiles with a score of ½ or more, and on film that shows only noise also the tiles that are a little
+    rougher. But where the proposed cluster is distinct (see `is_distinct`), its tiles are the targets and no others: on
+    an overview a cluster that is rare, dark and rich in contrast says more than the features of single tiles.
 
     Parameters
     ----------
     tiles : DataFrame
         With ``cluster`` and ``score``.
     proposal : Proposal
-        Of the same tiles.
+        For the same tiles.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
     """
-    if all(is_noise(part) for _, part in tiles[tiles["cluster"].notna()].groupby("image")):
+    if all(is_only_noise(part) for _, part in tiles[tiles["cluster"].notna()].groupby("image")):
         return np.zeros(len(tiles), bool)
-    if stands_apart(tiles, proposal):
+    if is_distinct(tiles, proposal):
         return (tiles["cluster"] == proposal.cluster).fillna(False).to_numpy(bool)
-    likely, (_, faint) = (tiles["score"] >= TARGET_SCORE).to_numpy(bool), noise_and_more(tiles)
+    likely, (_, faint) = (tiles["score"] >= TARGET_SCORE).to_numpy(bool), find_noise_tiles(tiles)
     largest = (tiles["cluster"] == tiles["cluster"].mode().min()).fillna(False).to_numpy(bool)
     if largest.sum() < MOSTLY_FILM * tiles["cluster"].notna().sum():
         return likely
     faint &= ~largest
-    # Where most of the faint tiles are the rims of what looks like crystals, the score knows this kind of specimen.
-    return likely | faint if (faint & ~beside(tiles, likely)).sum() > 0.5 * faint.sum() else likely
+    # Where most faint tiles are rims of tiles with high scores, the score alone is right for this kind of specimen.
+    return likely | faint if (faint & ~are_next_to(tiles, likely)).sum() > 0.5 * faint.sum() else likely
 
 
-def stands_apart(tiles: pd.DataFrame, proposal: Proposal) -> bool:
-    """Whether the proposed cluster is rare, darker than any other, rich in contrast and no bars' edge."""
+def is_distinct(tiles: pd.DataFrame, proposal: Proposal) -> bool:
+    """Whether the proposed cluster is rare, darker than any other, rich in contrast, and not the edge of a bar."""
     scores = proposal.scores
     brightness = tiles["mean"].groupby(tiles["cluster"].astype("Int64")).mean().to_dict()
     clusters = {row["cluster"]: row for row in scores.to_dict("records")}
@@ -237,7 +249,7 @@ def stands_apart(tiles: pd.DataFrame, proposal: Proposal) -> bool:
     return bool(
         best["share"] <= _RARE
         and film["share"] >= MOSTLY_FILM
-        and best["cluster"] == min(clusters)  # the rim of something darker is no crystal of its own
+        and best["cluster"] == min(clusters)  # otherwise it may be the rim of something darker
         and best["contrast"] >= max(_RICH, scores["contrast"].max())
         and brightness[best["cluster"]] <= (1 - _DARKER) * brightness[film["cluster"]]
         and best["near_black"] <= max(_BESIDE_BARS, _MORE_BESIDE_BARS * beside)
@@ -251,11 +263,11 @@ def find_tile(address: str, tiles: pd.DataFrame) -> int:
     Raises
     ------
     UsageError
-        When it is no such address, or there is no such tile.
+        When this is not an address, or there is no such tile.
     """
     match = re.fullmatch(r"(.+):(\d+),(\d+)", address)
     if match is None:
-        raise UsageError(f"'{address}' is no tile: give image:row,col as the report shows it, such as scan_1:3,12.")
+        raise UsageError(f"'{address}' is not a tile: give image:row,col as the report shows it, such as scan_1:3,12.")
     image, row, col = match[1], int(match[2]), int(match[3])
     of_image = tiles[tiles["image"] == image]
     if of_image.empty:
@@ -264,22 +276,22 @@ def find_tile(address: str, tiles: pd.DataFrame) -> int:
     found = of_image.index[(of_image["row"] == row) & (of_image["col"] == col)]
     if found.empty:
         raise UsageError(
-            f"'{address}' is no tile: those of {image} are 0,0 to {of_image['row'].max()},{of_image['col'].max()}."
+            f"'{address}' is not a tile: {image} has the tiles 0,0 to {of_image['row'].max()},{of_image['col'].max()}."
         )
     return int(found[0])
 
 
 def _at(places: np.ndarray, values: np.ndarray, length: int) -> np.ndarray:
-    """Values at their places among NaN."""
+    """A column of NaN with the values at their places."""
     column = np.full(length, np.nan)
     column[places] = values
     return column
 
 
-def _places(seen: np.ndarray, rows: Sequence[int], tiles: pd.DataFrame) -> list[int]:
-    """Where rows of the table stand among the tiles that are not black."""
+def _places(usable: np.ndarray, rows: Sequence[int], tiles: pd.DataFrame) -> list[int]:
+    """Positions of rows of the table among the tiles that are not black."""
     for row in rows:
         if tiles["black"].iloc[row]:
             address = "{image}:{row},{col}".format(**tiles.iloc[row])
-            raise UsageError(f"The tile {address} is black and was left out: choose another, or add `keep_black=True`.")
-    return np.searchsorted(seen, np.asarray(rows, int)).tolist()
+            raise UsageError(f"The tile {address} is black and was left out: choose another, or set `keep_black=True`.")
+    return np.searchsorted(usable, np.asarray(rows, int)).tolist()

@@ -1,4 +1,4 @@
-"""Named recipes of the locator."""
+"""Named recipes for finding crystals."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ __all__ = ["PRESETS", "Preset"]
 
 @dataclass(frozen=True)
 class Preset:
-    """What a recipe decides: the fields are named as the options are.
+    """A recipe: how images are cut into tiles, and how these are described and clustered.
 
     Parameters
     ----------
     grid : tuple of int
-        Rows and columns of tiles an image.
+        Rows and columns of tiles in an image.
     statistics : tuple of str
-        What tiles are clustered by.
-    flatten : bool
-        Whether uneven illumination is removed first; False takes the grey values as they are.
-    leave_out_black : bool
+        Statistics by which tiles are clustered.
+    correct_illumination : bool
+        Whether uneven illumination is corrected first; False takes the grey values as recorded.
+    exclude_black : bool
         Whether black tiles are left out before clustering.
     reduction : {"none", "pca", "nmf"}
     clusterer, linkage, metric : str
@@ -28,8 +28,8 @@ class Preset:
 
     grid: tuple[int, int]
     statistics: tuple[str, ...]
-    flatten: bool
-    leave_out_black: bool
+    correct_illumination: bool
+    exclude_black: bool
     reduction: str
     clusterer: str
     linkage: str
@@ -51,8 +51,8 @@ PRESETS = {
             "entropy",
             "gradient_energy",
         ),
-        flatten=True,
-        leave_out_black=True,
+        correct_illumination=True,
+        exclude_black=True,
         reduction="pca",
         clusterer="kmeans",
         linkage="average",
@@ -64,8 +64,8 @@ PRESETS = {
     "janus2018": Preset(
         grid=(4, 4),
         statistics=("standard_deviation", "relative_standard_deviation", "mean", "skewness", "kurtosis", "mode_1024"),
-        flatten=False,
-        leave_out_black=False,
+        correct_illumination=False,
+        exclude_black=False,
         reduction="none",
         clusterer="agglomerative",
         linkage="complete",

@@ -1,8 +1,8 @@
-"""Which tiles hold crystals, when nobody has labelled any: a score for each tile, and a cluster to take.
+"""Score tiles without labels of the user, and propose the cluster that is crystal.
 
-The score comes from a small fixed model: two networks of one hidden layer that see how a tile looks and how it stands
-among the tiles of its set, and what is known of how sets differ from one another. `tile_model.json` holds its numbers
-and says what they were learned on.
+The score comes from a small fixed model: two networks with one hidden layer, and a prior for how sets differ. Inputs
+are the features of a tile, and how they compare with those of the other tiles of its set.
+`tile_model.json` holds its numbers and says on what they were trained.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from emscout.crystals.tiles.tile_features import LOOKS, MAPS
+from emscout.crystals.tiles.tile_features import FEATURES, MAPS
 from emscout.errors import ModelError, NothingToFindError
 
 __all__ = [
     "SCORE_STATISTICS",
     "Proposal",
     "TileModel",
-    "beside",
-    "compare",
+    "are_next_to",
+    "compute_predictors",
+    "feature_quantiles",
     "load_tile_model",
-    "measure_spread",
-    "moderate",
+    "make_inputs",
+    "moderated_probability",
     "propose_target",
-    "read_signs",
+    "read_tile_model",
     "score_tiles",
 ]
 
 SCORE_STATISTICS = ("mean", "standard_deviation", "quantile_01")
-"""What must be in the table of tiles to say what is crystal, whatever tiles are clustered by."""
+"""Statistics that the decision needs in the table of tiles, in addition to those by which tiles are clustered."""
 
 SHIPPED_MODEL = Path(__file__).with_name("tile_model.json")
 
@@ -43,33 +44,33 @@ _FARTHEST = 4.0
 _MOST_SPREADS = 5.0
 _CHUNK = 50_000
 _LEAST_SPREAD = 1e-6
-# The rule for rare crystals was set by eye on overviews without labels, and kept from harming labelled ones.
+# The rule for rare crystals was set by eye on overviews without labels, and checked not to harm labelled ones.
 _FAR_SHARE = 0.1
-_RARE = 0.12  # of the tiles; labelled images show little of film with so few crystals, so the networks know it badly
+_RARE = 0.12  # of the tiles; few labelled images show film with so few crystals, so the networks know it badly
 _FILM = 0.6  # of the grey range: film is bright
 _FAR_WEIGHT = 10.0
-_FAR_SUREST = 3.0
-_SUREST = 5.8  # in logits: 0.997
+_MAX_FAR_LOGIT = 3.0
+_MAX_LOGIT = 5.8  # a probability of 0.997
 
 
 @dataclass(frozen=True, eq=False)
 class TileModel:
-    """What was learned of crystals in general.
+    """A model of crystals in general.
 
     Parameters
     ----------
     name : str
         Changes whenever the numbers do.
     centre, spread : ndarray, shape (n_inputs,)
-        By which inputs are standardised.
+        Mean and standard deviation by which inputs are standardised.
     layers : list of (ndarray, ndarray, ndarray, float)
-        Of each network the weights (n_inputs, n_hidden) and biases of the hidden layer, those of the output.
+        For each network the weights (n_inputs, n_hidden) and biases of the hidden layer, and those of the output.
     components : ndarray, shape (n_inputs, n_components)
-        Directions in which tiles of a set differ, of the standardised inputs.
-    mean, covariance : ndarray, shapes (n_signs,) and (n_signs, n_signs)
-        How much each sign speaks for crystal, and how that varies from set to set.
+        Principal components of the standardised inputs.
+    mean, covariance : ndarray, shapes (n_predictors,) and (n_predictors, n_predictors)
+        Weight of each predictor, and how the weights vary from set to set.
     local_variance, local_length : float
-        How much tiles that look alike have in common beyond that, and how much alike that is.
+        Variance and length scale of what similar tiles have in common beyond that.
     """
 
     name: str
@@ -84,17 +85,28 @@ class TileModel:
 
 
 @cache
-def load_tile_model(path: Path = SHIPPED_MODEL) -> TileModel:
-    """Read the shipped model, or another of the same make.
+def load_tile_model() -> TileModel:
+    """The shipped model, read once.
 
     Raises
     ------
     ModelError
-        When the file is missing, damaged, or of other looks.
+        When the file is missing or damaged.
+    """
+    return read_tile_model(SHIPPED_MODEL)
+
+
+def read_tile_model(path: Path) -> TileModel:
+    """Read a model that ``benchmarks/crystals_model.py`` made.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, damaged, or made for other features.
     """
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        looks = tuple(content["looks"])
+        features = tuple(content["features"])
         arrays = {
             name: np.array(content[name], float) for name in ("centre", "spread", "components", "mean", "covariance")
         }
@@ -110,51 +122,53 @@ def load_tile_model(path: Path = SHIPPED_MODEL) -> TileModel:
             **arrays,
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise ModelError(f"'{path}' is no readable tile model: install emscout again.") from error
-    if looks != LOOKS or len(model.centre) != len(LOOKS) + 4 * len(MAPS):
-        raise ModelError(f"'{path}' was made for other looks of tiles: make it again with benchmarks/locator_model.py.")
+        raise ModelError(f"'{path}' is not a readable tile model: install emscout again.") from error
+    if features != FEATURES or len(model.centre) != len(FEATURES) + 4 * len(MAPS):
+        raise ModelError(f"'{path}' was made for other features: make it again with benchmarks/crystals_model.py.")
     return model
 
 
-def measure_spread(looks: np.ndarray) -> np.ndarray:
-    """How tiles (n, n_looks) of a set lie: their 10, 50 and 90 % quantiles (3, n_maps) of each map."""
-    return np.quantile(looks[:, : len(MAPS)], (0.1, 0.5, 0.9), axis=0)
+def feature_quantiles(features: np.ndarray) -> np.ndarray:
+    """10, 50 and 90 % quantiles (3, n_maps) of each map in the tiles of a set, from their features (n, n_features)."""
+    return np.quantile(features[:, : len(MAPS)], (0.1, 0.5, 0.9), axis=0)
 
 
-def compare(looks: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """Inputs (n, n_inputs) of the model: looks of the tiles, those beside the set's, and the set's own."""
+def make_inputs(features: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Inputs (n, n_inputs) of the networks: features of tiles, the same relative to the set, quantiles of the set."""
     low, middle, high = spread
     width = high - low + _LEAST_SPREAD
-    beside = (looks - np.tile(middle, looks.shape[1] // len(MAPS))) / np.tile(width, looks.shape[1] // len(MAPS))
-    of_set = np.broadcast_to(spread.ravel(), (len(looks), spread.size))
-    return np.concatenate([looks[:, : len(MAPS)], np.clip(beside, -_FARTHEST, _FARTHEST), of_set], axis=1)
+    beside = (features - np.tile(middle, features.shape[1] // len(MAPS))) / np.tile(
+        width, features.shape[1] // len(MAPS)
+    )
+    of_set = np.broadcast_to(spread.ravel(), (len(features), spread.size))
+    return np.concatenate([features[:, : len(MAPS)], np.clip(beside, -_FARTHEST, _FARTHEST), of_set], axis=1)
 
 
-def read_signs(looks: np.ndarray, model: TileModel | None = None) -> np.ndarray:
-    """What the model reads in the tiles of a set.
+def compute_predictors(features: np.ndarray, model: TileModel | None = None) -> np.ndarray:
+    """Predictors of the tiles of a set, from which `score_tiles` makes their score.
 
     Parameters
     ----------
-    looks : ndarray, shape (n, n_looks)
-        Of all tiles of all images that are not black, see `emscout.crystals.tiles.tile_features.describe_tiles`.
+    features : ndarray, shape (n, n_features)
+        Of all tiles of all images that are not black, see `emscout.crystals.tiles.tile_features.measure_features`.
     model : TileModel, optional
 
     Returns
     -------
-    ndarray, shape (n, n_signs)
-        1, the networks' logit of crystal, and components of the looks.
+    ndarray, shape (n, n_predictors)
+        1, the logit of crystal from the networks, and principal components of the features.
     """
     model = model or load_tile_model()
-    if not len(looks):
+    if not len(features):
         return np.empty((0, len(model.mean)))
-    spread = measure_spread(looks)
-    far_below, far_above = (LOOKS.index(f"{name}@1") for name in ("far_below", "far_above"))
-    darker, brighter = (float((looks[:, far] > _FAR_SHARE).mean()) for far in (far_below, far_above))
+    spread = feature_quantiles(features)
+    far_below, far_above = (FEATURES.index(f"{name}@1") for name in ("far_below", "far_above"))
+    darker, brighter = (float((features[:, far] > _FAR_SHARE).mean()) for far in (far_below, far_above))
     rare = brighter < darker < _RARE and spread[1, MAPS.index("grey")] > _FILM
-    signs = np.ones((len(looks), len(model.mean)))
-    for start in range(0, len(looks), _CHUNK):
+    predictors = np.ones((len(features), len(model.mean)))
+    for start in range(0, len(features), _CHUNK):
         chunk = slice(start, start + _CHUNK)
-        inputs = (compare(looks[chunk], spread) - model.centre) / model.spread
+        inputs = (make_inputs(features[chunk], spread) - model.centre) / model.spread
         inputs = np.clip(inputs, -_MOST_SPREADS, _MOST_SPREADS)
         votes = [
             1 / (1 + np.exp(-(np.maximum(inputs @ hidden + bias, 0) @ out + last)))
@@ -163,26 +177,26 @@ def read_signs(looks: np.ndarray, model: TileModel | None = None) -> np.ndarray:
         vote = np.clip(np.mean(votes, axis=0), 1e-9, 1 - 1e-9)
         logit = np.log(vote / (1 - vote))
         if rare:
-            logit = np.maximum(logit, _judge_rare(looks[chunk, far_below]))
-        signs[chunk, 1] = np.clip(logit, -_SUREST, _SUREST)
-        signs[chunk, 2:] = np.clip(inputs @ model.components, -_FARTHEST, _FARTHEST)
-    return signs
+            logit = np.maximum(logit, _rare_logit(features[chunk, far_below]))
+        predictors[chunk, 1] = np.clip(logit, -_MAX_LOGIT, _MAX_LOGIT)
+        predictors[chunk, 2:] = np.clip(inputs @ model.components, -_FARTHEST, _FARTHEST)
+    return predictors
 
 
-def _judge_rare(far_below: np.ndarray) -> np.ndarray:
-    """Least logit of tiles by their share of what is far darker than the film, where hardly any tile has such."""
-    return np.minimum(_FAR_WEIGHT * (far_below - 2 * _FAR_SHARE), _FAR_SUREST)
+def _rare_logit(far_below: np.ndarray) -> np.ndarray:
+    """Smallest logit of tiles by their share of pixels far darker than the film, where few tiles have such pixels."""
+    return np.minimum(_FAR_WEIGHT * (far_below - 2 * _FAR_SHARE), _MAX_FAR_LOGIT)
 
 
-def score_tiles(signs: np.ndarray, model: TileModel | None = None) -> np.ndarray:
-    """How crystal-like tiles (n, n_signs) are, 0 to 1; ½ and more is a target."""
+def score_tiles(predictors: np.ndarray, model: TileModel | None = None) -> np.ndarray:
+    """Score of tiles by their predictors (n, n_predictors), 0 to 1 (n,); tiles with ½ or more are targets."""
     model = model or load_tile_model()
-    variance = np.einsum("ni,ij,nj->n", signs, model.covariance, signs, optimize=True) + model.local_variance
-    return moderate(signs @ model.mean, variance)
+    variance = np.einsum("ni,ij,nj->n", predictors, model.covariance, predictors, optimize=True) + model.local_variance
+    return moderated_probability(predictors @ model.mean, variance)
 
 
-def moderate(logit: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """Probability of a logit that is not known for sure (MacKay 1992, doi:10.1162/neco.1992.4.5.720)."""
+def moderated_probability(logit: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Probability from the mean and variance of a logit (MacKay 1992, doi:10.1162/neco.1992.4.5.720)."""
     return 1 / (1 + np.exp(-logit / np.sqrt(1 + np.pi * variance / 8)))
 
 
@@ -196,9 +210,9 @@ class Proposal:
     confidence : float
         0 (a toss-up) to 1.
     scores : DataFrame
-        A row a cluster: ``cluster``, ``n_tiles``, ``share`` (of all that are not black), ``contrast`` (median standard
-        deviation over that of the calmest quarter of all tiles), ``near_black`` (share of its tiles beside black ones),
-        ``crystal_score`` (mean of its tiles) and ``score``, by which the proposal is made.
+        One row per cluster: ``cluster``, ``n_tiles``, ``share`` (of the tiles that are not black), ``contrast`` (median
+        standard deviation, relative to the smoothest tiles of the set), ``near_black`` (share of its tiles next to
+        black ones), ``crystal_score`` (mean score of its tiles) and ``score``, by which the cluster is proposed.
     """
 
     cluster: int
@@ -207,7 +221,7 @@ class Proposal:
 
 
 def propose_target(tiles: pd.DataFrame) -> Proposal:
-    """Propose the cluster that is crystal: its tiles look like crystals, it is rare, and it is not the bars' edge.
+    """Propose the cluster that is crystal: its tiles have high scores, it is rare, and it is not the edge of a bar.
 
     Parameters
     ----------
@@ -228,7 +242,7 @@ def propose_target(tiles: pd.DataFrame) -> Proposal:
         {
             "cluster": tiles["cluster"].to_numpy()[seen].astype(int),
             "contrast": deviation[seen] / (calm or 1.0),
-            "near_black": beside(tiles, tiles["black"].to_numpy(bool))[seen],
+            "near_black": are_next_to(tiles, tiles["black"].to_numpy(bool))[seen],
             "crystal_score": tiles["score"].to_numpy(float)[seen],
         }
     )
@@ -240,7 +254,7 @@ def propose_target(tiles: pd.DataFrame) -> Proposal:
         crystal_score=("crystal_score", "mean"),
     )
     scores.insert(1, "share", scores["n_tiles"] / len(described))
-    # What fills the set is its background, and what keeps to the bars is their edge, however much contrast it has.
+    # A cluster that fills the set is background, and one along the bars is their edge, at any contrast.
     scores["score"] = scores["crystal_score"] * (1 - scores["share"] ** 4) * (1 - scores["near_black"])
     ranked = scores["score"].sort_values(ascending=False, kind="stable")
     best = float(ranked.iloc[0])
@@ -249,8 +263,8 @@ def propose_target(tiles: pd.DataFrame) -> Proposal:
     return Proposal(int(ranked.index[0]), confidence, scores.reset_index())
 
 
-def beside(tiles: pd.DataFrame, which: np.ndarray) -> np.ndarray:
-    """Whether a tile is one of those, or touches one, corners included: bool (n,)."""
+def are_next_to(tiles: pd.DataFrame, which: np.ndarray) -> np.ndarray:
+    """Whether each tile is one of ``which`` (n,), or touches one, also across a corner: bool (n,)."""
     found = np.zeros(len(tiles), bool)
     for places in tiles.groupby("image", sort=False).indices.values():
         row, col = (tiles[name].to_numpy(int)[places] for name in ("row", "col"))

@@ -1,9 +1,9 @@
-"""Targets as a SerialEM navigator file.
+"""Write targets as a SerialEM navigator file.
 
-The format is SerialEM's own (https://bio3d.colorado.edu/SerialEM/hlp/html/about_formats.htm): ``key = value`` lines in
-sections ``[Item = label]``. A target whose stage position is known is a point there. Any other is a point in pixels of
-its image (``CoordsInMap``), and the image is an imported map, to be registered as any imported map is: SerialEM makes
-stage positions of it. Lengths are in µm; the stage's z is not known, and written as 0.
+The format is described at https://bio3d.colorado.edu/SerialEM/hlp/html/about_formats.htm: ``key = value`` lines in
+sections ``[Item = label]``. A target with a known stage position is a point at that position. Any other target is a
+point in pixels of its image (``CoordsInMap``), and the image is an imported map: once it is registered, SerialEM
+computes the stage positions. Lengths are in µm; the z of the stage is not known and is written as 0.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ __all__ = ["write_navigator"]
 
 _POINT, _MAP = 0, 2
 _POINT_COLOUR, _MAP_COLOUR = 0, 2
-# Stage positions belong to registration 1; what still has to be registered must not be mixed with them.
+# Stage positions belong to registration 1; imported maps that still have to be registered must not be mixed with them.
 _ON_STAGE, _IMPORTED = 1, 2
-# SerialEM's numbers of the kinds of file; it takes any other for MRC.
+# SerialEM's numbers for file types; it takes any other file for MRC.
 _IMAGE_TYPES = {".tif": 2, ".tiff": 2, ".jpg": 4, ".jpeg": 4, ".hdf": 5, ".h5": 5}
 
 
@@ -29,14 +29,14 @@ def write_navigator(targets: pd.DataFrame, images: pd.DataFrame) -> str:
     Parameters
     ----------
     targets : DataFrame
-        ``rank``, ``image``, ``row_px``, ``col_px``, ``score``; where known ``stage_x_um`` and ``stage_y_um``.
+        ``rank``, ``image``, ``row_px``, ``col_px``, ``score``, and ``stage_x_um`` and ``stage_y_um`` where known.
     images : DataFrame
         ``image``, ``path``, ``frame``, ``height_px``, ``width_px`` and ``nm_per_px`` (empty where unknown).
 
     Returns
     -------
     str
-        In the order of the targets, each image before the first target that lies on it.
+        Items in the order of the targets; each image comes before its first target.
     """
     items = ["AdocVersion = 2.00\n"]
     rows = images.set_index("image").to_dict("index")

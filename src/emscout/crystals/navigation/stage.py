@@ -1,4 +1,4 @@
-"""Where the stage stood when an image was taken, as far as its file says."""
+"""Stage position of an image from its metadata, and of places in it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ _NM_PER_UM = 1e3
 
 
 def stage_position_um(metadata: Mapping[str, Any]) -> tuple[float, float] | None:
-    """The stage's x and y in µm, from the metadata of Velox, TIA, DigitalMicrograph, FEI, Zeiss or TVIPS files.
+    """Stage x and y from the metadata of Velox, TIA, DigitalMicrograph, FEI, Zeiss or TVIPS files.
+
+    Parameters
+    ----------
+    metadata : mapping
+        As `emscout.read` gives it.
 
     Returns
     -------
     (float, float) or None
-        ``None`` also where both are exactly 0, which is what programs write when they do not know.
+        In µm. ``None`` where the file has no position, or where both are exactly 0, which programs write for unknown.
     """
     for x, y in _candidates(metadata):
         if x is not None and y is not None and (x, y) != (0, 0):
@@ -33,10 +38,26 @@ def stage_position_um(metadata: Mapping[str, Any]) -> tuple[float, float] | None
 def place_on_stage(
     row_px: np.ndarray, col_px: np.ndarray, shape: tuple[int, int], nm_per_px: float, stage_um: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Stage x and y (µm) of places in an image whose axes run along the stage's: x to the right, y upwards.
+    """Stage position of places in an image.
 
-    Files rarely say how the image is turned against the stage. Where it is, places are off by as much as they are
-    away from the middle of the image, where the stage stood.
+    The axes of the image are taken to be parallel to those of the stage: x to the right, y upwards. Files rarely record
+    how the image is rotated against the stage; with a rotation the error grows with the distance from the centre of
+    the image.
+
+    Parameters
+    ----------
+    row_px, col_px : ndarray, shape (n,)
+        The centre of the first pixel is (0, 0).
+    shape : tuple of int
+        Height and width of the image in pixels.
+    nm_per_px : float
+        Pixel size.
+    stage_um : (float, float)
+        Stage x and y of the centre of the image in µm.
+
+    Returns
+    -------
+    x_um, y_um : ndarray, shape (n,)
     """
     um_per_px = nm_per_px / _NM_PER_UM
     x_um = stage_um[0] + (np.asarray(col_px) - (shape[1] - 1) / 2) * um_per_px
@@ -50,7 +71,7 @@ def _candidates(metadata: Mapping[str, Any]) -> Iterator[tuple[float | None, flo
     tia = _at(metadata, "ExperimentalDescription")
     yield _with_unit(_at(tia, "Stage X")), _with_unit(_at(tia, "Stage Y"))
     for image in (_at(metadata, "ImageList") or {}).values():
-        # DigitalMicrograph notes µm, without saying so.
+        # DigitalMicrograph writes µm without the unit.
         gatan = _at(image, "ImageTags", "Microscope Info", "Stage Position")
         yield _number(_at(gatan, "Stage X")), _number(_at(gatan, "Stage Y"))
     for maker in ("FEI_HELIOS", "FEI_SFEG"):

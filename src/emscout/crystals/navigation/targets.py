@@ -1,4 +1,4 @@
-"""Where to go: tiles that belong together become one target, with its place, its size and what is near it."""
+"""Merge neighbouring target tiles into targets, with their position, extent and surroundings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 
 from emscout.crystals.tiles.grid import Lattice
 
-__all__ = ["TARGET_COLUMNS", "cells_of", "merge_targets"]
+__all__ = ["TARGET_COLUMNS", "cells_of", "edge_pixels", "merge_targets"]
 
 TARGET_COLUMNS = (
     "rank",
@@ -33,11 +33,18 @@ _NEIGHBOURS = np.ones((3, 3))
 
 
 def cells_of(lattice: Lattice) -> Lattice:
-    """Give each window the pixels that are its own: those nearer to its centre than to that of any other.
+    """Cells that do not overlap: each holds the pixels that are nearer to the centre of its window than to any other.
 
-    Tiles of a grid keep theirs. The outermost cells of a sliding window reach to the edges of what it has seen.
+    Tiles of a grid are their own cells. The outermost cells of a sliding window reach to the edges of its positions.
     """
     return Lattice(_own_spans(lattice.rows), _own_spans(lattice.cols))
+
+
+def edge_pixels(mask: np.ndarray) -> np.ndarray:
+    """Row and column of the pixels of a mask (H, W) that touch a pixel outside it, or the border: int32 (n, 2)."""
+    if not mask.any():
+        return np.empty((0, 2), np.int32)
+    return np.argwhere(mask & ~ndimage.binary_erosion(mask)).astype(np.int32)
 
 
 def _own_spans(spans: np.ndarray) -> np.ndarray:
@@ -49,27 +56,27 @@ def _own_spans(spans: np.ndarray) -> np.ndarray:
 
 
 def merge_targets(
-    tiles: pd.DataFrame, lattices: Mapping[str, Lattice], black: Mapping[str, np.ndarray]
+    tiles: pd.DataFrame, lattices: Mapping[str, Lattice], bar_edges: Mapping[str, np.ndarray]
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Merge neighbouring target tiles (also across a corner) and rank what comes out.
+    """Merge target tiles that touch (also across a corner) and rank the targets.
 
     Parameters
     ----------
     tiles : DataFrame
-        ``image``, ``row``, ``col``, ``target`` (bool) and ``score`` (0 to 1); a row a tile.
+        ``image``, ``row``, ``col``, ``target`` (bool) and ``score`` (0 to 1); one row per tile.
     lattices : mapping of str to Lattice
         The windows of each image.
-    black : mapping of str to ndarray of bool, shape (H, W)
-        Where each image shows a grid bar or an aperture.
+    bar_edges : mapping of str to ndarray of int, shape (n, 2)
+        Row and column of the pixels at the edge of grid bars and apertures in each image, see `edge_pixels`.
 
     Returns
     -------
     targets : DataFrame
-        `TARGET_COLUMNS`: best score first, of equal ones the larger. The centre is weighted by the score and always
-        lies on a tile of the target; ``bar_distance_px`` goes from there to the nearest black pixel (empty where there
-        is none), ``next_crystal_px`` to the centre of the nearest other target of the same image.
+        `TARGET_COLUMNS`: the best score first, of equal scores the larger area. The centre is weighted by the score and
+        always lies on a tile of the target; ``bar_distance_px`` is its distance to the nearest black pixel (NaN where
+        there is none), ``next_crystal_px`` that to the centre of the nearest other target in the same image.
     ranks : ndarray of int, shape (n_tiles,)
-        The rank of the target that each row of ``tiles`` belongs to; 0 for none.
+        Rank of the target to which each row of ``tiles`` belongs; 0 for none.
     """
     found: list[dict[str, Any]] = []
     number = np.zeros(len(tiles), int)
@@ -86,7 +93,7 @@ def merge_targets(
         number[here] = groups[place] + len(found)
         cells = cells_of(lattice)
         found_here = [_describe(image, groups == group, scores, cells) for group in range(1, count + 1)]
-        _measure_surroundings(found_here, black.get(image))
+        _measure_surroundings(found_here, bar_edges.get(image))
         found += found_here
     targets = pd.DataFrame(found, columns=list(TARGET_COLUMNS))
     order = targets.sort_values(["score", "area_px2"], ascending=False, kind="stable").index.to_numpy()
@@ -107,7 +114,7 @@ def _describe(image: str, group: np.ndarray, scores: np.ndarray, cells: Lattice)
     low = np.stack([cells.rows[rows, 0], cells.cols[cols, 0]], axis=1) - 0.5
     high = np.stack([cells.rows[rows, 1], cells.cols[cols, 1]], axis=1) - 0.5
     if not ((low <= centre) & (centre <= high)).all(axis=1).any():
-        # Of a bent crystal the middle lies beside it, where there is nothing to look at.
+        # The centre of a bent crystal may lie beside it.
         centre = centres[((centres - centre) ** 2).sum(axis=1).argmin()]
     top, left = cells.rows[rows, 0].min(), cells.cols[cols, 0].min()
     return {
@@ -127,13 +134,11 @@ def _describe(image: str, group: np.ndarray, scores: np.ndarray, cells: Lattice)
     }
 
 
-def _measure_surroundings(targets: list[dict[str, Any]], black: np.ndarray | None) -> None:
+def _measure_surroundings(targets: list[dict[str, Any]], bar_edge: np.ndarray | None) -> None:
     """Fill in the distances to the nearest bar and to the nearest other target."""
     centres = np.array([(one["row_px"], one["col_px"]) for one in targets])
-    if black is not None and black.any():
-        # Only its rim can be nearest.
-        rim = np.argwhere(black & ~ndimage.binary_erosion(black))
-        for one, distance in zip(targets, _nearest(rim, centres, 1), strict=True):
+    if bar_edge is not None and len(bar_edge):
+        for one, distance in zip(targets, _nearest(bar_edge, centres, 1), strict=True):
             one["bar_distance_px"] = float(distance)
     if len(targets) > 1:
         for one, distance in zip(targets, _nearest(centres, centres, 2), strict=True):
@@ -141,6 +146,6 @@ def _measure_surroundings(targets: list[dict[str, Any]], black: np.ndarray | Non
 
 
 def _nearest(places: np.ndarray, centres: np.ndarray, rank: int) -> np.ndarray:
-    """Distance of each centre (n, 2) to the nearest, or second nearest, of the places (m, 2)."""
+    """Distance of each centre (n, 2) to the nearest (``rank`` 1) or second nearest (2) of the places (m, 2)."""
     distances, _ = KDTree(places).query(centres, k=[rank])
     return np.asarray(distances)[:, 0]

@@ -1,4 +1,4 @@
-"""Pictures of tiles: each in its cluster's colour on the micrograph, targets outlined, scale and legend below."""
+"""Heat maps: tiles in the colours of their clusters on the micrograph, targets outlined, scale and legend below."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from scipy import ndimage
 
 from emscout.report.overlay import add_scale_bar, load_font
 
-__all__ = ["TARGET_COLOUR", "TilePicture", "colour_of", "draw_contact_sheet", "draw_heat_map", "tint_tiles"]
+__all__ = ["TARGET_COLOUR", "TilePicture", "cluster_colour", "colour_tiles", "draw_contact_sheet", "draw_heat_map"]
 
-# After Okabe & Ito (https://jfly.uni-koeln.de/color/): told apart by colour-blind readers too. Their vermilion is kept
-# for targets, which have to be found at a glance.
+# After Okabe & Ito (https://jfly.uni-koeln.de/color/), also for colour-blind readers. Their vermilion is reserved for
+# targets, which must be found at a glance.
 _CLUSTER_COLOURS = (
     (0, 114, 178),
     (240, 228, 66),
@@ -32,6 +32,7 @@ _TINT, _FAINT_TINT = 0.42, 0.14
 _FILM_GREY = 170
 _HATCH_PX = 10
 _COMFORTABLE_SIDE_PX = 1000
+_SHEET_SIDE_PX = 2400
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class TilePicture:
     shrink : int
         That factor.
     rows, cols : ndarray of int, shapes (n_rows, 2) and (n_cols, 2)
-        First and last + 1 pixel of each row and column of tiles in the whole image; none overlap.
+        First and last + 1 pixel of each row and column of tiles in the whole image, without overlap.
     cluster : ndarray of int, shape (n_rows, n_cols)
         From 1; 0 where a tile is black.
     target : ndarray of bool, shape (n_rows, n_cols)
@@ -75,15 +76,15 @@ def _tile_of(spans: np.ndarray, length: int, shrink: int) -> tuple[np.ndarray, n
     return index, (spans[index, 0] <= middle) & (middle < spans[index, 1])
 
 
-def colour_of(cluster: int) -> tuple[int, int, int]:
+def cluster_colour(cluster: int) -> tuple[int, int, int]:
     """Colour of a cluster, counted from 1; colours repeat after the eighth."""
     return _CLUSTER_COLOURS[(cluster - 1) % len(_CLUSTER_COLOURS)]
 
 
-def tint_tiles(picture: TilePicture, *, enlarge: int = 1) -> np.ndarray:
-    """The micrograph (h, w, 3), times ``enlarge``: clusters in colour, black tiles hatched, targets outlined.
+def colour_tiles(picture: TilePicture, *, enlarge: int = 1) -> np.ndarray:
+    """The micrograph (h, w, 3), enlarged: clusters in colour, black tiles hatched, targets outlined.
 
-    The commonest cluster, which is mostly empty film, gets a fainter colour, so that the specimen is seen.
+    The commonest cluster, which is mostly empty film, has a fainter colour, so that the specimen stays visible.
     """
 
     def enlarged(values: np.ndarray) -> np.ndarray:
@@ -92,7 +93,7 @@ def tint_tiles(picture: TilePicture, *, enlarge: int = 1) -> np.ndarray:
     cluster = picture.paint(picture.cluster, outside=-1)
     colours, tints = np.zeros((int(max(cluster.max(), 0)) + 2, 3)), np.zeros(int(max(cluster.max(), 0)) + 2)
     for number in range(1, len(tints) - 1):
-        colours[number], tints[number] = colour_of(number), tint_of(number, picture.commonest)
+        colours[number], tints[number] = cluster_colour(number), cluster_opacity(number, picture.commonest)
     share = tints[cluster][:, :, None]
     rgb = ((1 - share) * picture.grey[:, :, None] + share * colours[cluster]).round().astype(np.uint8)
     rows, cols = np.nonzero(cluster == 0)
@@ -100,15 +101,15 @@ def tint_tiles(picture: TilePicture, *, enlarge: int = 1) -> np.ndarray:
     rgb[rows[hatched], cols[hatched]] = rgb[rows[hatched], cols[hatched]] // 2 + 70
     rgb, target = enlarged(rgb), enlarged(picture.paint(picture.target))
     thick = max(1, round(max(rgb.shape) / 400))
-    # A white line beside the coloured one keeps it visible on every cluster's colour.
+    # A white line beside the coloured one makes it visible on the colour of any cluster.
     for colour, reach in (((255, 255, 255), 2 * thick), (TARGET_COLOUR, thick)):
         inside = ndimage.minimum_filter(target, 2 * reach + 1, mode="constant", cval=0)
         rgb[target & ~inside] = colour
     return rgb
 
 
-def tint_of(cluster: int, commonest: int) -> float:
-    """How much of a cluster's colour is mixed into the grey."""
+def cluster_opacity(cluster: int, commonest: int) -> float:
+    """Share of the colour of a cluster in the mixture with grey."""
     return _FAINT_TINT if cluster == commonest else _TINT
 
 
@@ -125,18 +126,18 @@ def draw_heat_map(
     ----------
     picture : TilePicture
     names : mapping of int to str
-        What the legend calls each cluster; 0 are black tiles.
+        Names of the clusters in the legend; 0 for black tiles.
     ranks : sequence of (int, float, float)
-        Rank and centre (row_px, col_px) of each target, written where it is.
+        Rank and centre (row_px, col_px) of each target; the rank is written there.
     nm_per_px : float or None
-        Pixel size of the whole image; without one the bar is in pixels and says so.
+        Pixel size of the whole image; without it the scale bar is in pixels.
 
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
     """
     longest = max(picture.grey.shape)
-    rgb = tint_tiles(
+    rgb = colour_tiles(
         picture, enlarge=1 if longest >= _COMFORTABLE_SIDE_PX / 2 else math.ceil(_COMFORTABLE_SIDE_PX / longest)
     )
     scale = rgb.shape[0] / picture.grey.shape[0] / picture.shrink
@@ -155,16 +156,16 @@ def draw_heat_map(
 
 
 def _as_shown(cluster: int, commonest: int) -> tuple[int, int, int]:
-    """A cluster's colour as it looks on light grey film, so that the legend shows what the picture does."""
-    share = tint_of(cluster, commonest)
-    shown = [round((1 - share) * _FILM_GREY + share * channel) for channel in colour_of(cluster)]
+    """Colour of a cluster on light grey film, as it appears in the picture."""
+    share = cluster_opacity(cluster, commonest)
+    shown = [round((1 - share) * _FILM_GREY + share * channel) for channel in cluster_colour(cluster)]
     return shown[0], shown[1], shown[2]
 
 
 def _add_legend(
     picture: Image.Image, entries: Sequence[tuple[tuple[int, int, int], str, bool]], font_px: int
 ) -> Image.Image:
-    """Add lines of coloured squares with names below; a frame instead of a square where the flag says so."""
+    """Add a legend below: a coloured square and a name for each entry, or a frame where the last value is True."""
     font, side = load_font(font_px), font_px
     places: list[tuple[int, int]] = []
     left, line = font_px // 2, 0
@@ -186,23 +187,22 @@ def _add_legend(
     return framed
 
 
-def draw_contact_sheet(panels: Sequence[tuple[str, np.ndarray]], *, max_side_px: int = 2400) -> np.ndarray:
-    """Lay pictures with a title each side by side, two in a row.
+def draw_contact_sheet(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
+    """Put pictures with titles side by side, two in a row.
 
     Parameters
     ----------
     panels : sequence of (str, ndarray of uint8 (h, w, 3))
-        All of one size.
-    max_side_px : int
-        Longest side of the sheet.
+        Of the same size.
 
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
+        With a longest side of about 2400 px.
     """
     n_rows = math.ceil(len(panels) / 2)
     height, width = panels[0][1].shape[:2]
-    scale = min(1.0, max_side_px / 2 / width, max_side_px / n_rows / height)
+    scale = min(1.0, _SHEET_SIDE_PX / 2 / width, _SHEET_SIDE_PX / n_rows / height)
     height, width = round(height * scale), round(width * scale)
     font_px = max(14, width // 40)
     title_px, gap = 2 * font_px, font_px

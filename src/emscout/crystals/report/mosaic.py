@@ -1,4 +1,4 @@
-"""All images of a set in one picture, each where it lies on the grid."""
+"""All images of a set in one picture, each at its place on the grid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emscout.report.overlay import load_font
 
 __all__ = ["draw_mosaic", "read_layout"]
 
-# Row first, as in Tile_001-002-000000_0-000, r01_c02, Row3Col4. The first pattern that all names follow counts.
+# Row first, as in Tile_001-002-000000_0-000, r01_c02, Row3Col4. The first pattern that all names match counts.
 _PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -21,13 +21,14 @@ _PATTERNS = tuple(
         r"(?<!\d)(\d{1,3})[-x](\d{1,3})(?!\d)",
     )
 )
-# More empty places than images: the numbers mean something else.
+# With more empty places than this per image the numbers mean something else.
 _MOST_EMPTY = 3
+_MAX_SIDE_PX = 2400
 _GAP_PX = 4
 
 
 def read_layout(names: Sequence[str]) -> dict[str, tuple[int, int]] | None:
-    """Row and column of each image of a set, as far as their names tell.
+    """Row and column of each image of a set, from their names.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ def read_layout(names: Sequence[str]) -> dict[str, tuple[int, int]] | None:
     Returns
     -------
     dict of str to (int, int), or None
-        Counted from 0 at the upper left; ``None`` when not all names hold a place, or two hold the same.
+        Counted from 0 at the upper left; ``None`` when a name holds no position, or two hold the same.
     """
     for pattern in _PATTERNS:
         matches = [pattern.search(name) for name in names]
@@ -51,30 +52,26 @@ def read_layout(names: Sequence[str]) -> dict[str, tuple[int, int]] | None:
     return None
 
 
-def draw_mosaic(
-    pictures: Mapping[str, np.ndarray], layout: Mapping[str, tuple[int, int]] | None, *, max_side_px: int = 2400
-) -> np.ndarray:
-    """Draw all pictures of a set, in rows and columns where these are known, else as a list with their names.
+def draw_mosaic(pictures: Mapping[str, np.ndarray], layout: Mapping[str, tuple[int, int]] | None) -> np.ndarray:
+    """Draw all pictures of a set in rows and columns where these are known, otherwise as a list with their names.
 
     Parameters
     ----------
     pictures : mapping of str to ndarray of uint8, shape (h, w) or (h, w, 3)
     layout : mapping of str to (int, int), or None
         From `read_layout`.
-    max_side_px : int
-        Longest side of the result.
 
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
-        White where there is no picture. Pictures of different sizes lie in the upper left corners of equal places, on a
-        common scale where the layout is known.
+        With a longest side of at most 2400 px; white where there is no picture. Pictures of different sizes lie in the
+        upper left corners of equal cells, on a common scale where the layout is known.
     """
     n_across = math.ceil(math.sqrt(len(pictures)))
     places = layout or {name: divmod(index, n_across) for index, name in enumerate(pictures)}
     n_rows, n_cols = np.max(list(places.values()), axis=0) + 1
     tallest, widest = (max(picture.shape[axis] for picture in pictures.values()) for axis in (0, 1))
-    scale = min(1.0, (max_side_px / n_rows - _GAP_PX) / tallest, (max_side_px / n_cols - _GAP_PX) / widest)
+    scale = min(1.0, (_MAX_SIDE_PX / n_rows - _GAP_PX) / tallest, (_MAX_SIDE_PX / n_cols - _GAP_PX) / widest)
     height, width = max(1, int(tallest * scale)), max(1, int(widest * scale))
     font_px = max(10, min(height, width) // 24)
     gap = _GAP_PX if layout else _GAP_PX + round(1.5 * font_px)
@@ -83,7 +80,7 @@ def draw_mosaic(
     for name, picture in pictures.items():
         row, col = places[name]
         top, left = row * (height + gap), col * (width + _GAP_PX)
-        # A list has no common scale, so each picture fills its place.
+        # A list has no common scale, so each picture fills its cell.
         own = scale if layout else min(height / picture.shape[0], width / picture.shape[1])
         size = (max(1, int(picture.shape[1] * own)), max(1, int(picture.shape[0] * own)))
         canvas.paste(Image.fromarray(picture).convert("RGB").resize(size, Image.Resampling.LANCZOS), (left, top))
@@ -93,6 +90,6 @@ def draw_mosaic(
 
 
 def _fit(name: str, font_px: int, width_px: int) -> str:
-    """As much of a name as there is room for: its end, where names differ."""
+    """The end of a name, where names differ, as far as there is room."""
     most = max(4, int(width_px / (0.62 * font_px)))
     return name if len(name) <= most else "…" + name[1 - most :]

@@ -1,4 +1,4 @@
-"""Plots of tiles and their clusters: advice on how many, tiles in the space of their statistics, the tree."""
+"""Plots of tiles and clusters: advice on the number of clusters, tiles by their statistics, the dendrogram."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from emscout.crystals.report.heat_map import TARGET_COLOUR, colour_of
+from emscout.crystals.report.heat_map import TARGET_COLOUR, cluster_colour
 from emscout.report.plots import INK, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.offsetbox import OffsetImage
 
-__all__ = ["plot_advice", "plot_dendrogram", "plot_scatter", "spread_out"]
+__all__ = ["choose_spread_points", "plot_advice", "plot_dendrogram", "plot_scatter"]
 
 _CELLS = (13, 9)
 _MOST_LEAVES = 24
@@ -23,14 +23,14 @@ _DPI = 150
 
 
 def plot_advice(advice: pd.DataFrame, n_clusters: int) -> np.ndarray:
-    """Draw how well separated and how repeatable clusterings of different numbers of clusters are.
+    """Plot how well separated and how repeatable clusterings with different numbers of clusters are.
 
     Parameters
     ----------
     advice : DataFrame
         ``n_clusters``, ``silhouette`` and ``stability``.
     n_clusters : int
-        The number used, marked.
+        The number that was used; it is marked.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def plot_scatter(
     chosen: np.ndarray,
     labels: tuple[str, str],
 ) -> np.ndarray:
-    """Draw tiles in the plane of two of their numbers, some of them as they look.
+    """Plot tiles in the plane of two of their numbers, some of them as pictures.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def plot_scatter(
                 here[:, 0],
                 here[:, 1],
                 s=10,
-                color=_rgb(colour_of(int(cluster))),
+                color=_rgb(cluster_colour(int(cluster))),
                 linewidths=0,
                 label=f"cluster {cluster}",
             )
@@ -100,10 +100,10 @@ def plot_scatter(
             style: dict[str, Any] = {"facecolors": "none", "edgecolors": _rgb(TARGET_COLOUR), "linewidths": 0.7}
             axes.scatter(points[target, 0], points[target, 1], s=22, label="target", **style)
         for index, picture in zip(chosen, pictures, strict=True):
-            frame = _rgb(TARGET_COLOUR if target[index] else colour_of(int(clusters[index])))
+            frame = _rgb(TARGET_COLOUR if target[index] else cluster_colour(int(clusters[index])))
             thumbnail = _thumbnail(picture, 26)
             axes.add_artist(AnnotationBbox(thumbnail, tuple(points[index]), pad=0.07, bboxprops=_frame(frame)))
-        # A few stray tiles must not press all others together; what is beyond stands at the edge of no axis.
+        # A few outliers must not compress all others; they lie outside the axes.
         low, high = np.percentile(points, (0.2, 99.8), axis=0)
         margin = 0.08 * np.maximum(high - low, 1e-9)
         axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
@@ -114,12 +114,12 @@ def plot_scatter(
         return _pixels(figure)
 
 
-def spread_out(points: np.ndarray) -> np.ndarray:
-    """Rows of ``points`` (n, 2) that lie apart from one another, so that their pictures hardly hide each other."""
+def choose_spread_points(points: np.ndarray) -> np.ndarray:
+    """Rows of ``points`` (n, 2) that lie far enough apart for their pictures not to overlap much."""
     low, high = np.percentile(points, (0.2, 99.8), axis=0)
     inside = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
     places = (points[inside] - low) / np.maximum(high - low, 1e-9) * _CELLS
-    # Of each cell of a grid the point nearest to its middle.
+    # In each cell of a grid the point nearest to its centre.
     cells = places.round()
     order = np.argsort(((places - cells) ** 2).sum(axis=1), kind="stable")
     _, first = np.unique(cells[order], axis=0, return_index=True)
@@ -129,20 +129,20 @@ def spread_out(points: np.ndarray) -> np.ndarray:
 def plot_dendrogram(
     tree: np.ndarray, clusters: np.ndarray, pictures: Sequence[np.ndarray], n_clusters: int, *, distance: str
 ) -> np.ndarray:
-    """Draw how tiles join into ever larger groups, and one tile of each of the last groups.
+    """Plot how tiles join into larger and larger groups, with the picture of one tile of each of the last groups.
 
     Parameters
     ----------
     tree : ndarray, shape (n - 1, 4)
-        As `scipy.cluster.hierarchy.linkage` writes it.
+        As `scipy.cluster.hierarchy.linkage` gives it.
     clusters : ndarray of int, shape (n,)
         The cluster of each tile, from 1; the colour of a group is that of most of its tiles.
     pictures : sequence of ndarray of uint8
-        Of all n tiles.
+        One per tile.
     n_clusters : int
-        Where the tree is cut for so many groups.
+        Number of groups at which the tree is cut.
     distance : str
-        Of the vertical axis.
+        Label of the vertical axis.
 
     Returns
     -------
@@ -187,7 +187,7 @@ def plot_dendrogram(
 
 
 def _majority(clusters: np.ndarray) -> tuple[int, int, int]:
-    return colour_of(int(np.bincount(clusters).argmax()))
+    return cluster_colour(int(np.bincount(clusters).argmax()))
 
 
 def _thumbnail(picture: np.ndarray, side_points: float) -> OffsetImage:
@@ -213,7 +213,7 @@ def _hex(colour: tuple[int, int, int]) -> str:
 def _pixels(figure: Figure) -> np.ndarray:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    # An object of its own, never pyplot: nothing global changes and nothing needs a display.
+    # Without pyplot, which changes global state and may need a display.
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(_DPI)
     canvas.draw()

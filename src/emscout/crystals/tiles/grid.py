@@ -1,4 +1,4 @@
-"""Where the windows of an image are."""
+"""Positions of the windows of an image: the tiles of a grid, or a sliding window."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from emscout.errors import UsageError
 __all__ = [
     "MIN_SIDE",
     "Lattice",
-    "are_apart",
+    "are_disjoint",
     "cut_grid",
     "cut_tiles",
-    "part_evenly",
+    "split_evenly",
 ]
 
-MIN_SIDE = 4  # px; a smaller window has no statistics worth the name
-# px, side of what is worked on at once, see Lattice.blocks: little enough to stay in the processor's cache
+MIN_SIDE = 4  # px; statistics of a smaller window mean nothing
+# px, side of the part that is processed at once, see Lattice.blocks: small enough for the processor's cache
 BLOCK_OF_TILES = 1024
 BLOCK_OF_OVERLAPPING = 256
 
@@ -31,9 +31,9 @@ class Lattice:
     Attributes
     ----------
     rows : ndarray of int, shape (n_rows, 2)
-        First and last + 1 pixel row of each row of windows; both rise.
+        First and last + 1 pixel row of each row of windows, in ascending order.
     cols : ndarray of int, shape (n_cols, 2)
-        The same of columns. Window (r, c) is ``image[rows[r, 0]:rows[r, 1], cols[c, 0]:cols[c, 1]]``.
+        The same for columns. Window (r, c) is ``image[rows[r, 0]:rows[r, 1], cols[c, 0]:cols[c, 1]]``.
     """
 
     rows: np.ndarray
@@ -50,16 +50,16 @@ class Lattice:
         return np.outer(self.rows[:, 1] - self.rows[:, 0], self.cols[:, 1] - self.cols[:, 0])
 
     @property
-    def apart(self) -> bool:
+    def disjoint(self) -> bool:
         """Whether no two windows overlap."""
-        return are_apart(self.rows) and are_apart(self.cols)
+        return are_disjoint(self.rows) and are_disjoint(self.cols)
 
     def shortened(self, n_rows: int, n_cols: int) -> Lattice:
-        """Windows that end so many pixel rows and columns earlier."""
+        """The same windows without their last pixel rows and columns."""
         return Lattice(self.rows - (0, n_rows), self.cols - (0, n_cols))
 
     def blocks(self) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice], Lattice]]:
-        """Go through the windows in blocks of neighbours that together cover a small part of the image.
+        """Iterate over the windows in blocks of neighbours that together cover a small part of the image.
 
         Yields
         ------
@@ -77,7 +77,7 @@ class Lattice:
 
 
 def cut_grid(shape: tuple[int, int], n_rows: int, n_cols: int) -> Lattice:
-    """Part an image into tiles.
+    """Cut an image into tiles.
 
     Parameters
     ----------
@@ -89,29 +89,29 @@ def cut_grid(shape: tuple[int, int], n_rows: int, n_cols: int) -> Lattice:
     Returns
     -------
     Lattice
-        Without gaps; sides differ by one pixel at most.
+        Tiles without gaps; their sides differ by one pixel at most.
 
     Raises
     ------
     UsageError
-        When there is not at least one tile each way, or a side would be shorter than 4 px.
+        When there would be no tile, or a side would be shorter than 4 px.
     """
     if n_rows < 1 or n_cols < 1:
-        raise UsageError(f"A grid of {n_rows}x{n_cols} tiles has no tile; ask for at least 1x1.")
+        raise UsageError(f"A grid of {n_rows}x{n_cols} has no tiles; ask for at least 1x1.")
     side = min(shape[0] // n_rows, shape[1] // n_cols)
     if min(shape) < MIN_SIDE:
-        raise UsageError(f"An image of {shape[0]}x{shape[1]} px has no room for a tile, which needs {MIN_SIDE} px.")
+        raise UsageError(f"An image of {shape[0]}x{shape[1]} px is too small for a tile, which needs {MIN_SIDE} px.")
     if side < MIN_SIDE:
         most = f"{shape[0] // MIN_SIDE}x{shape[1] // MIN_SIDE}"
         raise UsageError(
             f"A grid of {n_rows}x{n_cols} on an image of {shape[0]}x{shape[1]} px makes tiles of {side} px; "
-            f"a tile needs {MIN_SIDE} px at least, so ask for {most} or fewer."
+            f"a tile needs at least {MIN_SIDE} px, so ask for {most} or fewer."
         )
-    return part_evenly(shape, n_rows, n_cols)
+    return split_evenly(shape, n_rows, n_cols)
 
 
 def cut_tiles(shape: tuple[int, int], side_px: float, step_px: float | None = None) -> Lattice:
-    """Lay windows of a given side over an image.
+    """Cut an image into tiles of a given side, or slide a window of that side over it.
 
     Parameters
     ----------
@@ -120,13 +120,13 @@ def cut_tiles(shape: tuple[int, int], side_px: float, step_px: float | None = No
     side_px : float
         Side of the window.
     step_px : float or None
-        From one position of a sliding window to the next; None for a grid of tiles about that large that covers the
-        whole image without gaps.
+        From one position of a sliding window to the next; ``None`` for a grid of tiles of about that side that covers
+        the whole image without gaps.
 
     Returns
     -------
     Lattice
-        Sliding windows lie wholly inside the image, so that up to ``step_px - 1`` px at the far edges may be left out.
+        Sliding windows lie inside the image, so up to ``step_px - 1`` px at the lower and right edges may be left out.
 
     Raises
     ------
@@ -134,46 +134,46 @@ def cut_tiles(shape: tuple[int, int], side_px: float, step_px: float | None = No
         When the side is shorter than 4 px or longer than the image, or the step shorter than 1 px.
     """
     if not np.isfinite(side_px) or side_px < MIN_SIDE:
-        raise UsageError(f"A tile of {side_px:g} px is too small; it needs {MIN_SIDE} px at least.")
+        raise UsageError(f"A tile of {side_px:g} px is too small; it needs at least {MIN_SIDE} px.")
     if side_px > min(shape):
         raise UsageError(
             f"A tile of {side_px:g} px does not fit into an image of {shape[0]}x{shape[1]} px; ask for a smaller one."
         )
     if step_px is None:
-        return part_evenly(shape, *(max(1, round(length / side_px)) for length in shape))
+        return split_evenly(shape, *(max(1, round(length / side_px)) for length in shape))
     if not np.isfinite(step_px) or step_px < 1:
-        raise UsageError(f"A step of {step_px:g} px is too short; a sliding window moves by 1 px at least.")
+        raise UsageError(f"A step of {step_px:g} px is too short; a sliding window moves by at least 1 px.")
     side, step = int(side_px), int(step_px)
     starts = (np.arange(0, length - side + 1, step) for length in shape)
     return Lattice(*(np.stack([start, start + side], axis=1) for start in starts))
 
 
-def part_evenly(shape: tuple[int, int], n_rows: int, n_cols: int) -> Lattice:
-    """Part an image into rows and columns that differ by one pixel at most, however small they get.
+def split_evenly(shape: tuple[int, int], n_rows: int, n_cols: int) -> Lattice:
+    """Split an image into rows and columns whose sides differ by one pixel at most, with no smallest side.
 
     Parameters
     ----------
     shape : tuple of int
         Height and width of the image in pixels.
     n_rows, n_cols : int
-        Number of parts down and across, no more than there are pixels.
+        Number of rows and columns, not more than there are pixels.
     """
     edges = (np.arange(n + 1) * length // n for length, n in zip(shape, (n_rows, n_cols), strict=True))
     return Lattice(*(np.stack([edge[:-1], edge[1:]], axis=1) for edge in edges))
 
 
 def _runs(spans: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Part spans into runs of neighbours that together cover not much more than one of them, or a block."""
-    first, apart = 0, are_apart(spans)
+    """Split spans into runs of neighbours that together cover one block, or little more than one span."""
+    first, disjoint = 0, are_disjoint(spans)
     while first < len(spans):
         side = int(spans[first, 1] - spans[first, 0])
-        longest = BLOCK_OF_TILES if apart else max(BLOCK_OF_OVERLAPPING, 2 * side)
+        longest = BLOCK_OF_TILES if disjoint else max(BLOCK_OF_OVERLAPPING, 2 * side)
         stop = int(np.searchsorted(spans[:, 1], spans[first, 0] + longest, side="right"))
         run = slice(first, max(stop, first + 1))
         yield run, spans[run]
         first = run.stop
 
 
-def are_apart(spans: np.ndarray) -> bool:
-    """Whether spans (n, 2), in the order of their starts, do not overlap."""
+def are_disjoint(spans: np.ndarray) -> bool:
+    """Whether spans (n, 2), sorted by their starts, do not overlap."""
     return bool((spans[1:, 0] >= spans[:-1, 1]).all())

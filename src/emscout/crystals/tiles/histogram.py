@@ -1,7 +1,7 @@
 """Grey levels, and histograms of all windows at once.
 
-A histogram has 256 levels. They are the grey values themselves of 8-bit images, and of others whose range is no wider;
-otherwise they part the range between two bounds evenly, and what lies outside counts for the level at the end.
+A histogram has 256 levels. For 8-bit images, and others whose range is not wider, they are the grey values themselves;
+otherwise they divide the range between two bounds evenly, and values outside count for the first or last level.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ import numpy as np
 from emscout.crystals.tiles.grid import Lattice
 from emscout.crystals.tiles.windows import window_counts
 
-__all__ = ["N_LEVELS", "Levels", "choose_levels", "each_level"]
+__all__ = ["N_LEVELS", "Levels", "choose_levels", "iterate_levels"]
 
 N_LEVELS = 256
-TAILS = 0.1  # percent of the pixels at either end that bounds leave out: hot and dead pixels must not stretch them
-SAMPLE = 100_000  # pixels an image's bounds are read from
+TAILS = 0.1  # percent of the pixels that lie outside the bounds at either end: hot and dead pixels must not count
+SAMPLE = 100_000  # pixels of an image from which its bounds are taken
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Where grey levels lie: level k stands for the grey value ``lowest + k * step``."""
+    """Grey levels: level k stands for the grey value ``lowest + k * step``."""
 
     lowest: float
     step: float
 
     def of(self, image: np.ndarray) -> np.ndarray:
-        """Level of each pixel, uint8; any where it is not finite."""
+        """Level of each pixel, uint8; arbitrary where a pixel is not finite."""
         if image.dtype in (np.uint8, np.bool_) and (self.lowest, self.step) == (0, 1):
             return image.astype(np.uint8, copy=False)
         precision = np.float32 if image.dtype in (np.uint8, np.uint16, np.float32) else np.float64
@@ -42,17 +42,18 @@ class Levels:
 
 
 def choose_levels(images: Sequence[np.ndarray]) -> Levels:
-    """Levels that suit all images of a set.
+    """Choose levels for all images of a set.
 
     Parameters
     ----------
     images : sequence of ndarray, shape (H, W)
-        Of one grey scale.
+        On one grey scale.
 
     Returns
     -------
     Levels
-        Of 8-bit images the grey values themselves. Of others from the lowest to the highest 0.1 percentile of any.
+        For 8-bit images the grey values themselves; for others from the lowest 0.1 percentile to the highest 99.9
+        percentile of any image.
     """
     if all(image.dtype in (np.uint8, np.bool_) for image in images):
         return Levels(0, 1)
@@ -63,25 +64,25 @@ def choose_levels(images: Sequence[np.ndarray]) -> Levels:
     return Levels(low, (high - low) / (N_LEVELS - 1) or 1.0)
 
 
-def each_level(
+def iterate_levels(
     parts: Sequence[tuple[np.ndarray, Lattice, np.ndarray | None]],
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Go through the levels that occur, from the lowest to the highest.
+    """Iterate over the levels that occur, from the lowest to the highest.
 
     Parameters
     ----------
     parts : sequence of (ndarray of uint8, Lattice, ndarray of bool or None)
-        Levels of shape (H, W), the windows, and which pixels count (None for all). Counts of all parts are added up, so
-        that their lattices must be of one shape.
+        Levels of shape (H, W), the windows, and which pixels count (``None`` for all). Counts of all parts are added,
+        so their lattices must have the same shape.
 
     Yields
     ------
     level : int
     n_pixels : ndarray of unsigned integers, shape (n_rows, n_cols)
-        How many pixels of each window have it.
+        How many pixels of each window have this level.
     """
     kind = np.min_scalar_type(sum(int(lattice.areas.max()) for _, lattice, _ in parts))
-    if all(lattice.apart for _, lattice, _ in parts):
+    if all(lattice.disjoint for _, lattice, _ in parts):
         histograms = np.sum([_histograms(*part) for part in parts], axis=0).astype(kind)
         for level in np.flatnonzero(histograms.any(axis=(1, 2))):
             yield int(level), histograms[level]
@@ -100,11 +101,11 @@ def each_level(
 def _histograms(levels: np.ndarray, lattice: Lattice, counted: np.ndarray | None) -> np.ndarray:
     """Histograms of windows that do not overlap, shape (256, n_rows, n_cols)."""
     n_rows, n_cols = lattice.shape
-    col = np.full(levels.shape[1], n_cols, np.intp)  # pixels between windows count for one more at the end
+    col = np.full(levels.shape[1], n_cols, np.intp)  # pixels between windows go into an extra column
     for number, (start, stop) in enumerate(lattice.cols):
         col[start:stop] = number
     counts = np.empty((N_LEVELS, n_rows, n_cols), np.intp)
-    # Row by row of windows, as counters of all of them would not fit into the processor's cache.
+    # One row of windows at a time, because counters of all of them would not fit into the processor's cache.
     for number, (start, stop) in enumerate(lattice.rows):
         place = levels[start:stop] * np.intp(n_cols + 1)
         place += col

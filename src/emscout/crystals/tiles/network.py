@@ -1,8 +1,6 @@
-"""What the shipped particle network sees in the tiles of an image: an optional set of statistics."""
+"""Statistics of tiles from the shipped particle network."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 
@@ -16,20 +14,20 @@ from emscout.particles.segmenters.bayesian import normalise_grey, resize, segmen
 __all__ = ["ENCODER", "ENCODER_STATISTICS", "PARTICLE_SHARE", "encode_tiles", "particle_share"]
 
 PARTICLE_SHARE = "particle_share"
-"""Column of what `particle_share` finds."""
+"""Name of the column with the result of `particle_share`."""
 
 ENCODER = "network"
-"""How the encoder's features are asked for among the statistics, all together."""
+"""Name by which all features of the encoder are asked for among the statistics."""
 
 ENCODER_STATISTICS = tuple(f"{ENCODER}_{number:03d}" for number in range(1, 129))
-"""Columns of what `encode_tiles` finds."""
+"""Names of the columns with the result of `encode_tiles`."""
 
 ENCODED_SIDE_PX = 512
-"""Longer side of the image shown to the encoder."""
+"""Longer side of the image that the encoder gets."""
 
 
-def particle_share(image: np.ndarray, lattice: Lattice, *, model: str | Path = DEFAULT_MODEL) -> np.ndarray:
-    """Part of each window that the network takes for particle, 0..1: float64 (n_rows, n_cols).
+def particle_share(image: np.ndarray, lattice: Lattice) -> np.ndarray:
+    """Fraction of each window that the network finds to be particle.
 
     Parameters
     ----------
@@ -37,29 +35,34 @@ def particle_share(image: np.ndarray, lattice: Lattice, *, model: str | Path = D
         Grey values.
     lattice : Lattice
         The windows.
-    model : str or Path
-        As `emscout.particles.segmenters.bayesian.segment_bayesian` takes it.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_rows, n_cols)
+        0 to 1.
     """
     try:
-        labels = segment_bayesian(image, model=model, samples=1).labels
+        labels = segment_bayesian(image, samples=1).labels
     except NothingToFindError:
         return np.zeros(lattice.shape)
     return window_sums(labels > 0, lattice) / lattice.areas
 
 
-def encode_tiles(image: np.ndarray, lattice: Lattice, *, model: str | Path = DEFAULT_MODEL) -> np.ndarray:
-    """Mean features of the network's encoder in each window: float64 (n_rows, n_cols, 128).
+def encode_tiles(image: np.ndarray, lattice: Lattice) -> np.ndarray:
+    """Mean features of the network's encoder in each window.
 
     Parameters
     ----------
     image : ndarray of a real dtype, shape (H, W)
-        Grey values; shown to the network with its longer side `ENCODED_SIDE_PX`.
+        Grey values; the network gets the image with its longer side resized to `ENCODED_SIDE_PX`.
     lattice : Lattice
-        The windows; those smaller than a cell of the encoder's grid get the cell they lie in.
-    model : str or Path
-        As `emscout.models.load_model` takes it.
+        The windows; a window smaller than a cell of the encoder's grid gets the features of its cell.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_rows, n_cols, 128)
     """
-    loaded = load_model(model)
+    loaded = load_model(DEFAULT_MODEL)
     stride = loaded.description["stride_px"]
     try:
         grey = normalise_grey(image)
@@ -76,7 +79,7 @@ def encode_tiles(image: np.ndarray, lattice: Lattice, *, model: str | Path = DEF
 
 
 def _overlaps(spans: np.ndarray, length: int, cells: int) -> np.ndarray:
-    """How much of each span (n, 2) of a side lies in each cell, (n, cells); each row sums to 1."""
+    """Fraction of each span (n, 2) of a side that lies in each cell, (n, cells); each row sums to 1."""
     edges = np.arange(cells + 1) * (length / cells)
     shared = np.minimum(spans[:, 1:], edges[None, 1:]) - np.maximum(spans[:, :1], edges[None, :-1])
     shared = np.maximum(shared, 0)

@@ -1,8 +1,8 @@
 """Statistics of the grey values in every window of an image.
 
-Moments come from running sums, ranges from running extremes, all else from running histograms of 256 grey levels (exact
-for 8-bit images, see :mod:`emscout.crystals.tiles.histogram`); nothing is cut out but for ``mode_1024``. Pixels that
-are not finite are missing: they count in no statistic, and a window that holds no other has NaN for each of them.
+Moments come from running sums, ranges from running extremes, and everything else from running histograms of 256 grey
+levels (exact for 8-bit images, see `emscout.crystals.tiles.histogram`); only ``mode_1024`` cuts windows out one by one.
+Pixels that are not finite count in no statistic; a window without finite pixels has NaN for each of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from emscout.crystals.tiles.grid import Lattice
-from emscout.crystals.tiles.histogram import Levels, choose_levels, each_level
+from emscout.crystals.tiles.histogram import Levels, choose_levels, iterate_levels
 from emscout.crystals.tiles.texture import N_GREYS, CoOccurrence, co_occurrence, squared_gradient
 from emscout.crystals.tiles.windows import window_extremes, window_sums
 from emscout.errors import UsageError
@@ -22,12 +22,12 @@ from emscout.errors import UsageError
 __all__ = ["STATISTICS", "Levels", "Windows", "calculate_statistics", "choose_levels"]
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95)
-# Of the squared distance of a window from the middle of its block: a smaller variance is lost in running sums.
+# Relative to the squared distance of a window from the mean of its block: running sums lose a smaller variance.
 SMALLEST_VARIANCE = 1e-6
 
 
 class Moments(NamedTuple):
-    """Mean and central moments of each window, in the image's grey values but for the last two."""
+    """Mean, variance, skewness and excess kurtosis of each window; the first two in the grey values of the image."""
 
     mean: np.ndarray
     variance: np.ndarray
@@ -36,7 +36,7 @@ class Moments(NamedTuple):
 
 
 class Distribution(NamedTuple):
-    """What the histogram of each window says."""
+    """Statistics from the histogram of each window."""
 
     mode: np.ndarray
     quantiles: np.ndarray  # shape (n_quantiles, n_rows, n_cols)
@@ -44,7 +44,7 @@ class Distribution(NamedTuple):
 
 
 class Windows:
-    """The windows of a part of an image, with what several statistics need; each is calculated once.
+    """The windows of a part of an image, with what several statistics share; each is calculated once.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Windows:
     lattice : Lattice
         The windows.
     scale : Levels
-        Where grey levels lie.
+        Grey levels of histograms.
     """
 
     def __init__(self, image: np.ndarray, lattice: Lattice, scale: Levels) -> None:
@@ -63,7 +63,7 @@ class Windows:
 
     @cached_property
     def finite(self) -> np.ndarray | None:
-        """Where grey values are finite, bool, shape (H, W); None for everywhere."""
+        """Where grey values are finite, bool, shape (H, W); ``None`` where all are."""
         if self.image.dtype.kind != "f":
             return None
         finite = np.isfinite(self.image)
@@ -82,7 +82,7 @@ class Windows:
 
     @cached_property
     def grey(self) -> np.ndarray:
-        """Grey values less their middle, float64, shape (H, W); 0 where not finite."""
+        """Grey values minus their mean, float64, shape (H, W); 0 where not finite."""
         grey = np.subtract(self.image, self.middle, dtype=np.float64)
         if self.finite is not None:
             grey[~self.finite] = 0
@@ -143,7 +143,7 @@ class Windows:
         below, most = np.zeros(shape, kind), np.zeros(shape, kind)
         mode, quantiles = np.zeros(shape, np.uint8), np.zeros((len(QUANTILES), *shape), np.uint8)
         surprise = np.zeros(shape)
-        for level, n in each_level([(self.levels, self.lattice, self.finite)]):
+        for level, n in iterate_levels([(self.levels, self.lattice, self.finite)]):
             np.copyto(quantiles, level, where=below < ranks)
             np.copyto(mode, level, where=n > most)
             np.maximum(most, n, out=most)
@@ -159,15 +159,15 @@ class Windows:
 
 
 def relative_standard_deviation(windows: Windows) -> np.ndarray:
-    """Standard deviation over the mean's size; 0 where the mean is 0."""
+    """Standard deviation over the absolute mean; 0 where the mean is 0."""
     size = np.abs(windows.moments.mean)
     return np.divide(np.sqrt(windows.moments.variance), size, out=np.zeros(size.shape), where=size > 0)
 
 
 def mode_1024(windows: Windows) -> np.ndarray:
-    """Middle of the fullest of 1024 bins over the window's own range, as Janus (2018) has it.
+    """Centre of the fullest of 1024 bins over the range of the window, as in Janus (2018).
 
-    Bins differ from window to window, so that this one is taken window by window, and slow where many overlap.
+    Bins differ from window to window, so windows are processed one by one, which is slow where many overlap.
     """
     smallest, largest = windows.extremes
     mode = smallest.copy()
@@ -224,8 +224,8 @@ def calculate_statistics(
     names : sequence of str
         Keys of ``STATISTICS``.
     levels : Levels or None
-        Grey levels of histograms and co-occurrence. Give those of the whole set (:func:`choose_levels`) where images
-        are to be compared; None for the image's own.
+        Grey levels of histograms and co-occurrence. Give those of the whole set (`choose_levels`) to compare images;
+        ``None`` takes those of the image.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""How grey levels lie beside one another: gradients and Haralick's co-occurrence.
+"""Texture of windows: squared gradients and Haralick's co-occurrence of grey levels.
 
 Neighbours are one pixel apart, to the right, below, and along both diagonals; both must lie inside the window. The four
-directions are pooled into one symmetric co-occurrence matrix, so that turning the specimen changes little.
+directions are pooled into one symmetric co-occurrence matrix, so that rotating the specimen changes little.
 
 References
 ----------
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from emscout.crystals.tiles.grid import Lattice
-from emscout.crystals.tiles.histogram import each_level
+from emscout.crystals.tiles.histogram import iterate_levels
 from emscout.crystals.tiles.windows import window_sums
 
 __all__ = ["N_GREYS", "CoOccurrence", "co_occurrence", "squared_gradient"]
@@ -24,7 +24,7 @@ N_GREYS = 16  # grey levels of a co-occurrence matrix
 
 
 class CoOccurrence(NamedTuple):
-    """What the co-occurrence matrices of all windows say, each of shape (n_rows, n_cols)."""
+    """Statistics of the co-occurrence matrices of all windows, each of shape (n_rows, n_cols)."""
 
     contrast: np.ndarray
     homogeneity: np.ndarray
@@ -42,7 +42,7 @@ def squared_gradient(grey: np.ndarray, lattice: Lattice, finite: np.ndarray | No
     lattice : Lattice
         The windows.
     finite : ndarray of bool, shape (H, W), or None
-        Where grey values are known; None for everywhere.
+        Where grey values are known; ``None`` for everywhere.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def co_occurrence(greys: np.ndarray, lattice: Lattice, finite: np.ndarray | None
     lattice : Lattice
         The windows.
     finite : ndarray of bool, shape (H, W), or None
-        Where grey levels are known; None for everywhere.
+        Where grey levels are known; ``None`` for everywhere.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def co_occurrence(greys: np.ndarray, lattice: Lattice, finite: np.ndarray | None
         for part, (first, second, _, _) in zip(parts, _neighbours(finite), strict=True):
             part[2] = first & second
     n_pairs, total, products, squares, homogeneity, energy = np.zeros((6, *lattice.shape))
-    for code, counts in each_level([tuple(part) for part in parts]):
+    for code, counts in iterate_levels([tuple(part) for part in parts]):
         high, low = divmod(code, N_GREYS)
         n = counts.astype(np.float64)
         n_pairs += n
@@ -96,7 +96,7 @@ def co_occurrence(greys: np.ndarray, lattice: Lattice, finite: np.ndarray | None
         products += n * (high * low)
         squares += n * (high**2 + low**2)
         homogeneity += n / (1 + (high - low) ** 2)
-        # A pair of different greys stands at two places of the symmetric matrix, with half its count each.
+        # A pair of different greys has two entries in the symmetric matrix, each with half its count.
         n *= n
         energy += n if high == low else n / 2
     n_pairs = np.maximum(n_pairs, 1)
@@ -113,7 +113,7 @@ def co_occurrence(greys: np.ndarray, lattice: Lattice, finite: np.ndarray | None
 
 
 def _neighbours(image: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, int, int]]:
-    """Both pixels of all pairs in four directions, and by how many rows and columns a window holds fewer pairs."""
+    """Both pixels of all pairs in four directions, and how many rows and columns fewer pairs than pixels there are."""
     return [
         (image[:, :-1], image[:, 1:], 0, 1),
         (image[:-1], image[1:], 1, 0),

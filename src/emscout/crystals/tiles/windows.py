@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emscout.crystals.tiles.grid import Lattice, are_apart
+from emscout.crystals.tiles.grid import Lattice, are_disjoint
 
 __all__ = ["window_counts", "window_extremes", "window_sums"]
 
@@ -12,8 +12,8 @@ __all__ = ["window_counts", "window_extremes", "window_sums"]
 def window_sums(values: np.ndarray, lattice: Lattice) -> np.ndarray:
     """Sum of the values in each window.
 
-    Sums of windows that overlap are put together from running sums over 1, 2, 4, ... pixels along either axis, so that
-    the work hardly grows with the window's size, and nothing is lost to a running total of the whole image.
+    Sums of windows that overlap are made of running sums over 1, 2, 4, ... pixels along either axis, so that the time
+    hardly grows with the size of the window, and no precision is lost to a running total of the whole image.
 
     Parameters
     ----------
@@ -25,25 +25,26 @@ def window_sums(values: np.ndarray, lattice: Lattice) -> np.ndarray:
     Returns
     -------
     ndarray, shape (n_rows, n_cols)
-        float64 of floats, int64 of integers and booleans.
+        float64 for floats, int64 for integers and booleans.
     """
     kind = np.dtype(np.float64 if values.dtype.kind == "f" else np.int64)
     return _sums(_sums(values, lattice.rows, 0, kind), lattice.cols, 1, kind)
 
 
 def window_counts(mask: np.ndarray, lattice: Lattice) -> np.ndarray:
-    """Number of pixels of a mask in each window: quicker than :func:`window_sums`.
+    """Number of pixels of a mask in each window: faster than `window_sums`.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (H, W)
-        What is counted.
+        True where a pixel counts.
     lattice : Lattice
         The windows.
 
     Returns
     -------
-    ndarray of the smallest unsigned integer that can count a whole window, shape (n_rows, n_cols)
+    ndarray, shape (n_rows, n_cols)
+        In the smallest unsigned integer dtype that can count a whole window.
     """
     n_rows, n_cols = (int(np.diff(spans, axis=1).max()) for spans in (lattice.rows, lattice.cols))
     narrow, wide = np.min_scalar_type(n_rows), np.min_scalar_type(n_rows * n_cols)
@@ -72,7 +73,7 @@ def window_extremes(values: np.ndarray, lattice: Lattice) -> tuple[np.ndarray, n
 
 
 def _sums(values: np.ndarray, spans: np.ndarray, axis: int, kind: np.dtype) -> np.ndarray:
-    if are_apart(spans):
+    if are_disjoint(spans):
         return _reduce(np.add, values, spans, axis, kind)
     found = np.empty(_with_length(values.shape, axis, len(spans)), kind)
     lengths = spans[:, 1] - spans[:, 0]
@@ -93,9 +94,9 @@ def _sums(values: np.ndarray, spans: np.ndarray, axis: int, kind: np.dtype) -> n
 
 
 def _extremes(function: np.ufunc, values: np.ndarray, spans: np.ndarray, axis: int) -> np.ndarray:
-    if are_apart(spans):
+    if are_disjoint(spans):
         return _reduce(function, values, spans, axis, None)
-    # Two runs of the longest of 1, 2, 4, ... pixels that fits cover any span.
+    # Two runs of the longest power of two that fits cover any span.
     fitting = np.int64(1) << (np.frexp(spans[:, 1] - spans[:, 0])[1] - 1)
     found = np.empty(_with_length(values.shape, axis, len(spans)), values.dtype)
     running, width = values, 1
@@ -119,14 +120,14 @@ def _with_length(shape: tuple[int, ...], axis: int, length: int) -> tuple[int, .
 
 
 def _as_slice(index: np.ndarray) -> slice | np.ndarray:
-    """Evenly rising indices as a slice, which is much quicker to take."""
+    """Evenly spaced indices as a slice, which NumPy takes much faster."""
     steps = np.diff(index)
     step = int(steps[0]) if len(steps) else 1
     return slice(int(index[0]), int(index[-1]) + 1, step) if (steps == step).all() and step > 0 else index
 
 
 def _reduce(function: np.ufunc, values: np.ndarray, spans: np.ndarray, axis: int, kind: np.dtype | None) -> np.ndarray:
-    """Reduce spans that do not overlap; every other result is that of a gap between them."""
+    """Reduce spans that do not overlap; every second result belongs to a gap between them and is dropped."""
     length = values.shape[axis]
     bounds = spans.ravel()
     gapless = (spans[1:, 0] == spans[:-1, 1]).all() and bounds[-1] == length

@@ -1,4 +1,4 @@
-"""Rectangles of pixels in a figure, and lines that part them."""
+"""Rectangles of pixels in a figure, and cuts between them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Box(NamedTuple):
         return Box(top, left, bottom, right)
 
     def within(self, other: Box) -> Box:
-        """What of it lies in the other."""
+        """The part of it that lies in the other."""
         return Box(
             max(self.top, other.top),
             max(self.left, other.left),
@@ -74,7 +74,7 @@ class Box(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """Lines ``start`` to ``stop`` along ``axis`` (not included; equal at a seam) part what is before and behind."""
+    """Lines ``start`` to ``stop`` along ``axis`` (not included; equal at a seam) separate two panels."""
 
     axis: int
     start: int

@@ -1,4 +1,4 @@
-"""Rectangles of straight edges in a picture, as frames and the borders of pictures in pictures draw them."""
+"""Rectangles of straight edges in a picture: frames, and the borders of insets."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from emscout.literature.panels.surfaces import luminance
 
 __all__ = ["Edges", "find_edges", "find_rectangles"]
 
-_ALONG_PX = 9  # an edge is looked at along so many pixels, which takes off noise
-_NEAR_PX, _FAR_PX = 4, 12  # lines beside an edge which say what is usual
+_ALONG_PX = 9  # edges are averaged along so many pixels to suppress noise
+_NEAR_PX, _FAR_PX = 4, 12  # lines beside an edge that give the usual step
 _NOISE_FLOOR = 1.0
-_STRONG, _STRONGEST = 2.0, 6.0  # an edge, and what more is worth no more, in units of what is usual
+_STRONG, _STRONGEST = 2.0, 6.0  # an edge, and the largest value that counts, in units of the usual step
 _LEAST_SHARE_OF_CORNER, _LEAST_SHARE = 0.75, 0.85  # of a side that is an edge
 _LEAST_STRENGTH = 4.4
-_MOST_BEYOND = 0.7  # of what lies beyond a corner: edges in the specimen, and gutters, go on
+_MOST_BEYOND = 0.7  # of an edge beyond a corner: edges in the specimen, and gutters, continue
 _MOST_CORNERS = 25
 _CORNER_PX = 4
 
 
 class Edges(NamedTuple):
-    """How much stronger than usual brightness or colour steps at each border between pixels, up to `_STRONGEST`.
+    """Step in brightness or colour at each border between pixels, in units of the usual step, up to `_STRONGEST`.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Edges(NamedTuple):
 
 
 class _Corner(NamedTuple):
-    """Where two sides of a rectangle meet, and which: the places of its edges in a `Box`."""
+    """Where two sides of a rectangle meet, and which sides: their positions in a `Box`."""
 
     row: int
     col: int
@@ -71,7 +71,7 @@ def _strength(grey: np.ndarray) -> np.ndarray:
 
 
 def find_rectangles(edges: Edges, least: float, most: float) -> list[Box]:
-    """Rectangles with edges along all of their sides, but for those where the picture ends.
+    """Find rectangles with edges along all sides, except where the picture ends.
 
     Parameters
     ----------
@@ -82,10 +82,10 @@ def find_rectangles(edges: Edges, least: float, most: float) -> list[Box]:
     Returns
     -------
     list of Box
-        Those with most sides first, then those with the clearest; they may overlap. Of a drawn frame it is the outer
-        or the inner edge.
+        Those with most sides first, then those with the clearest; they may overlap. Of a drawn frame either the outer
+        or the inner edge is given.
     """
-    # A step that JPEG has spread, or a frame that is not quite straight, is of the same side.
+    # Tolerates steps blurred by JPEG, and frames that are not quite straight.
     rows, cols = ndimage.maximum_filter1d(edges.rows, 3, axis=0), ndimage.maximum_filter1d(edges.cols, 3, axis=1)
     rows[[0, -1]] = 0
     cols[:, [0, -1]] = 0
@@ -102,12 +102,12 @@ def find_rectangles(edges: Edges, least: float, most: float) -> list[Box]:
 
 
 def _corners(rows: np.ndarray, cols: np.ndarray, lengths: Sequence[int]) -> list[_Corner]:
-    """Places from which edges run in two directions and not in the other two."""
+    """Corners: places from which edges run in two directions and not in the other two."""
     height, width = len(cols), rows.shape[1]
     found = []
     for vertical in (0, 2):
         for horizontal in (1, 3):
-            # Turned so that all are upper left corners.
+            # Flipped so that all are upper left corners.
             turn = (slice(None, None, 1 - vertical), slice(None, None, 2 - horizontal))
             for row, col in _upper_left_corners(rows[turn], cols[turn], lengths):
                 place = height - row if vertical else row, width - col if horizontal == 3 else col
@@ -127,7 +127,7 @@ def _upper_left_corners(rows: np.ndarray, cols: np.ndarray, lengths: Sequence[in
 
 
 def _shares_along(marked: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which share is marked of the ``length`` pixels ahead of each place in a row, and of as many before."""
+    """Share of marked pixels among the ``length`` pixels ahead of each place in a row, and behind it."""
     before = length
     padded = np.pad(marked, ((0, 0), (before + 1, length)))
     sums = np.cumsum(padded, axis=1, dtype=np.int32)
@@ -137,7 +137,7 @@ def _shares_along(marked: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _box_of(corners: Sequence[_Corner], shape: tuple[int, int]) -> Box | None:
-    """The rectangle with these corners, open sides at the ends of the picture; None where they contradict."""
+    """The rectangle with these corners, open sides at the ends of the picture; None where they do not match."""
     edges: dict[int, int] = {}
     for corner in corners:
         for side, place in ((corner.vertical, corner.row), (corner.horizontal, corner.col)):
@@ -148,7 +148,7 @@ def _box_of(corners: Sequence[_Corner], shape: tuple[int, int]) -> Box | None:
 
 
 class _Sides:
-    """Sums over the edges, for looking at the sides of many rectangles."""
+    """Cumulative sums of the edges, to test the sides of many rectangles."""
 
     def __init__(self, rows: np.ndarray, cols: np.ndarray) -> None:
         self._ends = len(cols), rows.shape[1]
@@ -157,7 +157,7 @@ class _Sides:
         self._strengths = [_sums(edge) for edge in lines]
 
     def drawn(self, box: Box) -> list[float]:
-        """Of each side where the picture goes on the share that is an edge; empty where one is none."""
+        """Share of each inner side that is an edge; empty where one of the sides is not an edge."""
         shares: list[float] = []
         strengths: list[float] = []
         for side in range(4):

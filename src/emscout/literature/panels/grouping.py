@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from emscout.literature.panels.boxes import Box
 
 __all__ = ["group_ink"]
 
 _MOST_PARTS = 4000
+_BLOCK = 256  # boxes that are compared with all others at a time
 
 
 def group_ink(ink: np.ndarray, core_px: int) -> list[Box]:
@@ -33,13 +36,13 @@ def group_ink(ink: np.ndarray, core_px: int) -> list[Box]:
     """
     labels, count = ndimage.label(ink, np.ones((3, 3)))
     parts = [Box(rows.start, cols.start, rows.stop, cols.stop) for rows, cols in ndimage.find_objects(labels)]
-    if count > _MOST_PARTS:  # dots of a screen or noise: the largest say all there is to say
+    if count > _MOST_PARTS:  # dots of a screen or noise: the largest are enough
         parts = sorted(parts, key=lambda box: box.area, reverse=True)[:_MOST_PARTS]
     if not parts:
         return []
     others = [box for box in parts if min(box.height, box.width) < core_px]
     cores = _merge_cores([box for box in parts if min(box.height, box.width) >= core_px], others, core_px)
-    if len(cores) < 2:  # whatever stands there belongs to the one plot
+    if len(cores) < 2:  # everything belongs to the one plot
         return [_around(parts)]
     return _join_nearest(cores, [box for box in others if all(core.overlap(box) == 0 for core in cores)], core_px)
 
@@ -52,7 +55,7 @@ def _around(boxes: list[Box]) -> Box:
 
 
 def _merge_cores(cores: list[Box], others: list[Box], core_px: int) -> list[Box]:
-    """Cores that overlap, all but touch, or are tied by an arrow are one: insets, pairs of axes, steps of a scheme."""
+    """Join cores that overlap, nearly touch, or are connected by an arrow: insets, pairs of axes, steps of a scheme."""
     touching = core_px // 12
     arrows = [box for box in others if max(box.height, box.width) >= core_px // 2]
     merged: list[Box] = []
@@ -71,29 +74,41 @@ def _merge_cores(cores: list[Box], others: list[Box], core_px: int) -> list[Box]
 
 
 def _join_nearest(cores: list[Box], others: list[Box], reach_px: int) -> list[Box]:
-    """Kruskal's minimum spanning forest over the gaps between boxes, with one core a tree; what is far is left."""
-    boxes = [*cores, *others]
-    edges = np.array(boxes)
-    rows = np.maximum(edges[:, None, 0], edges[None, :, 0]) - np.minimum(edges[:, None, 2], edges[None, :, 2])
-    cols = np.maximum(edges[:, None, 1], edges[None, :, 1]) - np.minimum(edges[:, None, 3], edges[None, :, 3])
-    gaps = np.hypot(np.maximum(rows, 0), np.maximum(cols, 0))
-    first, second = np.triu_indices(len(boxes), 1)
-    trees = list(range(len(boxes)))
+    """Join each part to the nearest core, in steps over parts of at most ``reach_px`` apart; the others are dropped.
 
-    def root(index: int) -> int:
-        while trees[index] != index:
-            trees[index] = trees[trees[index]]
-            index = trees[index]
-        return index
+    It is a minimum spanning forest over the gaps between boxes (Kruskal 1956) with one core in each tree.
+    """
+    boxes = np.array([*cores, *others])
+    edges = np.empty((0, 3))
+    for start in range(0, len(boxes), _BLOCK):  # the forest of all pairs is that of the forests of parts of them
+        edges = _spanning_forest(np.concatenate([edges, _near_pairs(boxes, start, reach_px)]), len(cores), len(boxes))
+    first, second = edges[:, :2].astype(int).T
+    graph = coo_array((np.ones(len(edges)), (first, second)), shape=(len(boxes), len(boxes)))
+    groups = connected_components(graph, directed=False)[1]
+    joined = []
+    for group in groups[: len(cores)]:
+        members = boxes[groups == group]
+        joined.append(Box(*members[:, :2].min(axis=0).tolist(), *members[:, 2:].max(axis=0).tolist()))
+    return joined
 
-    # The smaller number stays the root, so the root of a tree with a core is its core.
-    for pair in np.argsort(gaps[first, second], kind="stable"):
-        low, high = sorted((root(int(first[pair])), root(int(second[pair]))))
-        if low != high and high >= len(cores) and gaps[first[pair], second[pair]] <= reach_px:
-            trees[high] = low
-    groups = list(cores)
-    for index in range(len(cores), len(boxes)):
-        home = root(index)
-        if home < len(cores):
-            groups[home] = groups[home].joined(boxes[index])
-    return groups
+
+def _near_pairs(boxes: np.ndarray, start: int, reach_px: int) -> np.ndarray:
+    """Pairs of a block of boxes and those behind them (m, 3): number, number, gap; only within reach."""
+    ones, others = boxes[start : start + _BLOCK, None], boxes[None, start:]
+    top, left = np.maximum(ones, others)[..., :2].transpose(2, 0, 1)
+    bottom, right = np.minimum(ones, others)[..., 2:].transpose(2, 0, 1)
+    gaps = np.hypot(np.maximum(top - bottom, 0), np.maximum(left - right, 0))
+    first, second = np.nonzero(np.triu(gaps <= reach_px, 1))
+    return np.stack([first + start, second + start, gaps[first, second]], axis=1)
+
+
+def _spanning_forest(edges: np.ndarray, n_cores: int, n_boxes: int) -> np.ndarray:
+    """Those of the edges (m, 3) that are in the forest; of edges of one length the one of smaller numbers."""
+    edges = edges[np.lexsort((edges[:, 1], edges[:, 0], edges[:, 2]))]
+    # Cores must not be joined with one another: they are one node of the graph.
+    nodes = np.maximum(edges[:, :2].astype(int) - n_cores + 1, 0)
+    places, ranks = np.unique(nodes @ [n_boxes, 1], return_index=True)
+    apart = places > 0  # a core and another core
+    first, second = np.divmod(places[apart], n_boxes)
+    graph = coo_array((ranks[apart] + 1.0, (first, second)), shape=(n_boxes, n_boxes))
+    return edges[np.sort(minimum_spanning_tree(graph.tocsr()).data.astype(int)) - 1]

@@ -1,4 +1,4 @@
-"""Where a figure can be cut straight through: gutters of any colour and width, and seams where panels touch."""
+"""Straight cuts through a figure: gutters of any colour and width, and seams where panels touch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _CLEAN = 0.998  # the same of a line that nothing crosses
 _LEAST_CLEAN_PX = 3
 _WHOLLY = 0.95  # of the length of a gutter
 _PAPER = 240
-_STRIP_PX = 24  # what lies beside a gutter is judged by so many lines
-_RINGING_PX = 8  # that JPEG leaves beside an edge
+_STRIP_PX = 24  # number of lines beside a gutter that are compared
+_RINGING_PX = 8  # JPEG artefacts beside an edge
 
 
 def find_cut(image: np.ndarray, least_px: int) -> Cut | None:
@@ -32,7 +32,7 @@ def find_cut(image: np.ndarray, least_px: int) -> Cut | None:
     -------
     Cut or None
         The widest gutter beside something that fills its place as a micrograph does; without a gutter the strongest
-        seam. Gaps between the parts of a plot are no gutters.
+        seam. Gaps between the parts of a plot are not gutters.
     """
     gutters = [cut for axis in (0, 1) for cut in _gutters(np.swapaxes(image, 0, axis), axis, least_px)]
     if gutters:
@@ -42,7 +42,7 @@ def find_cut(image: np.ndarray, least_px: int) -> Cut | None:
 
 
 def _gutters(image: np.ndarray, axis: int, least_px: int) -> list[Cut]:
-    """Runs of lines of one colour with a filled place on at least one side; lines are rows here."""
+    """Runs of lines of one colour with something filled on at least one side; lines are rows here."""
     if len(image) < 2 * least_px:
         return []
     colours = np.median(image[:, :: max(1, image.shape[1] // 512)], axis=1)

@@ -17,15 +17,15 @@ _SIDE_PX = 900
 _LEAST_SHARE, _MOST_SHARE = 0.2, 0.7  # of the panel's height and width
 _LEAST_PX = 64
 _THICKEST_SHARE = 0.02
-_LEAST_LINE, _LINED = 3.0, 0.5  # grey levels by which the line of a frame stands out, and on which share of a side
+_LEAST_LINE, _LINED = 3.0, 0.5  # grey levels by which the line of a frame differs, and on which share of a side
 _LABEL_SHARE = 0.25  # of the height of a plate
-_STRONG, _DRAWN = 2.0, 0.75  # an edge, in units of what is usual, and the share of a side of a frame that is one
+_STRONG, _DRAWN = 2.0, 0.75  # an edge, in units of the usual step, and the share of a side of a frame that is one
 _SAME = 0.5
-_MARGIN_PX = 4  # which JPEG smears, with the colour of a frame
+_MARGIN_PX = 4  # blurred by JPEG with the colour of a frame
 _STRIP_PX, _GRAIN_PX = 6, 24
-_EDGE = 8.0  # grey levels, more than grain has
+_EDGE = 8.0  # grey levels, more than grain
 _NOISE_FLOOR, _GRAIN_FLOOR = 2.0, 0.5
-_STEP, _GRAIN = 2.0, 0.6  # by which another picture differs in brightness, or in the logarithm of its grain
+_STEP, _GRAIN = 2.0, 0.6  # units of the difference in brightness, and in the logarithm of the grain
 _LEAST_DIFFERENCE = 1.05  # the sum of both in these units
 
 
@@ -37,7 +37,7 @@ class Inset(NamedTuple):
 
 
 def find_insets(image: np.ndarray) -> list[Inset]:
-    """Find pictures in a panel that do not show what is around them.
+    """Find pictures inset into a panel, which do not continue what is around them.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def find_insets(image: np.ndarray) -> list[Inset]:
     Returns
     -------
     list of Inset
-        From the top. There is a frame or a straight edge on all sides, but for those where the panel ends. A frame
-        around a part of the picture, which marks what is shown elsewhere, is no inset, nor is a label on a plate.
+        From the top. Each has a frame or a straight edge on all sides, except where the panel ends. A frame that marks
+        a part of the picture is not an inset, nor is a label on a plate.
     """
     height, width = image.shape[:2]
     step = max(1, max(height, width) // _SIDE_PX)
@@ -56,7 +56,7 @@ def find_insets(image: np.ndarray) -> list[Inset]:
     found: list[Inset] = []
     judged: list[Box] = []
     for box in find_rectangles(edges, _LEAST_SHARE, _MOST_SHARE):
-        # The same sides, a line further in or out, would be judged anew.
+        # The same sides, a line further in or out, need not be judged again.
         if any(box.overlap(other) > _SAME * min(box.area, other.area) for other in judged):
             continue
         judged.append(box)
@@ -92,7 +92,7 @@ def _without_frame(edges: Edges, box: Box) -> Inset:
 
 
 def _is_framed_or_in_corner(image: np.ndarray, inset: Inset) -> bool:
-    """Whether a line is drawn around it; where the panel ends on two sides, the edge of a picture will do.
+    """Whether a line is drawn around it; where the panel ends on two sides, the edge of a picture is enough.
 
     Elsewhere cubes and facets have four straight edges too.
     """
@@ -104,7 +104,7 @@ def _is_framed_or_in_corner(image: np.ndarray, inset: Inset) -> bool:
 
 
 def _has_line(image: np.ndarray, inset: Inset, side: int) -> bool:
-    """Whether what is between both edges of a side is brighter, darker or more coloured than on either side of it."""
+    """Whether the area between both edges of a side is brighter, darker or more coloured than both of its sides."""
     axis, sign = side % 2, 1 if side < 2 else -1
     lines = np.swapaxes(image, 0, axis)[:, inset.picture[1 - axis] : inset.picture[3 - axis]].astype(np.float32)
     first, last = sorted((inset.framed[side], inset.picture[side]))
@@ -128,19 +128,19 @@ def _has_line(image: np.ndarray, inset: Inset, side: int) -> bool:
 
 
 def _thickness(panel: tuple[int, int]) -> int:
-    """Of the thickest frame."""
+    """Thickness of the thickest frame, in pixels."""
     return max(3, round(_THICKEST_SHARE * max(panel)))
 
 
 def _is_plate(picture: np.ndarray) -> bool:
-    """Whether it is even paint with a letter or label that fills it."""
+    """Whether it is a plate of one colour, filled by a letter or label."""
     if not (is_flat(picture) or is_drawn(picture)):
         return False
     return any(line.height_px > _LABEL_SHARE * len(picture) for line in read_text(picture))
 
 
 def _differs(grey: np.ndarray, inset: Inset) -> bool:
-    """Whether what is inside a frame is another picture than what is outside, by its brightness and its grain."""
+    """Whether a frame holds another picture than its surroundings, by brightness and grain."""
     steps, grains = [], []
     for side in range(4):
         axis, sign = side % 2, 1 if side < 2 else -1
@@ -155,7 +155,7 @@ def _differs(grey: np.ndarray, inset: Inset) -> bool:
         if min(len(inside), len(outside)) < _MARGIN_PX + _STRIP_PX:
             continue
         within, beyond = (part[_MARGIN_PX : _MARGIN_PX + _STRIP_PX] for part in (inside, outside))
-        # As far apart as these are, so that uneven light is no difference.
+        # Compared with strips that are as far apart, so that uneven illumination does not count.
         far = _STRIP_PX + 2 * _MARGIN_PX + abs(inset.picture[side] - inset.framed[side])
         strips = (part[_MARGIN_PX + far : _MARGIN_PX + far + _STRIP_PX] for part in (inside, outside))
         usual = [
@@ -183,6 +183,6 @@ def _block_means(strip: np.ndarray) -> np.ndarray:
 
 
 def _grain(strip: np.ndarray) -> float:
-    """How much neighbours differ just behind an edge; steps at the borders of things are no grain."""
+    """Mean difference of neighbouring pixels just behind an edge; larger steps, at edges of objects, are clipped."""
     grain = np.abs(np.diff(strip[_MARGIN_PX : _MARGIN_PX + _GRAIN_PX], axis=1))
     return float(np.minimum(grain, _EDGE).mean())

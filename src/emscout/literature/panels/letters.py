@@ -15,17 +15,17 @@ __all__ = ["letters_among", "read_letters", "read_text"]
 
 # Alone, or in front of a title when there is a bracket or point behind it.
 _LETTER = re.compile(r"[(\[]?\s*([A-Za-z])\s*(?:[)\]]|[.:,]?$|[)\].:]\s*\S.*)")
-_LOOKED_AT_PX = 700_000
+_READ_PX = 700_000
 
 
 def read_text(image: np.ndarray) -> list[TextLine]:
     """All lines of text of a figure."""
     grey = _grey(image)
-    return read_lines(grey, min(max(grey.size, _LOOKED_AT_PX), 3 * _LOOKED_AT_PX))
+    return read_lines(grey, min(max(grey.size, _READ_PX), 3 * _READ_PX))
 
 
 def letters_among(lines: Sequence[TextLine]) -> list[Box]:
-    """Where single letters stand that may name a panel."""
+    """Boxes of single letters that may be the letter of a panel."""
     return [
         Box(int(line.top), int(line.left), int(line.bottom) + 1, int(line.right) + 1)
         for line in lines
@@ -36,8 +36,8 @@ def letters_among(lines: Sequence[TextLine]) -> list[Box]:
 def read_letters(image: np.ndarray, panels: Sequence[Box], lines: Sequence[TextLine]) -> list[str]:
     """The letter of each panel.
 
-    Where a panel has no letter among the text of the figure, its upper corners are read again, enlarged. When those
-    that were read follow the alphabet in reading order, the rest are filled in; what contradicts is left empty.
+    Where a panel has no letter among the text of the figure, its upper corners are read again, enlarged. When the
+    letters follow the alphabet in reading order, missing ones are filled in; contradictory ones are left empty.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def _grey(image: np.ndarray) -> np.ndarray:
 
 
 def _letter_of(lines: Sequence[TextLine], panel: Box, panels: Sequence[Box]) -> str:
-    """The letter among lines of text that stands in a corner of a panel, or just above or left of it."""
+    """The letter among lines of text in a corner of a panel, or just above or left of it."""
     found = []
     for line in lines:
         match = _LETTER.match(line.text.strip())
@@ -108,7 +108,7 @@ def _read_corner(grey: np.ndarray, panel: Box, panels: Sequence[Box]) -> str:
 
 
 def _follow_alphabet(letters: list[str]) -> list[str]:
-    """Fill gaps in what is otherwise a, b, c …; a letter that stands twice is trusted nowhere."""
+    """Fill gaps in a sequence a, b, c …; a letter that occurs twice is not trusted."""
     expected = [chr(ord("a") + index) for index in range(len(letters))]
     read = [(letter, place) for letter, place in zip(letters, expected, strict=False) if letter]
     agreeing = sum(letter == place for letter, place in read)

@@ -10,9 +10,9 @@ from emscout.literature.panels.surfaces import blocks_of, is_filled, luminance
 
 __all__ = ["find_seam", "find_seams"]
 
-_STRIP_PX = 24  # what lies beside a seam is judged by so many lines
+_STRIP_PX = 24  # number of lines beside a seam that are compared
 _NOISE_FLOOR = 1.0
-# A step that parts panels, in units of what is usual between neighbouring lines.
+# A step that separates panels, in units of the usual step between neighbouring lines.
 _LEAST_STEP = 4.6
 _LEAST_STEP_AT_LETTER = 1.8
 _LEAST_STEP_EVERYWHERE = 2.1
@@ -22,21 +22,20 @@ _LEAST_GRAIN_CHANGE = 0.15
 _GRAIN_LINES = (4, 16)
 _GRAIN_BLOCKS = 12
 _LARGE_PX = 31
-_GRAIN_FLOOR = 0.3  # grey levels, so that where there is none the ratio stays small
+_GRAIN_FLOOR = 0.3  # grey levels, so that the ratio stays small where there is hardly any
 
 
 def find_seams(image: np.ndarray, axis: int, least_px: int) -> list[Cut]:
     """Lines across which the whole width changes at once more than anywhere near.
 
-    Either the brightness steps, or it does so a little where the fineness of the grain, as noise and magnification
-    make it, changes as well.
+    Either the brightness steps, or it steps a little where the grain (noise and magnification) changes as well.
 
     Parameters
     ----------
     image : ndarray of uint8, shape (H, W, 3)
-        Turned so that lines are rows.
+        Oriented so that lines are rows.
     axis : {0, 1}
-        What rows of it are in the figure.
+        Axis of the figure that its rows are along.
     least_px : int
         Lines that a piece must keep.
     """
@@ -46,7 +45,7 @@ def find_seams(image: np.ndarray, axis: int, least_px: int) -> list[Cut]:
     steps = _steps(grey)
     lines = np.arange(1, len(grey))
     strength = np.minimum(steps, 10).mean(axis=1)
-    # Everywhere a little at least, because the edge of one large thing spans a part of the width.
+    # A small step along the whole width: the edge of a large object spans only a part of it.
     bright = (np.percentile(steps, 25, axis=1) >= _LEAST_STEP_EVERYWHERE) & (strength >= _LEAST_STEP)
     grain = (_grain_change(grey) >= _LEAST_GRAIN_CHANGE) & (strength >= _LEAST_STEP_WITH_GRAIN)
     allowed = (lines >= least_px) & (lines <= len(grey) - least_px)
@@ -93,10 +92,10 @@ def find_seam(image: np.ndarray, axis: int, first: int, last: int) -> Cut | None
 
 
 def _steps(grey: np.ndarray) -> np.ndarray:
-    """How far each block of the width steps from a line to the next, in units of what is usual in that block."""
+    """Step of each block of the width from a line to the next, in units of the usual step in that block."""
     means = np.stack([block.mean(axis=1) for block in blocks_of(grey)], axis=1)
     difference = np.abs(np.diff(means, axis=0))
-    # Where pixels were repeated to enlarge a picture, most lines do not step at all.
+    # Where a picture was enlarged by repeating pixels, most lines do not differ at all.
     usual = np.maximum(1.4826 * np.median(difference, axis=0), np.percentile(difference, 90, axis=0) / 2.5)
     return difference / np.maximum(usual, _NOISE_FLOOR)
 
@@ -104,11 +103,11 @@ def _steps(grey: np.ndarray) -> np.ndarray:
 def _grain_change(grey: np.ndarray) -> np.ndarray:
     """How much the grain differs before and behind each line: the logarithm of the ratio of differences side by side.
 
-    What three quarters of the width reach in the same direction counts, within a few lines as well as within many: the
-    grain of one picture changes slowly.
+    The change that three quarters of the width reach in the same direction counts, within a few lines and within many:
+    the grain of one picture changes slowly.
     """
     difference = np.abs(np.diff(grey, axis=1))
-    # Edges of things are no grain.
+    # Edges of objects do not count as grain.
     difference = np.minimum(difference, max(_NOISE_FLOOR, float(np.median(difference))) * 4)
     grain = np.stack([block.mean(axis=1) for block in np.array_split(difference, _GRAIN_BLOCKS, axis=1)], axis=1)
     sums = np.concatenate([np.zeros((1, grain.shape[1])), np.cumsum(grain, axis=0)])
@@ -126,10 +125,10 @@ def _grain_change(grey: np.ndarray) -> np.ndarray:
 
 
 def _goes_on(grey: np.ndarray, line: int, apart: int = 4) -> bool:
-    """Whether what is shown before the line is continued behind it: a jump in brightness, not a seam."""
+    """Whether the picture continues across the line: a jump in brightness, not a seam."""
 
     def likeness(one: np.ndarray, other: np.ndarray) -> float:
-        # Large things and uneven light are alike by chance.
+        # Large objects and uneven illumination correlate by chance.
         one, other = (values - ndimage.uniform_filter1d(values, _LARGE_PX) for values in (one, other))
         scale = np.sqrt((one**2).sum() * (other**2).sum())
         return float((one * other).sum() / scale) if scale else 0.0

@@ -1,4 +1,4 @@
-"""What a piece of a figure looks like: filled and uneven as a micrograph, drawn, or flat as paper."""
+"""Texture of a piece of a figure: filled and uneven as a micrograph, drawn, or flat as paper."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["SAME", "blocks_of", "is_drawn", "is_filled", "is_flat", "is_uneven", "luminance"]
 
-# Grey levels by which a pixel differs from a colour and still is of it: JPEG leaves colours uneven.
+# Grey levels within which a pixel has the same colour: JPEG leaves colours uneven.
 SAME = 12
 _BLOCKS = 24
 _COLOURED = 60
@@ -23,12 +23,12 @@ def luminance(image: np.ndarray) -> np.ndarray:
 
 
 def is_filled(image: np.ndarray, colour: np.ndarray, share: float = 0.9) -> bool:
-    """Whether an image (H, W, 3) is, to that share, not of ``colour``, and uneven as micrographs are."""
+    """Whether at least that share of an image (H, W, 3) is not of ``colour``, and uneven as micrographs are."""
     return bool((np.abs(image - colour).max(axis=-1) > SAME).mean() >= share and is_uneven(image))
 
 
 def is_uneven(image: np.ndarray) -> bool:
-    """Whether grey values differ along the rows: the bars of a plot, and the lines around them, have one."""
+    """Whether grey values vary along the rows; in the bars of a plot, and the lines around them, they do not."""
     if not image.size:
         return False
     grey = luminance(image)
@@ -51,5 +51,5 @@ def is_flat(image: np.ndarray) -> bool:
 
 
 def blocks_of(strip: np.ndarray) -> list[np.ndarray]:
-    """A strip of lines in parts along its width."""
+    """Split a strip of lines into parts along its width."""
     return np.array_split(strip, min(_BLOCKS, max(1, strip.shape[1] // 12)), axis=1)

@@ -24,7 +24,7 @@ _MOST_BYTES = 100_000_000
 
 
 class _Mention(NamedTuple):
-    """A figure as the text has it: where its picture should be, and what is said of it."""
+    """A figure in the text: the address of its picture, its label and its caption."""
 
     source: str
     label: str
@@ -41,7 +41,7 @@ def open_article(path: Path) -> Document:
     """
     mentions, doi = _parse(path)
     if not mentions:
-        raise ReadError(f"'{path}' holds no figure: give an article with <figure> or <fig> elements.")
+        raise ReadError(f"'{path}' holds no figures: give an article with <figure> or <fig> elements.")
     found = [(mention, _picture_of(path, mention.source)) for mention in mentions]
     pictures = tuple(picture for _, picture in found if picture)
     if not pictures:
@@ -53,7 +53,7 @@ def open_article(path: Path) -> Document:
 
 
 def pictures_of(path: Path) -> list[Path]:
-    """The pictures of an article that lie beside it; none when it cannot be read."""
+    """The pictures of an article that are in its folder; none when it cannot be read."""
     try:
         mentions, _ = _parse(path)
     except ReadError:
@@ -73,7 +73,7 @@ def _missing(path: Path, source: str) -> np.ndarray:
 
 
 def _picture_of(path: Path, source: str) -> Path | None:
-    """The file a reference means: in the folder of the article or below, also without its suffix or its address."""
+    """The file of a reference: in the folder of the article or below, also without its suffix or its address."""
     place = PurePosixPath(unquote(urlsplit(source).path))
     folder = path.parent.resolve()
     for name in (place, PurePosixPath(place.name)):
@@ -91,7 +91,7 @@ def _picture_of(path: Path, source: str) -> Path | None:
 def _parse(path: Path) -> tuple[list[_Mention], str]:
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise ReadError(f"'{path}' is larger than {_MOST_BYTES // 1_000_000} MB: that is no article.")
+            raise ReadError(f"'{path}' is larger than {_MOST_BYTES // 1_000_000} MB, too large for an article.")
         content = path.read_bytes()
     except OSError as error:
         raise ReadError(f"'{path}' cannot be read ({error.strerror}).") from error

@@ -1,4 +1,4 @@
-"""What a caption says of each panel: its text, the technique, the length of its scale bar."""
+"""What a caption says about each panel: its text, the technique, the length of its scale bar."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SCALE_BAR = re.compile(
 _CLAUSE_END = re.compile(r"\.(?=\s|$)|;")
 _BRACKET_END = re.compile(r"[)\]]")
 
-# The first that occurs names the panel; what says more stands before what says less.
+# The first that occurs is the technique of the panel; specific words come before general ones.
 _TECHNIQUES = {
     "diffraction": r"SAED|SAEDs|SAD pattern|diffraction pattern|\bFFT|Fourier transform",
     "elemental map": r"element(?:al)? map|EDS map|EDX map|EELS map|mapping",
@@ -79,7 +79,7 @@ def text_of_panel(caption: str, letter: str) -> str:
 
 
 def technique_of(caption: str, letter: str) -> str:
-    """How a panel was recorded, by its part of the caption, else by what is said of all: ``TEM``, ``SEM`` and so on."""
+    """Technique of a panel by its part of the caption, else by the heading of all: ``TEM``, ``SEM`` and so on."""
     own = text_of_panel(caption, letter)
     marks = list(_marks(caption))
     heading = caption[: marks[0][0].start()] if marks else ""
@@ -91,7 +91,7 @@ def technique_of(caption: str, letter: str) -> str:
 
 
 def scale_bar_nm(caption: str, letter: str) -> float | None:
-    """Length of the scale bar of a panel as the caption says it.
+    """Length of the scale bar of a panel according to the caption.
 
     Understands ``Scale bar: 50 nm``, ``Scale bars: 50 nm (a, b) and 20 nm (c)``, ``Scale bars are 5 μm in a and 2 μm
     in b``, ``(scale bar, 100 nm)`` in the part of one panel.
@@ -99,7 +99,7 @@ def scale_bar_nm(caption: str, letter: str) -> float | None:
     Returns
     -------
     float or None
-        In nm; ``None`` where nothing is said, or not of this panel.
+        In nm; ``None`` where the caption does not say, or not for this panel.
     """
     lengths: set[float] = set()
     for start, stop, starts_sentence in _scale_bar_clauses(caption):
@@ -112,7 +112,7 @@ def scale_bar_nm(caption: str, letter: str) -> float | None:
 
 
 def _scale_bar_clauses(caption: str) -> Iterator[tuple[int, int, bool]]:
-    """Where a caption speaks of scale bars, and whether a sentence begins there: then it is about all panels."""
+    """Where a caption mentions scale bars, and whether a sentence begins there: then it is about all panels."""
     for match in _SCALE_BAR.finditer(caption):
         before = caption[: match.start()].rstrip().removesuffix("All").removesuffix("The").removesuffix("the").rstrip()
         end = (_BRACKET_END if before.endswith(("(", "[")) else _CLAUSE_END).search(caption, match.end())
@@ -154,7 +154,7 @@ def _nm(match: re.Match[str]) -> float:
 
 
 def _marks(caption: str) -> Iterator[tuple[re.Match[str], set[str]]]:
-    """Where a caption names panels, and which; letters within the clause on scale bars are not about content."""
+    """Where a caption names panels, and which; letters within the clause on scale bars are not counted."""
     clauses = list(_scale_bar_clauses(caption))
     for match in _MARK.finditer(caption):
         if not any(start <= match.start() < stop for start, stop, _ in clauses):

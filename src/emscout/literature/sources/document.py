@@ -1,4 +1,4 @@
-"""What a document holds, whatever it is stored as: figures with captions, and a DOI."""
+"""A document in any format: figures with captions, and a DOI."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Figure:
     Parameters
     ----------
     number : str
-        As the document counts it, such as ``3`` or ``S1``; empty where it does not say.
+        In the numbering of the document, such as ``3`` or ``S1``; empty without one.
     caption : str
     load : callable
         Returns the pixels, uint8 of shape (H, W, 3); raises a ReadError.
@@ -37,7 +37,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Document:
-    """What a file holds besides text: a title for people, the DOI where it says so, and its figures.
+    """A document: its DOI, where it has one, and its figures.
 
     Parameters
     ----------
@@ -45,15 +45,24 @@ class Document:
     doi : str
         Empty where it is not known.
     figures : iterator of Figure
-        Read one after the other; may raise a ReadError half-way, which ends the document.
+        Read one after the other; may raise a ReadError, which ends the document.
     files : tuple of Path
         All files it consists of.
+    close : callable
+        Closes the file; no figure can be loaded any more. A document is a context manager that calls it.
     """
 
     path: Path
     doi: str
     figures: Iterator[Figure]
     files: tuple[Path, ...]
+    close: Callable[[], None] = field(default=lambda: None, repr=False)
+
+    def __enter__(self) -> Document:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 def find_doi(text: str) -> str:

@@ -18,7 +18,7 @@ DOCUMENT_SUFFIXES = (".pdf", ".html", ".htm", ".xhtml", ".xml", ".nxml")
 
 
 def open_document(path: Path) -> Document:
-    """Open a PDF, an article in HTML or JATS XML, or a picture that is a figure.
+    """Open a PDF, an article in HTML or JATS XML, or a picture of a figure; close it, or use it in a ``with``.
 
     Raises
     ------
@@ -32,11 +32,11 @@ def open_document(path: Path) -> Document:
     if not head:
         raise ReadError(f"'{path}' is empty (0 bytes): copy it again.")
     if b"%PDF-" in head:
-        from emscout.literature.sources.pdf import open_pdf  # PDFium, for those who have PDFs only
+        from emscout.literature.sources.pdf import open_pdf  # loads PDFium only for PDFs
 
         return open_pdf(path)
     if path.suffix.lower() == ".pdf":
-        raise ReadError(f"'{path}' is no PDF, or its beginning is damaged: download it again.")
+        raise ReadError(f"'{path}' is not a PDF, or its beginning is damaged: download it again.")
     if path.suffix.lower() in DOCUMENT_SUFFIXES:
         return open_article(path)
     figure = Figure("", "", lambda: read_figure(path))
@@ -85,7 +85,7 @@ def _expand(path: Path) -> list[Path]:
                     f"'{path}/*/*'."
                 )
             raise UsageError(
-                f"The folder '{path}' holds no document or figure: name one with PDF, HTML, XML or images."
+                f"The folder '{path}' holds no documents or figures: name one with PDF, HTML, XML or images."
             )
         return files
     if path.exists():

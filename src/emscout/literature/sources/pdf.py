@@ -63,15 +63,20 @@ def open_pdf(path: Path) -> Document:
         texts = [pdf[index].get_textpage().get_text_range() for index in range(min(len(pdf), _TEXT_PAGES_WITH_DOI))]
         facts = " ".join(pdf.get_metadata_dict().values())
     except pypdfium2.PdfiumError as error:
+        pdf.close()
         raise _damaged(path) from error
+    except ReadError:
+        pdf.close()
+        raise
     doi = find_doi(facts) or find_doi(" ".join(texts))
-    return Document(path, doi, _figures(path, pdf), (path,))
+    return Document(path, doi, _figures(path, pdf), (path,), pdf.close)
 
 
 def _open(path: Path) -> pypdfium2.PdfDocument:
     try:
         pdf = pypdfium2.PdfDocument(path)
         if len(pdf) == 0:
+            pdf.close()
             raise ReadError(f"'{path}' has no pages: download it again.")
     except pypdfium2.PdfiumError as error:
         if "assword" in str(error) or "ecurity" in str(error):
@@ -100,7 +105,7 @@ def _figures(path: Path, pdf: pypdfium2.PdfDocument) -> Iterator[Figure]:
 
 
 def _images_on(page: pypdfium2.PdfPage) -> list[_Placed]:
-    """The images that are no decoration, as they are displayed."""
+    """The images on a page, without small decorations, as they are displayed."""
     found = []
     for number, image in enumerate(page.get_objects([pdfium.FPDF_PAGEOBJ_IMAGE])):
         if number == _MOST_IMAGES_A_PAGE:
@@ -136,7 +141,7 @@ def _union(images: Sequence[_Placed]) -> Box:
 
 
 def _clusters(images: list[_Placed], apart: int) -> list[list[_Placed]]:
-    """Images that lie no further apart than that, in steps."""
+    """Groups of images in which each is at most ``apart`` from another."""
     clusters: list[list[_Placed]] = []
     for image in images:
         near = [cluster for cluster in clusters if any(image.box.gap(other.box) <= apart for other in cluster)]
@@ -185,18 +190,18 @@ def _load(
             stored = _stored(group[0])
             small = min(1.0, math.sqrt(40_000 / max(1, stored.shape[0] * stored.shape[1])))
             # A mask, an inverted scale or a clip shows only in what is drawn.
-            if _alike(drawn(small * group[0].px_per_unit), stored):
+            if _is_same_picture(drawn(small * group[0].px_per_unit), stored):
                 return stored
         finest = max(image.px_per_unit for image in group)
         return drawn(min(finest, math.sqrt(_MOST_RENDERED_PX / box.area)))
     except pypdfium2.PdfiumError as error:
         raise ReadError(f"An image of {name} is damaged: download the document again.") from error
     except MemoryError as error:
-        raise ReadError(f"{name} needs more memory than there is.") from error
+        raise ReadError(f"{name} is too large for the memory of this computer.") from error
 
 
 def _labels_beside(box: Box, lines: list[Line]) -> list[Box]:
-    """Short texts on a figure or at its edges: the letters of panels, which are often no part of the image."""
+    """Short texts on a figure or at its edges: the letters of panels, which are often not part of the image."""
     reach = 15 * UNITS_PER_PT
     return [
         line.box
@@ -234,7 +239,7 @@ def _draw(page: pypdfium2.PdfPage, box: Box, px_per_unit: float) -> np.ndarray:
     return np.array(bitmap.to_numpy()[..., :3])
 
 
-def _alike(drawn: np.ndarray, stored: np.ndarray) -> bool:
+def _is_same_picture(drawn: np.ndarray, stored: np.ndarray) -> bool:
     from PIL import Image
 
     size = drawn.shape[1], drawn.shape[0]

@@ -1,4 +1,4 @@
-"""Where a frame lies against what has been seen of the specimen so far."""
+"""Where a frame lies relative to the average of the frames before it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from emscout.movies.registration.working_grid import WorkingGrid
 
 __all__ = ["Match", "Template"]
 
-# Frames that the template remembers: enough to average the noise out, few enough to follow a specimen that changes.
+# Number of frames in the template: enough to average out the noise, few enough to follow a specimen that changes.
 _MEMORY = 48
-# How much more likely than staying a jump must be, in nats, and as a share of what the best match explains.
+# How much more likely a jump must be than no jump, in nats, and as a share of the best match.
 _JUMP_NATS = 12.0
 _JUMP_SHARE = 0.1
-# What frames are compared with is renewed when so many frames have come, or as few as are this share of those before.
+# The template is updated after so many frames, or fewer if they are this share of those before.
 _RENEWED, _NEWS = 8, 0.25
-# A second copy of the specimen is looked for where the first explains less than this share of what is usual.
+# A second copy of the specimen is searched where the first has less than this share of the usual gain.
 _WEAK = 0.85
-# Steps per working pixel of the first look around a peak.
+# Steps per working pixel of the first search around a peak.
 _COARSE = 4
 # A movement of this many working pixels since the last frame is half a jump.
 _STEP = 4.0
 # A frame that is found within so many working pixels, with this share of the usual gain, has not jumped.
 _NEAR, _USUAL = 4, 0.9
-# The same share between the places looked at, and how far above noise a place has to be for that to tell something.
+# The same share at places between steps, and the height above noise from which on it means something.
 _WHOLE, _CLEAR = 0.82, 12.0
 # The template follows the specimen before it has moved further than this against it, in working pixels.
 _ANCHOR = 4.0
@@ -34,7 +34,7 @@ _ANCHOR = 4.0
 
 @dataclass(frozen=True)
 class Match:
-    """How a frame fits the template where it fits best.
+    """The best fit of a frame to the template.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Template:
     ----------
     grid : WorkingGrid
     reach : (float, float)
-        Longest jump that is believed, in working pixels.
+        Longest jump that is allowed, in working pixels.
     """
 
     grid: WorkingGrid
@@ -92,7 +92,7 @@ class Template:
         self._seen = self._renewed = 0
 
     def add(self, spectrum: np.ndarray, shift: np.ndarray, gain: float = 1.0) -> None:
-        """Take a good frame into the average; its gain tells how strong the specimen usually is."""
+        """Add a good frame to the average; its gain tells how strong the specimen usually is."""
         self.gain += (float(np.clip(gain, 0.5, 2)) - self.gain) / min(self._seen + 1, _RENEWED)
         moved = self._follow(shift)
         relative = shift - self.anchor
@@ -101,7 +101,7 @@ class Template:
         forget = 1 - 1 / _MEMORY
         self._sum *= forget
         seen = _moved(self.grid.window, -np.rint(relative).astype(int))
-        # Least squares: a frame is the specimen times its window, and what lies at its border counts little.
+        # Least squares: a frame is the specimen times its window, so its border has little weight.
         self._sum += aligned * seen
         self._weight *= forget
         self._weight += seen * seen
@@ -112,7 +112,7 @@ class Template:
             self._renewed = self._seen
 
     def forget(self) -> None:
-        """Let all that was seen count as half a frame, because the specimen looks different from now on."""
+        """Give all frames so far the weight of half a frame, because the specimen looks different from now on."""
         share = 0.5 / max(float(self._weight.max()), 1.0)
         self._sum *= share
         self._weight *= share
@@ -120,53 +120,53 @@ class Template:
         self.gain = 1.0
 
     def match(self, spectrum: np.ndarray, upsampling: np.ndarray) -> Match:
-        """Find where a frame lies.
+        """Find the place of a frame.
 
         Parameters
         ----------
         spectrum : ndarray
-            From `Survey.spectrum`.
+            From `UsualFrame.spectrum`.
         upsampling : ndarray, shape (2,)
-            Steps in which the peak is looked for, per working pixel along rows and columns.
+            Steps per working pixel in which the peak is searched, along rows and columns.
         """
         cross = spectrum * self._conjugate
         expected = self._last - self.anchor
-        # Where most frames are: close to the last, and explained by the template as well as is usual.
+        # Most frames are close to the last, and fit the template as well as usual.
         steps = np.arange(-2 * _NEAR, 2 * _NEAR + 1) / 2
         local = self._sample(cross, expected, (2 * _NEAR, 2 * _NEAR), (2.0, 2.0))
         energy = float(self._energy[tuple(np.rint(expected).astype(int) % self.grid.shape)])
-        believed = self._believed(local, energy, steps, steps)
-        row, col = np.unravel_index(int(believed.argmax()), local.shape)
+        likely = self._likelihood(local, energy, steps, steps)
+        row, col = np.unravel_index(int(likely.argmax()), local.shape)
         relative = expected + np.array([steps[row], steps[col]])
         near = self._refine(spectrum, relative, upsampling)
         if near.gain > _USUAL * self.gain and (np.abs(relative - expected) < _NEAR).all():
             return near
         surface, energies = self._everywhere(spectrum)
         places = [np.fft.fftfreq(2 * length, 1 / length) for length in self.grid.shape]
-        believed = self._believed(surface, energies, places[0] - expected[0], places[1] - expected[1])
-        # Where the frame has the usual gain it fits whole, not just in part as on the next row of an array.
-        whole = (surface > _WHOLE * self.gain * energies) & (surface > _CLEAR * self._noise) & np.isfinite(believed)
+        likely = self._likelihood(surface, energies, places[0] - expected[0], places[1] - expected[1])
+        # With the usual gain the whole frame fits, not just a part as on the next row of an array.
+        whole = (surface > _WHOLE * self.gain * energies) & (surface > _CLEAR * self._noise) & np.isfinite(likely)
         if whole.any():
-            believed[~whole] = -np.inf
-        row, col = np.unravel_index(int(believed.argmax()), surface.shape)
+            likely[~whole] = -np.inf
+        row, col = np.unravel_index(int(likely.argmax()), surface.shape)
         far = np.array([places[0][row], places[1][col]])
         if (np.abs(far - relative) <= 1).all():
             return near
-        # Far away little of frame and template overlap as they lie; so the template goes where the frame is.
+        # Far away, frame and template overlap little; so the template is moved to the frame.
         kept = (self.anchor, self._sum, self._weight)
         self._follow(self.anchor + far)
         self._refresh()
         found = self._refine(spectrum, kept[0] + far - self.anchor, upsampling)
         self.anchor, self._sum, self._weight = kept
         self._refresh()
-        # In a faint frame least is missed where the overlap is least; that tells nothing.
+        # A faint frame always seems to fit where the overlap is smallest; that means nothing.
         return found if found.significance > min(_CLEAR, near.significance) else near
 
     def _everywhere(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Correlation and overlapped energy at all shifts up to half the field, in steps of half a working pixel.
 
-        Nothing repeats itself beyond the border: a lattice that went round would fit once more. The steps are half of
-        what the spectrum needs, for a peak between two pixels must not come out lower than its neighbour.
+        Frames are padded, because a lattice that is continued periodically would fit once more. The steps are half of
+        what the spectrum needs, so that a peak between two pixels does not come out lower than its neighbour.
         """
         height, width = self.grid.shape
         twice = (2 * height, 2 * width)
@@ -182,20 +182,20 @@ class Template:
         surface = surface[np.ix_(near_rows, near_cols)]
         return surface, np.maximum(energy[np.ix_(near_rows // 2, near_cols // 2)], 0)
 
-    def _believed(
+    def _likelihood(
         self, correlation: np.ndarray, energy: np.ndarray | float, rows: np.ndarray, cols: np.ndarray
     ) -> np.ndarray:
-        """How much better a frame is explained at each place than by noise, in nats, less what speaks against a jump.
+        """How much more likely a frame lies at each place than it is noise, in nats, less the penalty of a jump.
 
         `rows` and `cols` count from where the frame is expected.
         """
         explained = 0.5 * self.gain**2 * energy
         doubt = max(_JUMP_NATS, _JUMP_SHARE * float(np.max(explained)))
         squared = (rows**2)[:, None] + cols**2
-        believed = self.gain * correlation - explained - doubt * (1 - 1 / (1 + squared / _STEP**2))
-        believed[np.abs(rows) > self.reach[0]] = -np.inf
-        believed[:, np.abs(cols) > self.reach[1]] = -np.inf
-        return believed
+        likely = self.gain * correlation - explained - doubt * (1 - 1 / (1 + squared / _STEP**2))
+        likely[np.abs(rows) > self.reach[0]] = -np.inf
+        likely[:, np.abs(cols) > self.reach[1]] = -np.inf
+        return likely
 
     def _refine(self, spectrum: np.ndarray, relative: np.ndarray, upsampling: np.ndarray) -> Match:
         """The peak of a correlation to a fraction of a pixel, and what the frame is like there."""
@@ -209,7 +209,7 @@ class Template:
         around = local[row - 1 : row + 2, col - 1 : col + 2]
         top, bend = _vertex(around)
         height = float(around[1, 1])
-        # The more of the template the frame overlaps the higher the correlation: that slope is not to move the peak.
+        # The correlation grows with the overlap of frame and template: this slope must not move the peak.
         pull = height * self._slope(relative) / (bend * upsampling)
         relative = relative + (top + np.clip(pull, -1, 1)) / upsampling
         place = tuple(np.rint(relative).astype(int) % self.grid.shape)
@@ -219,7 +219,7 @@ class Template:
         aligned = spectrum * row_phase[:, None] * col_phase
         evident = (aligned * self._raw).real.ravel()
         gain = height / energy
-        # A frame that is stronger than is usual, but does not show the specimen, is so much noise.
+        # A frame that is stronger than usual, but does not show the specimen, is noise.
         excess = np.sqrt(max(1.0, strength / self._window_power))
         return Match(
             self.anchor + relative,
@@ -242,7 +242,10 @@ class Template:
     def _sample(
         self, cross: np.ndarray, middle: np.ndarray, reach: tuple[int, int], steps: tuple[float, float]
     ) -> np.ndarray:
-        """A correlation at so many places on all sides of one, so many a working pixel (10.1364/OL.33.000156)."""
+        """A correlation at `reach` places on either side of the middle, in `steps` per working pixel.
+
+        By matrix products (doi:10.1364/OL.33.000156).
+        """
         if (reach, steps) not in self._turns:
             rows, cols = (np.arange(-n, n + 1) / step for n, step in zip(reach, steps, strict=True))
             turn_rows = np.exp(2j * np.pi * np.outer(rows, self._rows)) / np.prod(self.grid.shape)
@@ -255,7 +258,7 @@ class Template:
         return ((turn_rows * row) @ cross @ (turn_cols * col[:, None])).real
 
     def _slope(self, relative: np.ndarray) -> np.ndarray:
-        """By what share the overlap of frame and template grows per working pixel along both axes."""
+        """Relative growth of the overlap of frame and template per working pixel along both axes."""
         (row, col), (height, width) = np.rint(relative).astype(int), self.grid.shape
         overlap = self._overlap
         rows = overlap[(row + 1) % height, col % width] - overlap[(row - 1) % height, col % width]
@@ -267,7 +270,7 @@ class Template:
         return row, np.exp(2j * np.pi * self._cols * relative[1]).astype(np.complex64)
 
     def _follow(self, shift: np.ndarray) -> bool:
-        """Move the template with the specimen, by whole working pixels; whether it had to."""
+        """Move the template with the specimen, by whole working pixels; whether that was necessary."""
         step = np.rint(shift - self.anchor).astype(int)
         if (np.abs(shift - self.anchor) <= _ANCHOR).all():
             return False
@@ -277,10 +280,10 @@ class Template:
 
     def _refresh(self) -> None:
         seen = float((self._weight * self.grid.window).sum() / self._window_power)
-        # What was seen once only is noisier than what was seen often, and counts less: in space ...
+        # What was seen only once is noisier than what was seen often, and has less weight: in space …
         spectrum = fft.rfft2(self._sum / (self._weight + 1))
         self._raw = spectrum.conj()
-        # ... and, as Wiener has it, the more so the less specimen there is at a frequency.
+        # … and, as in Wiener's filter, the less specimen there is at a frequency, the less weight it has.
         specimen, noise = self.grid.specimen, self.grid.noise
         spectrum = spectrum * (specimen * (seen + 1) / np.maximum(specimen * seen + noise, 1e-6))
         self._conjugate = spectrum.conj()
@@ -295,7 +298,7 @@ class Template:
 
 
 def _moved(image: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """An image moved by whole pixels, 0 where nothing comes in."""
+    """An image moved by whole pixels, filled with 0."""
     moved = np.zeros_like(image)
     into, out_of = [], []
     for by, length in zip(step, image.shape, strict=True):
@@ -307,7 +310,7 @@ def _moved(image: np.ndarray, step: np.ndarray) -> np.ndarray:
 
 
 def _vertex(around: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where parabolas through the middle of 3 × 3 values have their top, and their second derivative."""
+    """Vertices of parabolas through the middle of 3 × 3 values, and their second derivatives."""
     before, after, middle = np.array([around[0, 1], around[1, 0]]), np.array([around[2, 1], around[1, 2]]), around[1, 1]
     bend = np.minimum(before - 2 * middle + after, -1e-6 * max(abs(float(middle)), 1e-6))
     return np.clip(0.5 * (before - after) / bend, -0.5, 0.5), bend

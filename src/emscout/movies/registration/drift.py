@@ -15,41 +15,41 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from emscout.errors import NothingToFindError, UsageError
 from emscout.movies.registration.alignment import Match, Template
-from emscout.movies.registration.frame_quality import Survey, survey
+from emscout.movies.registration.frame_quality import UsualFrame, find_usual_frame
 from emscout.movies.registration.prepare import Prepared, prepare
 
 __all__ = ["COLUMNS", "common_field", "estimate_drift", "shift_frame"]
 
 COLUMNS = ("frame", "row_px", "col_px", "quality", "status")
 
-# Heights of the correlation, in standard deviations of noise: below the first a frame lies nowhere, above the second
-# even a bad frame is measured rather than bridged.
-_PLAIN, _SURE = 7.0, 10.0
-# Of what is usual in the movie: less specimen than this is none, less fine detail than this is out of focus.
+# Heights of the correlation, in standard deviations of noise: below the first the place of a frame is not known, above
+# the second even a bad frame is measured rather than interpolated.
+_LOCATED, _SURE = 7.0, 10.0
+# Shares of what is usual in the movie: a frame with less specimen is blank, one with less fine detail out of focus.
 _BLANK, _BLURRED = 0.2, 0.55
-# Of the usual contrast, frequency by frequency: with less, a frame is out of focus so far that nothing fine is left.
+# Share of the usual contrast, frequency by frequency: with less, a frame is so far out of focus that no detail is left.
 _WEAK = 0.4
-# Of the usual power of fine detail, whatever it shows: with more, a frame that does not match is not out of focus.
+# Share of the usual power of fine detail: with more, a frame that does not match is not out of focus.
 _FINE = 0.5
-# The same as the second for the first frames, which have only the sample to be compared with.
+# The same as the second for the first frames, which can be compared only with the sample.
 _SHARP = 0.25
-# After so many blurred frames without a sharp one, the focus was changed, and this is what the movie is like now.
+# After so many blurred frames without a sharp one, the focus was changed for good, and they count as usual.
 _LASTING = 30
 # A second copy of the specimen this strong, over the first, makes a double exposure.
 _GHOST = 0.15
-# Above this, neither of two copies is the frame's own place.
+# Above this, neither of two copies tells the place of the frame.
 _EVEN = 0.5
-# What is wrong with frames that may still show where they are.
+# Faults of frames whose place may still be measured.
 _PLACED = ("blurred", "saturated", "doubled", "incomplete")
-# As many of the last good frames tell what is usual, and so few cannot.
+# Number of the last good frames that tell what is usual, and the least number that can.
 _RECENT, _FEW = 15, 3
-# So many of the first frames are looked at from as many that follow.
+# So many of the first frames are checked against as many that follow.
 _UNTESTED = 8
 
 _log = logging.getLogger(__name__)
 
 
-# The matrices are so small that threads only wait for one another.
+# The matrices are too small for several threads to be of use.
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def estimate_drift(
     frames: Sequence[np.ndarray],
@@ -61,25 +61,25 @@ def estimate_drift(
 ) -> pd.DataFrame:
     """Measure the drift of a movie to a fraction of a pixel.
 
-    Every frame is correlated with the average of the good frames before it, moved to where the specimen is: many
-    references in one, which follows a specimen that drifts out of the field or changes. Both are filtered so that
-    each frequency counts by how much of it is specimen. Among the places where a frame fits, that which explains it
-    best is taken; a jump must explain it clearly better than staying does, so that a regular array of particles is
-    not taken one particle further. Frames with something wrong do not become part of the average; only where more than
-    thirty in a row are blurred, the next are the new usual.
+    Every frame is correlated with the average of the good frames before it, moved to where the specimen is: this
+    reference has little noise, and follows a specimen that drifts out of the field or changes. Both are filtered so
+    that each frequency counts by how much of it is specimen. Among the places where a frame fits, the best one is
+    taken; a jump must fit clearly better than no jump, so that a regular array of particles is not shifted by one
+    period. Frames with something wrong do not become part of the average; only after more than thirty blurred ones in a
+    row are the next ones taken as usual.
 
     Parameters
     ----------
     frames : sequence of ndarray (H, W)
-        Grey values of any type, read when asked for: a few, evenly spread, to see what is usual; the first ones
-        backwards, to see whether they can be trusted; then each once, in order, by another thread, some ahead. Memory
-        does not grow with their number.
+        Grey values of any type. First a few are read, evenly spread, to find out what is usual, and the first ones
+        backwards, to find out whether they can be trusted; then each once, in order, some ahead, by another thread.
+        Memory does not grow with their number.
     printed : ndarray of bool, shape (H, W), or None
         Where something is printed on the frames, which does not move with the specimen.
     max_shift_px : float or None
-        Longest movement from one good frame to the next that is believed; ``None`` allows half of each side.
+        Longest movement allowed from one good frame to the next; ``None`` allows half of each side.
     upsampling : int
-        The peak of the correlation is looked for in steps of 1 / upsampling pixel, then between them by a parabola.
+        The peak of the correlation is searched in steps of 1 / upsampling pixel, then between them by a parabola.
     progress : callable or None
         Called as ``progress(done, total, what)`` after each frame.
 
@@ -90,9 +90,9 @@ def estimate_drift(
         first good frame (to align, shift the frame by minus this); ``quality``, the correlation with the average (0
         to 1; noise lowers it, so compare within a movie only); ``status``, ``ok`` or what is wrong: ``blank``,
         ``saturated``, ``incomplete`` (rows are missing), ``blurred``, ``doubled`` (exposed while the specimen jumped),
-        ``unmatched`` (shows something else than the frames before), ``unreadable``. A blurred, saturated, doubled or
-        incomplete frame whose place is still plain has its own shift; every other frame that is not ``ok`` lies on the
-        straight line between its neighbours.
+        ``unmatched`` (shows something other than the frames before), ``unreadable``. A blurred, saturated, doubled or
+        incomplete frame whose place is still clear has its own shift; every other frame that is not ``ok`` is
+        interpolated between its neighbours.
 
     Raises
     ------
@@ -104,14 +104,14 @@ def estimate_drift(
     if len(frames) == 0:
         raise UsageError("The movie has no frames.")
     if upsampling < 1 or (max_shift_px is not None and not max_shift_px > 0):
-        raise UsageError("upsampling is at least 1 and max_shift_px is above 0.")
-    found = survey(frames, printed)
-    # Where no frame is as sharp as is usual, the first that shows anything has to do.
+        raise UsageError("`upsampling` must be 1 or more, and `max_shift_px` more than 0.")
+    usual = find_usual_frame(frames, printed)
+    # If no frame is as sharp as usual, start with the first that shows anything.
     for strict in (True, False):
-        tracker = _Tracker(found, max_shift_px, upsampling, strict)
-        faults = _look_back(frames, _Tracker(found, max_shift_px, upsampling, strict), found)
+        tracker = _Tracker(usual, max_shift_px, upsampling, strict)
+        faults = _find_early_faults(frames, _Tracker(usual, max_shift_px, upsampling, strict), usual)
         rows = []
-        with closing(prepare(frames, range(len(frames)), found)) as prepared:
+        with closing(prepare(frames, range(len(frames)), usual)) as prepared:
             for i, frame in enumerate(prepared):
                 rows.append(tracker.follow(frame, faults.get(i)))
                 if progress:
@@ -132,7 +132,7 @@ def estimate_drift(
 
 
 def common_field(drift: pd.DataFrame, shape: tuple[int, int]) -> tuple[slice, slice]:
-    """The part of an aligned frame that every good frame shows.
+    """The part of the specimen that every good frame shows.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def common_field(drift: pd.DataFrame, shape: tuple[int, int]) -> tuple[slice, sl
     if any(part.stop <= part.start for part in field):
         raise NothingToFindError(
             "The specimen drifts further than the field of view is wide, so no part of it is in every frame: "
-            "keep the borders, or take fewer frames."
+            "measure whole frames with `keep_borders=True`, or take fewer frames."
         )
     return field[0], field[1]
 
@@ -168,7 +168,7 @@ def common_field(drift: pd.DataFrame, shape: tuple[int, int]) -> tuple[slice, sl
 def shift_frame(
     frame: np.ndarray, shift_px: tuple[float, float], *, order: Literal[0, 1, 2, 3, 4, 5] = 1, cval: float = 0.0
 ) -> np.ndarray:
-    """Move a frame's content; to align, by minus its drift.
+    """Shift a frame; to align it, by minus its drift.
 
     Parameters
     ----------
@@ -176,9 +176,9 @@ def shift_frame(
     shift_px : (float, float)
         Down and to the right.
     order : int
-        Of the spline, 0 to 5: 0 keeps the grey values as they are, 1 is between two neighbours, 3 is sharper.
+        Order of the spline, 0 to 5: 0 keeps the grey values as they are, 1 interpolates linearly, 3 is sharper.
     cval : float
-        What comes in at the border.
+        Value of pixels that come in at the border.
 
     Returns
     -------
@@ -193,29 +193,29 @@ def shift_frame(
     return np.rint(moved).clip(limits.min, limits.max).astype(frame.dtype)
 
 
-def _look_back(frames: Sequence[np.ndarray], tracker: _Tracker, found: Survey) -> dict[int, str]:
-    """What is wrong with which of the first frames, as seen from those that follow.
+def _find_early_faults(frames: Sequence[np.ndarray], tracker: _Tracker, usual: UsualFrame) -> dict[int, str]:
+    """Faults of the first frames, found by comparing them with those that follow.
 
-    The first good frame is what all others are compared with; by itself it cannot tell that it is none.
+    All others are compared with the first good frame, which by itself cannot tell that it is not a good one.
     """
     order = range(min(2 * _UNTESTED, len(frames)))[::-1]
-    prepared = zip(order, prepare(frames, order, found), strict=True)
+    prepared = zip(order, prepare(frames, order, usual), strict=True)
     status = {i: tracker.follow(frame)[3] for i, frame in prepared}
     tested = max(len(order) - _UNTESTED, 0)
     faults = {i: status[i] for i in range(tested) if status[i] not in ("ok", "unreadable")}
-    # Were most of them wrong, it would rather be those that follow.
+    # If most of them look wrong, it is rather those that follow.
     return faults if 2 * len(faults) < tested else {}
 
 
 class _Tracker:
     """Follows the specimen from frame to frame."""
 
-    def __init__(self, found: Survey, max_shift_px: float | None, upsampling: int, strict: bool) -> None:
-        self._survey = found
-        self._px = found.grid.px
-        half = np.array(found.grid.shape) // 2
+    def __init__(self, usual: UsualFrame, max_shift_px: float | None, upsampling: int, strict: bool) -> None:
+        self._usual = usual
+        self._px = usual.grid.px
+        half = np.array(usual.grid.shape) // 2
         reach = half if max_shift_px is None else np.minimum(max_shift_px / self._px, half)
-        self._template = Template(found.grid, reach)
+        self._template = Template(usual.grid, reach)
         self._upsampling = upsampling * self._px
         self.started = False
         self._strict = strict
@@ -224,15 +224,15 @@ class _Tracker:
         self._blurred_in_a_row = 0
 
     def follow(self, frame: Prepared, known: str | None = None) -> tuple[float, float, float, str]:
-        """Row, column (NaN: to be bridged), quality and status of the next frame.
+        """Row, column (NaN: to be interpolated), quality and status of the next frame.
 
-        `known` is what is wrong with it by what follows.
+        `known` is the fault found by `_find_early_faults`.
         """
         fault, spectrum = frame.fault or known, frame.spectrum
         if spectrum is None or fault == "blank":
             return np.nan, np.nan, 0.0, fault or "blank"
-        # Dead pixels alone keep a black frame from being all of one value.
-        if fault == "incomplete" and self._survey.strength(spectrum)[0] < _BLANK:
+        # A black frame with dead pixels is not all of one value.
+        if fault == "incomplete" and self._usual.strength(spectrum)[0] < _BLANK:
             return np.nan, np.nan, 0.0, "blank"
         if fault and not self.started:
             return np.nan, np.nan, 0.0, fault
@@ -255,7 +255,7 @@ class _Tracker:
         return float(row), float(col), quality, status
 
     def _start(self, spectrum: np.ndarray) -> tuple[float, float, float, str]:
-        if self._survey.strength(spectrum)[0] < _BLANK:
+        if self._usual.strength(spectrum)[0] < _BLANK:
             return np.nan, np.nan, 0.0, "blank"
         if self._strict and self._without_detail(spectrum):
             return np.nan, np.nan, 0.0, "blurred"
@@ -264,13 +264,13 @@ class _Tracker:
         return 0.0, 0.0, 1.0, "ok"
 
     def _without_detail(self, spectrum: np.ndarray) -> bool:
-        """Whether a frame's spectrum alone, against the sample's, tells that it is out of focus."""
-        coarse, fine, uncertain = self._survey.strength(spectrum)
+        """Whether a frame is out of focus by its spectrum, compared with that of the sample."""
+        coarse, fine, uncertain = self._usual.strength(spectrum)
         return fine < _SHARP * coarse and coarse - fine > 4 * uncertain
 
     def _judge(self, match: Match, spectrum: np.ndarray) -> str:
-        if match.significance < _PLAIN:
-            return "blank" if self._survey.structure(spectrum) < _BLANK else "unmatched"
+        if match.significance < _LOCATED:
+            return "blank" if self._usual.structure(spectrum) < _BLANK else "unmatched"
         if len(self._sharpness) < _FEW:
             if self._strict and self._without_detail(spectrum):
                 return "blurred"
@@ -279,5 +279,5 @@ class _Tracker:
             if match.fine < _BLURRED * expected and expected - match.fine > 4 * match.fine_noise:
                 return "blurred"
             if match.gain < _WEAK * self._template.gain:
-                return "blurred" if self._survey.strength(spectrum)[1] < _FINE else "unmatched"
+                return "blurred" if self._usual.strength(spectrum)[1] < _FINE else "unmatched"
         return "doubled" if match.ghost > max(_GHOST, _SURE / match.significance) else "ok"

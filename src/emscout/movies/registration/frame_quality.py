@@ -1,4 +1,4 @@
-"""What the frames of a movie usually look like, and what is wrong with one that does not."""
+"""What the frames of a movie usually look like, and what is wrong with a frame that does not."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from emscout.movies.registration.working_grid import (
     WorkingGrid,
     band_power,
     choose_grid,
-    flatten,
+    correct_illumination,
     radial_power,
     taper,
     whiten,
 )
 
-__all__ = ["Survey", "clean", "survey"]
+__all__ = ["UsualFrame", "clean", "find_usual_frame"]
 
-# Frames looked at before the first is aligned; fewer where they would take more memory than this.
+# Number of frames read before the first is aligned; fewer where they would take more memory than this.
 _SAMPLE = 12
 _SAMPLE_BYTES = 256_000_000
 # Share of a side over which frames fade out before they are filtered.
 _FADE = 0.06
-# More of the pixels than this are not dead, and more are not written over; they are what the specimen looks like.
+# If more than this share of the pixels look dead, or printed over, they are part of the specimen.
 _MOST_DEAD = 0.02
 _MOST_FIXED = 0.3
-# Standard deviations over which the values of a pixel in the sample range.
+# Range of a pixel's values in the sample, in standard deviations.
 _RANGE = 3.3
-# Grey levels that a pixel usually runs through in the sample, for one that stays on its own to be suspicious.
+# Grey levels over which a pixel must usually range in the sample for a constant one to be suspicious.
 _MANY_LEVELS = 4
 
 
 @dataclass(frozen=True)
-class Survey:
+class UsualFrame:
     """What is common to the frames of a movie.
 
     Parameters
@@ -45,9 +45,9 @@ class Survey:
     shape : (int, int)
         Of a frame.
     background : ndarray of float32, shape (H, W)
-        The light, smooth and fixed in the detector's frame.
+        The illumination, smooth and fixed to the detector.
     window : ndarray of float32, shape (H, W)
-        Weight of each pixel: falls to 0 at the border, 0 where a pixel is dead or written over.
+        Weight of each pixel: falls to 0 at the border, 0 where a pixel is dead or printed over.
     deviation : float
         Usual standard deviation of a frame.
     highest : float
@@ -73,10 +73,10 @@ class Survey:
 
     def spectrum(self, frame: np.ndarray) -> np.ndarray:
         """The whitened spectrum of a frame (from `clean`) on the working grid."""
-        return whiten(flatten(_without_border(frame), self.background, self.window), self.grid)
+        return whiten(correct_illumination(_without_border(frame), self.background, self.window), self.grid)
 
     def strength(self, spectrum: np.ndarray) -> tuple[float, float, float]:
-        """Specimen in the coarse and in the fine half of a spectrum, and how far the latter is uncertain.
+        """Power of the specimen in the coarse and in the fine half of a spectrum, and the uncertainty of the latter.
 
         1 in a usual frame, 0 in noise alone.
         """
@@ -84,34 +84,34 @@ class Survey:
         room = self.power[:2] - self.power[2:]
         strength = float((coarse - self.power[2]) / max(room[0], 1e-3))
         if room[1] < 4 * uncertain:
-            # So little fine detail in a usual frame that a spectrum cannot tell whether it is there.
+            # A usual frame has so little fine detail that its absence cannot be measured.
             return strength, strength, np.inf
         return strength, float((fine - self.power[3]) / room[1]), float(uncertain / room[1])
 
     def structure(self, spectrum: np.ndarray) -> float:
-        """What the coarse half of a spectrum shows beyond noise as strong as the fine half; 1 in a usual frame."""
+        """Power of the coarse half of a spectrum beyond noise as strong as the fine half; 1 in a usual frame."""
         (coarse, fine), _ = band_power(spectrum, self.grid)
         noise = max(1.0, fine / max(self.power[3], 1e-3))
         return float((coarse / noise - self.power[2]) / max(self.power[0] - self.power[2], 1e-3))
 
     def fault(self, frame: np.ndarray) -> str | None:
-        """What is plainly wrong with a frame as recorded: ``blank``, ``saturated``, ``incomplete``, or ``None``."""
+        """What is clearly wrong with a frame as recorded: ``blank``, ``saturated``, ``incomplete``, or ``None``."""
         deviation, at_top, flat_rows = _character(frame, self.highest)
         if deviation < 0.05 * self.deviation:
             return "blank"
-        # With few grey levels much of a usual frame may have the highest.
+        # With few grey levels, a large part of a usual frame may have the highest one.
         if at_top > self.at_top + 0.15 and 1 - at_top < 0.8 * (1 - self.at_top):
             return "saturated"
         return "incomplete" if flat_rows > self.flat_rows + 0.05 else None
 
 
 def clean(frame: np.ndarray) -> np.ndarray:
-    """A frame as it is when its values are whole numbers, else in float32 with its mean where it is not finite.
+    """A frame unchanged if its values are integers, else in float32 with its mean where it is not finite.
 
     Raises
     ------
     UsageError
-        When it is not a grey picture.
+        When it is not a grey image.
     """
     if np.ndim(frame) != 2:
         raise UsageError(f"A frame is a 2-D array of grey values, not {np.ndim(frame)}-D.")
@@ -125,13 +125,13 @@ def clean(frame: np.ndarray) -> np.ndarray:
     return image
 
 
-def survey(frames: Sequence[np.ndarray], printed: np.ndarray | None = None) -> Survey:
-    """Look at some frames, evenly spread over a movie.
+def find_usual_frame(frames: Sequence[np.ndarray], printed: np.ndarray | None = None) -> UsualFrame:
+    """Find out what the frames of a movie usually look like, from some of them, evenly spread.
 
     Parameters
     ----------
     frames : sequence of ndarray (H, W)
-        Read when asked for; up to 12 are, and held at the same time as far as 256 MB allow (never fewer than 3).
+        Up to 12 of them are read and kept in memory together, fewer if they need more than 256 MB (at least 3).
     printed : ndarray of bool, shape (H, W), or None
         Where something is printed on the frames.
 
@@ -160,25 +160,27 @@ def survey(frames: Sequence[np.ndarray], printed: np.ndarray | None = None) -> S
     contrast = characters[:, 0] > 0.2 * np.median(characters[:, 0])
     if not contrast.any() or characters[:, 0].max() == 0:
         raise NothingToFindError("No frame of the movie shows any contrast: check that the right files were given.")
-    # Overexposed frames would pass for usual ones in a spectrum.
-    usual = contrast & (characters[:, 1] <= np.median(characters[contrast, 1]) + 0.15)
-    shown = [_without_border(frame) for frame, use in zip(sample, usual, strict=True) if use]
-    deviation, at_top, flat_rows = np.median(characters[usual], axis=0)
+    # In a spectrum, overexposed frames look like usual ones.
+    like_most = contrast & (characters[:, 1] <= np.median(characters[contrast, 1]) + 0.15)
+    shown = [_without_border(frame) for frame, use in zip(sample, like_most, strict=True) if use]
+    deviation, at_top, flat_rows = np.median(characters[like_most], axis=0)
     background, fixed = _detector(shown, printed)
     shape = background.shape
     window = taper(shape, (1.0, 1.0), _FADE)
     window[fixed] = 0
     padded = (fft.next_fast_len(shape[0], True), fft.next_fast_len(shape[1], True))
-    spectra = (fft.rfft2(flatten(frame, background, window), padded) for frame in shown)
+    spectra = (fft.rfft2(correct_illumination(frame, background, window), padded) for frame in shown)
     grid = choose_grid(shape, padded, radial_power(spectra, padded) / (window**2).mean())
-    bands = [band_power(whiten(flatten(frame, background, window), grid), grid)[0] for frame in shown]
+    bands = [band_power(whiten(correct_illumination(frame, background, window), grid), grid)[0] for frame in shown]
     noise = [grid.noise[band].mean() for band in (grid.coarse, grid.fine)]
     power = np.concatenate([np.median(bands, axis=0), noise])
-    return Survey(shape, background, window, float(deviation), highest, float(at_top), float(flat_rows), power, grid)
+    return UsualFrame(
+        shape, background, window, float(deviation), highest, float(at_top), float(flat_rows), power, grid
+    )
 
 
 def _character(frame: np.ndarray, highest: float) -> tuple[float, float, float]:
-    """Standard deviation, share of the pixels at the top of the movie's scale, share of rows of one value only."""
+    """Standard deviation, share of the pixels at the highest value of the movie, share of rows of one value only."""
     tops = frame.max(axis=1)
     top = float(tops.max())
     at_top = np.count_nonzero(frame == tops.max()) / frame.size if top >= highest else 0.0
@@ -186,9 +188,9 @@ def _character(frame: np.ndarray, highest: float) -> tuple[float, float, float]:
 
 
 def _without_border(frame: np.ndarray) -> np.ndarray:
-    """A frame with its mean in rows and columns of one value, where they reach its edge.
+    """A frame with its mean in rows and columns of one value at its edge.
 
-    They were never recorded, or an earlier alignment has left them; their edge is not specimen.
+    They were never recorded, or an earlier alignment has left them: their border must not be taken for specimen.
     """
     edges = (frame[0], frame[-1], frame[:, 0], frame[:, -1])
     if not any(line[0] == line[-1] and line.max() == line.min() for line in edges):
@@ -199,7 +201,7 @@ def _without_border(frame: np.ndarray) -> np.ndarray:
 
 
 def _detector(sample: list[np.ndarray], printed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The smooth light, and which pixels always read the same, stand out alone in all frames, or are printed over."""
+    """The smooth illumination, and which pixels are constant, stand out in all frames, or are printed."""
     shape = sample[0].shape
     middle, spread = np.empty(shape, np.float32), np.empty(shape, np.float32)
     for start in range(0, shape[0], 256):
@@ -207,7 +209,7 @@ def _detector(sample: list[np.ndarray], printed: np.ndarray | None) -> tuple[np.
         low, high = rows.min(axis=0), rows.max(axis=0)
         middle[start : start + 256] = rows.mean(axis=0, dtype=np.float32)
         if len(sample) > 4:
-            # Without the two extremes: one bad frame that was not recognized as such does no harm.
+            # Without the two extremes, so that one bad frame does no harm.
             trimmed = len(sample) * middle[start : start + 256] - low - high
             middle[start : start + 256] = trimmed / (len(sample) - 2)
         spread[start : start + 256] = np.subtract(high, low, dtype=np.float32)
@@ -217,7 +219,7 @@ def _detector(sample: list[np.ndarray], printed: np.ndarray | None) -> tuple[np.
     if dead.mean() > _MOST_DEAD:
         dead[:] = False
     fixed = spread == 0
-    # With few frames, few grey levels or little noise a pixel may well read the same by chance.
+    # With few frames, few grey levels or little noise a pixel may be constant by chance.
     steps = np.diff(np.unique(sample[0][::7]).astype(np.float32))
     noisy = len(steps) > 0 and float(np.median(spread)) >= _MANY_LEVELS * float(steps.min())
     if len(sample) >= 8 and noisy and fixed.mean() <= _MOST_FIXED:
@@ -229,7 +231,7 @@ def _detector(sample: list[np.ndarray], printed: np.ndarray | None) -> tuple[np.
 
 
 def _smooth(image: np.ndarray) -> np.ndarray:
-    """Three boxes are nearly a Gaussian, at a cost that does not grow with its width."""
+    """Three box filters, nearly a Gaussian, at a cost that does not depend on its width."""
     for _ in range(3):
         image = ndimage.uniform_filter(image, max(min(image.shape) // 5, 1), mode="nearest")
     return image

@@ -1,4 +1,4 @@
-"""The spectrum that frames are compared in: what tells the position, each frequency by how much of it is specimen."""
+"""The part of the spectrum in which frames are compared, each frequency weighted by how much of it is specimen."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from scipy import fft, ndimage
 
 from emscout.errors import NothingToFindError
 
-__all__ = ["WorkingGrid", "band_power", "choose_grid", "flatten", "radial_power", "taper", "whiten"]
+__all__ = ["WorkingGrid", "band_power", "choose_grid", "correct_illumination", "radial_power", "taper", "whiten"]
 
 # Share of a side over which filtered frames fade out.
 _TAPER = 0.16
 # Periods across the field: slower changes are illumination, not specimen.
 _SLOWEST = 3.0
-# Share of what the spectrum says about the position that the working grid keeps.
+# Share of the spectrum's information on the position that the working grid keeps.
 _KEPT = 0.9
-# Share of the specimen's own power that counts as noise: the specimen changes, and particles resemble one another.
+# Share of the specimen's own power that counts as noise, because the specimen changes and particles look alike.
 _CHANGING = 0.1
 # Frequencies with less than this of the strongest's power count as noise.
 _FAINT = 1e-3
@@ -26,7 +26,7 @@ _FAINT = 1e-3
 
 @dataclass(frozen=True)
 class WorkingGrid:
-    """The spectrum that frames are compared in: the part that tells the position, whitened.
+    """The part of the spectrum in which frames are compared, whitened.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ class WorkingGrid:
     gain : ndarray, shape (h, w // 2 + 1)
         Makes every frequency of a usual frame equally strong; a working image then has unit variance.
     specimen, noise : ndarray, shape (h, w // 2 + 1)
-        Power of either in the whitened spectrum of a usual frame; together nearly 1 where the specimen is faint.
+        Power of each in the whitened spectrum of a usual frame; their sum is nearly 1 where the specimen is faint.
     coarse, fine : ndarray of bool, shape (h, w // 2 + 1)
-        The two halves of what is kept, each with as much to say about the position.
+        The two halves of what is kept, with equal information on the position.
     """
 
     padded: tuple[int, int]
@@ -61,7 +61,7 @@ class WorkingGrid:
     def transform(self, image: np.ndarray) -> np.ndarray:
         """The kept part of the half spectrum of an image of the size of a frame."""
         height, width = self.shape
-        # Columns that are not kept are not transformed along the rows.
+        # Only the columns that are kept are transformed along the rows.
         half = fft.fft(fft.rfft(image, self.padded[1])[:, : width // 2 + 1], self.padded[0], axis=0)
         return np.concatenate([half[: height - height // 2], half[len(half) - height // 2 :]])
 
@@ -79,26 +79,26 @@ def choose_grid(shape: tuple[int, int], padded: tuple[int, int], profiles: np.nd
     Raises
     ------
     NothingToFindError
-        When they hold nothing but noise.
+        When they contain only noise.
     """
     profile = np.median(profiles, axis=0)
     n_rings = len(profile)
     rings = np.arange(n_rings)
     narrow, wide = (ndimage.gaussian_filter1d(profile, sigma, mode="nearest") for sigma in (1.0, 4.0))
-    # Lattices have sharp rings at low frequencies; further out the specimen's share falls evenly and is small.
+    # Lattices have sharp rings at low frequencies; at higher ones the specimen's share is small and falls smoothly.
     profile = np.where(rings < n_rings / 6, narrow, wide)
-    # In a movie without noise, what is weakest is how pixels sample sharp edges: bound to the detector, not specimen.
+    # In a movie without noise, the weakest power is that of sharp edges sampled by pixels, which is not specimen.
     noise = max(float(np.median(profile[round(0.85 * n_rings) :])), _FAINT * float(profile[int(_SLOWEST) :].max()))
     signal = np.clip(1 - noise / profile, 0, 1)
-    # Less than what the mean over so many modes may be by chance.
+    # Less than the mean over so many modes can be by chance.
     signal[signal < 2 / np.sqrt(np.pi * np.maximum(rings, 1) * len(profiles))] = 0
     signal[rings < _SLOWEST] = 0
-    # How sharply a correlation tells the position, by frequency: modes in a ring, slope, coherence.
-    telling = (rings**3 * signal**2).cumsum()
-    if telling[-1] == 0:
-        raise NothingToFindError("The frames hold nothing but noise: check that the right files were given.")
-    last = max(int(np.searchsorted(telling, _KEPT * telling[-1])), 8) + 1
-    split = int(np.searchsorted(telling, 0.5 * telling[last - 1 if last <= n_rings - 1 else -1]))
+    # Information on the position by frequency: modes in a ring, slope, coherence.
+    information = (rings**3 * signal**2).cumsum()
+    if information[-1] == 0:
+        raise NothingToFindError("The frames show only noise: check that the right files were given.")
+    last = max(int(np.searchsorted(information, _KEPT * information[-1])), 8) + 1
+    split = int(np.searchsorted(information, 0.5 * information[last - 1 if last <= n_rings - 1 else -1]))
     height, width = (
         min(length // 2 * 2, 2 * fft.next_fast_len(max(16, int(np.ceil(last * length / min(padded)))), True))
         for length in padded
@@ -129,35 +129,35 @@ def radial_power(spectra: Iterable[np.ndarray], padded: tuple[int, int]) -> np.n
     return np.stack([np.bincount(ring, np.abs(spectrum.ravel()) ** 2)[:n_rings] / modes for spectrum in spectra])
 
 
-def flatten(frame: np.ndarray, background: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """A frame without the light it was taken in, all of shape (H, W), as float32."""
+def correct_illumination(frame: np.ndarray, background: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """A frame with its illumination corrected, all of shape (H, W), as float32."""
     light, mean = float(background[::7].mean()), float(frame[::7].mean())
-    # A brighter beam makes all of it stronger in proportion.
+    # The background is proportional to the brightness of the beam.
     flat = np.multiply(frame, light / mean if 0.2 * light < mean < 5 * light else 1.0, dtype=np.float32)
     flat -= background
     flat *= window
-    # Nothing may be left that has the window's own shape: it would tie the specimen to the detector.
+    # Nothing with the shape of the window may be left: it does not move with the specimen.
     flat -= float(flat.sum() / window.sum()) * window
     return flat
 
 
 def whiten(flat: np.ndarray, grid: WorkingGrid) -> np.ndarray:
-    """The whitened half spectrum on the working grid of a frame from `flatten`."""
+    """The whitened half spectrum on the working grid of a frame from `correct_illumination`."""
     whitened = grid.transform(flat) * grid.gain
-    # The window that counts comes after the filter: the other way round, the filter draws the window's own edge
-    # into the picture, and that ties the specimen to the detector by a few thousandths of its movement.
+    # The window that matters comes after the filter: the other way round, the filter leaves the edge of the window in
+    # the image, which reduces the measured movement by a few thousandths.
     return fft.rfft2(fft.irfft2(whitened, grid.shape) * grid.window)
 
 
 def band_power(spectrum: np.ndarray, grid: WorkingGrid) -> tuple[np.ndarray, float]:
-    """Mean power in the coarse and in the fine half of a spectrum, and how far the latter is uncertain."""
+    """Mean power in the coarse and in the fine half of a spectrum, and the uncertainty of the latter."""
     coarse, fine = (np.abs(spectrum[band]) ** 2 / float((grid.window**2).sum()) for band in (grid.coarse, grid.fine))
     # A single mode's power varies as much as it is on average.
     return np.array([coarse.mean(), fine.mean()]), float(np.sqrt((fine**2).sum())) / len(fine)
 
 
 def taper(shape: tuple[int, int], covered: tuple[float, float], border: float) -> np.ndarray:
-    """1 inside, falling to 0 towards the border of the covered share of an image as a squared sine."""
+    """A window: 1 inside, falling to 0 as a squared sine at the border of the covered share of an image."""
     sides = []
     for length, share in zip(shape, covered, strict=True):
         place = (np.arange(length) + 0.5) / (share * length)

@@ -1,9 +1,10 @@
-"""The movie to show: drift corrected, with outlines, paths of particles and marks where something happens."""
+"""The clip of a movie: drift corrected, with outlines, paths of particles and marks at events."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ _MARK_SECONDS = 1.2
 
 
 class Clip(NamedTuple):
-    """A clip on disk: its file, its type, how many frames it shows, and what was left out of it (or empty)."""
+    """A clip on disk: its file, its type, the number of frames, and a note if frames were left out."""
 
     path: Path
     media_type: str
@@ -44,8 +45,8 @@ def write_clip(
 ) -> Clip:
     """Write the annotated movie: ``movie.mp4`` where imageio-ffmpeg is installed, else ``movie.gif``.
 
-    Frames are drawn one at a time. Neither is larger than 15 MB: of a long movie an MP4 shows a minute; a GIF shows
-    up to 120 frames, fewer and smaller where they are noisy.
+    Frames are drawn one at a time. Neither is larger than 15 MB: the MP4 of a long movie lasts a minute; a GIF has up
+    to 120 frames, fewer and smaller ones where they are noisy.
 
     Parameters
     ----------
@@ -121,11 +122,12 @@ def _write_mp4(path: Path, pictures: Iterator[Image.Image], n: int, fps: float) 
             *("-movflags", "+faststart", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-f", "mp4"),
         ],
     )
-    sink.send(None)
-    sink.send(np.asarray(first).tobytes())
-    for picture in pictures:
-        sink.send(np.asarray(picture).tobytes())
-    sink.close()
+    # Closed also when interrupted: until then ffmpeg writes.
+    with closing(sink):
+        sink.send(None)
+        sink.send(np.asarray(first).tobytes())
+        for picture in pictures:
+            sink.send(np.asarray(picture).tobytes())
 
 
 def _write_gif(
@@ -156,7 +158,7 @@ def _save_gif(
         every = math.ceil(n / most)
         numbers = list(range(0, n, every))
         painter = Painter(footage, particles, time_axis, side, math.ceil(_MARK_SECONDS * fps) * every)
-        # The colours of the first picture for all: no picture flickers.
+        # All have the colours of the first picture, so that none flickers.
         first = painter.paint(numbers[0]).quantize(128, dither=Image.Dither.NONE)
         pictures = (painter.paint(number).quantize(palette=first, dither=Image.Dither.NONE) for number in numbers[1:])
         first.save(

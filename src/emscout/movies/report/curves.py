@@ -23,7 +23,7 @@ __all__ = [
     "plot_drift",
 ]
 
-# After Okabe & Ito (https://jfly.uni-koeln.de/color/), told apart by colour-blind readers too.
+# After Okabe & Ito (https://jfly.uni-koeln.de/color/), for colour-blind readers too.
 BLUE, ORANGE, GREEN, VIOLET = "#0072b2", "#d55e00", "#009e73", "#a0569a"
 EVENT_COLOURS = {
     "coalescence": ORANGE,
@@ -62,7 +62,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def plot_drift(drift: pd.DataFrame, time_axis: TimeAxis) -> str:
-    """Draw where the specimen was in every frame, and how well each frame fits; frames with a fault are marked.
+    """Draw the place of the specimen in every frame, and how well each frame fits; frames with a fault are marked.
 
     Parameters
     ----------

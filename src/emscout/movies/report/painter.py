@@ -1,4 +1,4 @@
-"""Draws the frames of a movie's clip one by one."""
+"""Draws the frames of the clip of a movie."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from emscout.report.overlay import add_scale_bar, load_font
 
 __all__ = ["FATES", "Painter"]
 
-# What a particle does, and the colour of its outline; after Okabe & Ito, brighter than theirs, to stand out from grey.
+# What becomes of a particle, and the colour of its outline: after Okabe & Ito, but brighter, to stand out from grey.
 FATES = {
     "grows": "#ff8c1a",
     "shrinks": "#3fa9ff",
@@ -29,7 +29,7 @@ FATES = {
 _MARKED = ("coalescence", "split", "vanished", "appeared")
 _GREATEST_ENLARGEMENT = 4
 _TAIL_FRAMES = 12
-# A shorter path is the error of a centroid, not a movement.
+# A shorter path is an error of the centroid, not a movement.
 _SHORTEST_TAIL_PX = 1.5
 
 
@@ -84,7 +84,7 @@ class Painter:
         self._places = (footage.events_in_view() + 0.5) * self._scale
 
     def paint(self, number: int) -> Image.Image:
-        """A frame with all that is drawn on it, below the strip that says when it was; both sides are even."""
+        """A frame with outlines, paths and marks, below a strip with its time; both sides are even."""
         low, high = self._limits
         view = np.nan_to_num((aligned_view(self._footage, number, self._size) - low) / (high - low), nan=0.0)
         rgb = np.repeat((255 * view.clip(0, 1)).astype(np.uint8)[:, :, None], 3, axis=2)
@@ -97,7 +97,7 @@ class Painter:
             self._draw_tails(draw, number)
         self._draw_marks(draw, number)
         head = self._head(number)
-        # Of even sides, as video needs them.
+        # Video needs even sides.
         width, height = picture.width + picture.width % 2, head.height + picture.height
         whole = Image.new("RGB", (width, height + height % 2), "white")
         whole.paste(head, (0, 0))
@@ -137,7 +137,7 @@ class Painter:
             kind = self._kinds[i]
             reach = 1.4 * self._scale * math.sqrt(self._areas_px2[i] / math.pi) + 4
             draw.ellipse((col - reach, row - reach, col + reach, row + reach), outline=EVENT_COLOURS[kind], width=3)
-            # Left of the mark where right of it is no room.
+            # Left of the mark where there is no room on the right.
             left = col + reach + draw.textlength(kind, font) + 4 > self._size[1]
             draw.text(
                 (col - reach - 3 if left else col + reach + 3, row),
@@ -150,7 +150,7 @@ class Painter:
             )
 
     def _head(self, number: int) -> Image.Image:
-        """Scale bar, when it is and what is wrong, and the key of colours: above, where no player's buttons hide it."""
+        """Scale bar, time, faults and colour key: at the top, where the buttons of a player do not hide them."""
         font, small = load_font(self._font_px), load_font(max(10, round(0.8 * self._font_px)))
         nothing = Image.new("RGB", (self._size[1], 0))
         bar = add_scale_bar(nothing, self._scale, self._footage.nm_per_px, font_px=self._font_px)
@@ -176,7 +176,7 @@ class Painter:
         return head
 
     def _key(self, width: int, font: ImageFont.FreeTypeFont) -> list[list[str]]:
-        """The names of the key, as many a line as there is room for."""
+        """The names in the key, as many in a line as there is room for."""
         rows: list[list[str]] = []
         left = math.inf
         for name in self._shown:

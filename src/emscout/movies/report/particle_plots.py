@@ -1,4 +1,4 @@
-"""Plots of the particles of a movie against time: how many of each size, and those that tell most one by one."""
+"""Plots of particles against time: how many of each size, and single ones that change most."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emscout.report.plots import ABOVE, STYLE, svg_of
 
 __all__ = ["plot_single_particles", "plot_sizes_through_time"]
 
-# More columns or rows of the map are narrower than a printed line.
+# With more columns or rows, those of the map would be narrower than a printed line.
 _MOST_COLUMNS, _MOST_SIZES, _FEWEST_SIZES = 200, 40, 8
 _LINES = 5
 _SHOWN_ON_CURVES = ("coalescence", "split", "vanished", "appeared")
@@ -56,7 +56,7 @@ def plot_sizes_through_time(
     with matplotlib.rc_context(STYLE):
         figure = new_figure(7.2, 3.4)
         axes = figure.add_subplot()
-        # What lies beyond the last frame is as far apart as the frames before.
+        # Half a frame before the first and after the last.
         steps = np.interp(column.clip(0, n_frames - 1), np.arange(n_frames), time_axis.when)
         half = (time_axis.when[-1] - time_axis.when[0]) / max(n_frames - 1, 1) / 2 or 0.5
         steps[0], steps[-1] = time_axis.when[0] - half, time_axis.when[-1] + half
@@ -79,7 +79,7 @@ def plot_sizes_through_time(
 def plot_single_particles(
     tracks: pd.DataFrame, particles: pd.DataFrame, events: pd.DataFrame, time_axis: TimeAxis, nm_per_px: float | None
 ) -> str:
-    """Draw the area against time of those particles that tell most: largest growers, shrinkers, and those that merge.
+    """Draw the area against time of the particles that grow or shrink most, and of those that merge.
 
     Parameters
     ----------
@@ -91,9 +91,9 @@ def plot_single_particles(
     Returns
     -------
     str
-        An SVG document; a panel says so where there is no particle of its kind.
+        An SVG document; a panel without particles says none.
     """
-    groups = _telling_particles(particles, events)
+    groups = _choose_particles(particles, events)
     shown = tracks[tracks["particle"].isin({number for numbers in groups.values() for number in numbers})]
     by_particle = dict(iter(shown.groupby("particle")))
     scale = (nm_per_px or 1.0) ** 2
@@ -136,11 +136,11 @@ def plot_single_particles(
         return svg_of(figure)
 
 
-def _telling_particles(particles: pd.DataFrame, events: pd.DataFrame) -> dict[str, list[int]]:
+def _choose_particles(particles: pd.DataFrame, events: pd.DataFrame) -> dict[str, list[int]]:
     """Numbers of the particles to draw, by title."""
     wrong = {int(n) for some in events.loc[events["kind"] == "segmentation-error", "particles"] for n in some.split()}
     steady = particles[particles["mechanism"].isin(("ripening", "both"))]
-    # Jumps between wrong outlines look like growth: those never outlined wrongly tell more.
+    # Jumps between wrong outlines look like growth: particles without such errors come first.
     steady = steady.assign(doubtful=steady["particle"].isin(wrong), gain=steady["by_exchange_px2"])
     most = steady.sort_values(["doubtful", "gain"], ascending=[True, False], kind="stable")
     least = steady.sort_values(["doubtful", "gain"], kind="stable")

@@ -27,14 +27,14 @@ from emscout.report.plots import INK, STYLE
 __all__ = ["draw_event_map", "draw_time_outlines"]
 
 _DPI = 150
-# Later outlines hide earlier ones: so many are told apart.
+# Number of outlines, of which later ones hide earlier ones.
 _OUTLINES = 12
 _MEAN_OF, _MEAN_SIDE_PX = 40, 1200
 # Beyond these, numbers beside the marks hide the marks.
 _MOST_NUMBERS = 60
-# Without its palest end, which is lost on bright ground.
+# Without its palest end, which is hard to see on a bright background.
 _TIME = ListedColormap(matplotlib.colormaps["plasma"](np.linspace(0, 0.9, 256)))
-# How much of an event is worth enlarging.
+# Weight of an event for the choice of the enlarged part.
 _WORTH = {"coalescence": 3.0, "split": 2.0, "vanished": 1.0, "appeared": 1.0}
 # Events of a kind this near, as a share of the field's longer side, are drawn as one mark.
 _ONE_SPOT = 0.012
@@ -71,7 +71,7 @@ def draw_time_outlines(footage: Footage, time_axis: TimeAxis) -> np.ndarray:
         for number in some:
             outlines = _outlines(footage.labels(number))
             origin = np.array(footage.origins[number], dtype=float)
-            # Relative to the frame that is shown, which may itself have drifted.
+            # Relative to the frame in the background, which may itself have drifted.
             moved = footage.drift_px(number) - footage.drift_px(first)
             lines[0] += [outline + origin for outline in outlines]
             lines[1] += [outline + origin - moved for outline in outlines]
@@ -88,7 +88,7 @@ def draw_time_outlines(footage: Footage, time_axis: TimeAxis) -> np.ndarray:
         for column, (outlines, title) in enumerate(zip(lines, ("as recorded", "drift corrected"), strict=True)):
             for row, part in enumerate((whole, near)):
                 shown: Axes = axes[row, column]
-                # Paler than the frame is: the outlines are what to look at.
+                # Paler than the frame, so that the outlines stand out.
                 shown.imshow(image, cmap="gray", vmin=low - 0.7 * (high - low), vmax=high, interpolation="nearest")
                 paths = [outline[:, ::-1] for outline in outlines]
                 shown.add_collection(LineCollection(paths, colors=colours, linewidths=0.7 + 0.5 * row))
@@ -120,7 +120,7 @@ def _outlines(labels: np.ndarray) -> list[np.ndarray]:
 
 
 def _window(footage: Footage) -> tuple[float, float, float]:
-    """First row and column, and side, of the part worth enlarging: where most happens, in pixels of what is shown."""
+    """First row and column, and side, of the part to enlarge, where most events are, in pixels of what is shown."""
     height, width = footage.size
     side = min(max(round(min(height, width) / 3.5), 24), height, width)
     weight = footage.events["kind"].map(_WORTH).fillna(0).to_numpy(dtype=float)
@@ -131,7 +131,7 @@ def _window(footage: Footage) -> tuple[float, float, float]:
     busy = np.zeros((height, width))
     rows, cols = places.round().astype(int).reshape(-1, 2).T
     np.add.at(busy, (rows.clip(0, height - 1), cols.clip(0, width - 1)), weight)
-    # What happens in the middle of the part is seen best.
+    # Events should be near the middle of the part.
     busy = ndimage.gaussian_filter(busy, side / 5, mode="constant")
     half = side // 2
     middles = busy[half : height - side + half + 1, half : width - side + half + 1]
@@ -153,7 +153,7 @@ def draw_event_map(footage: Footage, time_axis: TimeAxis) -> np.ndarray:
     ndarray of uint8, shape (h, w, 3)
         Events are numbered as the rows of their table, counted from 1, where there are few enough to read them.
     """
-    # Footage with its borders kept has places that few frames show, or none.
+    # With whole frames, some places are shown by few frames, or none.
     size = fit_size(footage.size, _MEAN_SIDE_PX)
     total, seen = np.zeros(size), np.zeros(size)
     for number in spread_evenly(footage.measured, _MEAN_OF):
@@ -181,10 +181,10 @@ def draw_event_map(footage: Footage, time_axis: TimeAxis) -> np.ndarray:
             of_kind = np.flatnonzero(kinds == kind)
             if len(of_kind) == 0:
                 continue
-            # The same neighbours may be taken for one in twenty frames.
+            # The same neighbours may be segmented as one in twenty frames.
             spots = _gather(places[of_kind], _ONE_SPOT * max(height, width))
             at = np.array([places[of_kind[spot]].mean(axis=0) for spot in spots])
-            # Much may happen at one place: a hollow mark hides nothing, and what is rare is not hidden by what is not.
+            # Many events may be at one place: hollow marks hide nothing, and rare kinds are drawn over frequent ones.
             hollow = kind in _HOLLOW
             area = 46 if numbered else 26
             many = f" at {len(spots)} place{'s' * (len(spots) > 1)}" if len(spots) < len(of_kind) else ""
@@ -221,7 +221,7 @@ def draw_event_map(footage: Footage, time_axis: TimeAxis) -> np.ndarray:
 
 
 def _gather(places: np.ndarray, reach: float) -> list[np.ndarray]:
-    """Which places lie together, each within reach of another, by their indices."""
+    """Groups of places, each within reach of another of its group, by their indices."""
     near = KDTree(places).query_pairs(reach, output_type="ndarray")
     links = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(places), len(places)))
     n_spots, spot = connected_components(links, directed=False)
@@ -229,7 +229,7 @@ def _gather(places: np.ndarray, reach: float) -> list[np.ndarray]:
 
 
 def _pixels(figure: Figure) -> np.ndarray:
-    # An object of its own, never pyplot: nothing global changes and nothing needs a display.
+    # A canvas of its own instead of pyplot: no global state changes and no display is needed.
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(_DPI)
     canvas.draw()

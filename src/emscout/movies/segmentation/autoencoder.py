@@ -1,7 +1,7 @@
-"""Particles by an autoencoder trained on the movie itself: what it reproduces of a frame, smoothed and thresholded.
+"""Particles by an autoencoder trained on the movie itself: its reconstruction of a frame, smoothed and thresholded.
 
-After the tutorial of Vyas, Horwath and Stach: a network whose bottleneck is too narrow for the noise gives back a frame
-simple enough for a threshold. No particle was ever outlined by hand for it.
+After the tutorial of Vyas, Horwath and Stach: a network whose bottleneck is too narrow for noise gives back a frame
+that is simple enough for a threshold. It needs no particles outlined by hand.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ __all__ = [
 Polarity = Literal["auto", "bright", "dark"]
 
 TILE_PX = 768
-"""Larger images go through the network tile by tile."""
+"""Larger images are processed tile by tile."""
 
-# As the watershed does: what is less than 0.3 times as wide as the bulk of the particles is none.
+# As for the watershed: what is less than 0.3 times as wide as the bulk of the particles is not a particle.
 _MIN_RELATIVE_AREA = 0.3**2
 _MIN_AREA_PX2 = 4
 # Contours of noise are 1.6 times as steep as its gradient has standard deviations, on average; particles are steeper.
 _MIN_EDGE = 3.0
-# A frame's grey levels, some beyond which count as those: hot pixels must not stretch the range.
+# Percentiles of the grey levels to which values are clipped, so that hot pixels do not stretch the range.
 _RANGE_PERCENT = (0.1, 99.9)
 _MOST_SPREADS = 6.0
 
 
 class _Found(NamedTuple):
-    """A frame as the threshold sees it: particles bright."""
+    """A smoothed frame with bright particles, and what the threshold gives."""
 
     smooth: np.ndarray  # (H, W) float32, in grey values as recorded or their negative
     level: float
@@ -62,25 +62,25 @@ def segment_autoencoder(
     Parameters
     ----------
     image : ndarray of a real dtype, shape (H, W)
-        Any size; what is not finite is never part of a particle.
+        Of any size; pixels that are not finite are never part of a particle.
     model : str or Path
         An ONNX file written by ``emscout train autoencoder``.
     polarity : {'auto', 'bright', 'dark'}
-        Whether particles are brighter or darker than what is around them; ``auto``: as `find_polarity` says.
+        Whether particles are brighter or darker than what is around them; ``auto`` takes that of `find_polarity`.
     split : bool
         Whether particles that touch are cut apart where they narrow.
 
     Returns
     -------
     Segmentation
-        Labels alone: this method knows no uncertainty; see `area_bands` for that of the outlines.
+        Only labels, without uncertainty; see `area_bands` for that of the outlines.
 
     Raises
     ------
     NothingToFindError
         When the image is constant or holds no finite value.
     ModelError
-        When the file is no autoencoder.
+        When the file is not an autoencoder.
     """
     return Segmentation(_find(image, model, polarity, split).labels)
 
@@ -88,7 +88,7 @@ def segment_autoencoder(
 def area_bands(
     image: np.ndarray, model: str | Path, labels: np.ndarray, *, polarity: Polarity = "auto"
 ) -> pd.DataFrame:
-    """Areas of particles by the narrowest and the widest outline that the noise leaves possible.
+    """Areas of particles by the narrowest and the widest outline that the noise allows.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def area_bands(
     certain = (labels > 0) & (found.smooth > found.level + found.noise)
     possible = (labels > 0) | (found.smooth > found.level - found.noise)
     wide = segmentation.watershed(-found.smooth, labels, mask=possible)
-    # The wider outline of a faint particle may run out into the background: no further than as wide again.
+    # The wider outline of a faint particle may spread into the background: by its own radius at most.
     near = ndimage.distance_transform_edt(labels == 0) <= np.append(0.0, _radius(labels, count))[wide]
     return pd.DataFrame(
         {
@@ -120,7 +120,7 @@ def area_bands(
 
 
 def reconstruct(image: np.ndarray, model: AutoencoderModel) -> np.ndarray:
-    """Let the network reproduce an image of any size.
+    """Reconstruct an image of any size by the network.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def reconstruct(image: np.ndarray, model: AutoencoderModel) -> np.ndarray:
     grey, centre, spread = normalise(image)
     stride, reach = model.description["stride_px"], model.description["reach_px"]
     height, width = grey.shape
-    # The network sees reflections beyond the edge, and of each tile as much around it as its reach.
+    # The image is reflected at its edges, and each tile is padded by the reach of the network.
     after = [(reach, reach + -side % stride) for side in grey.shape]
     padded = np.pad(grey, after, mode="symmetric")
     result = np.empty_like(padded)
@@ -155,7 +155,7 @@ def reconstruct(image: np.ndarray, model: AutoencoderModel) -> np.ndarray:
 
 
 def normalise(image: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Bring a frame to mean 0 and standard deviation 1, as the network sees it.
+    """Scale a frame to mean 0 and standard deviation 1, the input of the network.
 
     Returns
     -------
@@ -183,7 +183,7 @@ def normalise(image: np.ndarray) -> tuple[np.ndarray, float, float]:
 
 
 def find_polarity(smooth: np.ndarray) -> Literal["bright", "dark"]:
-    """Whether particles are brighter or darker than what is around them: what the watershed explains better.
+    """Whether particles are brighter or darker than what is around them: what fits the watershed better.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def find_polarity(smooth: np.ndarray) -> Literal["bright", "dark"]:
 
 
 def find_level(smooth: np.ndarray) -> float:
-    """The grey value at which bright particles end: half way between that of the background and that of their inside.
+    """The grey value at the edge of bright particles: half way between the background and their inside.
 
     Parameters
     ----------
@@ -203,9 +203,9 @@ def find_level(smooth: np.ndarray) -> float:
 
     Notes
     -----
-    Otsu's threshold (doi:10.1109/TSMC.1979.4310076) leans towards the larger class, the background, and counts the
-    blurred rims of small particles as what particles look like: both make them too large. So it only tells where
-    particles and background are, and the level is taken between the medians of what lies away from the outlines.
+    Otsu's threshold (doi:10.1109/TSMC.1979.4310076) is biased towards the larger class, the background, and towards the
+    blurred rims of small particles: both make particles too large. So it is used only to find particles and background,
+    and the level is half way between their medians away from the outlines.
     """
     rough = smooth > filters.threshold_otsu(smooth)
     inside = ndimage.binary_erosion(rough, border_value=1)
@@ -230,7 +230,7 @@ def _find(image: np.ndarray, model: str | Path, polarity: Polarity, split: bool)
 
 
 def _label(smooth: np.ndarray, mask: np.ndarray, split: bool) -> np.ndarray:
-    """Number the particles of a mask 1..n; what has no edge, or is far smaller than the bulk, is none."""
+    """Number the particles of a mask 1..n, without regions that have no edge or are far smaller than the bulk."""
     regions, count = ndimage.label(mask)
     gradient = outline_gradient(smooth)
     outline = mask & ~ndimage.binary_erosion(mask, border_value=1)

@@ -1,4 +1,4 @@
-"""The strokes that stand upright on both ends of a bar: its length is between their middles."""
+"""Caps: upright strokes at both ends of a bar. Its length is between their middles."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ def find_caps(
     least: float = 0.25,
     low: bool = False,
 ) -> tuple[float, float, float, float] | None:
-    """Middles of the strokes that stand upright on both ends of a bar, their reach and width, if there are any.
+    """Find the caps of a bar: the middles of both, how far they stand out, and how wide they are; None without caps.
 
     Parameters
     ----------
     signed : ndarray of float32, shape (H, W)
-        The picture, turned over where the bar is dark.
+        The picture, inverted where the bar is dark.
     core : ndarray of int
         Rows of the bar.
     x0, x1 : float
         Its ends.
     inside, contrast : float
-        Its grey, and by how much it differs from what is around it.
+        Its grey value, and how much that differs from the surroundings.
     least : float
         Share of the contrast that a stroke must have.
     low : bool
-        Whether a knob a pixel higher than the bar will do.
+        Whether a knob that is one pixel higher than the bar counts as a cap.
     """
     height, width = signed.shape
     reach = max(4.0, _REACH * (x1 - x0))
     body = slice(int(x0 + reach) + 1, max(int(x0 + reach) + 2, int(x1 - reach)))
     high, either = range(2, 3 + max(2, len(core) // 2)), (-1, 1)  # rows beyond the bar; upwards and downwards
-    looks = [(either, high), ((-1,), high), ((1,), high), (either, range(1, 3))]
+    places = [(either, high), ((-1,), high), ((1,), high), (either, range(1, 3))]
     bar_level = signed[core[0] : core[-1] + 1].mean(axis=0) > inside - _HANGING * contrast
-    for sides, rows in looks + ([(either, range(1, 2))] if low else []):
+    for sides, rows in places + ([(either, range(1, 2))] if low else []):
         upright = [(core[0] if side < 0 else core[-1]) + side * row for side in sides for row in rows]
         if min(upright) < 0 or max(upright) >= height:
             continue
-        # Right beside the bar its own soft edge is seen.
+        # Right beside the bar is its own soft edge.
         edge = max(0.0, float(np.median(signed[upright, body].min(axis=0))) - (inside - contrast)) if 1 in rows else 0.0
         strokes = []
         for end, step in ((x0, 1.0), (x1, -1.0)):
@@ -82,7 +82,7 @@ def find_caps(
 
 
 def _on_bar(drawn: np.ndarray, step: float) -> np.ndarray:
-    """Of columns at an end of a bar, where step leads into it, those that it reaches without a gap."""
+    """Which columns at an end of a bar it reaches without a gap; ``step`` leads into the bar."""
     reached = drawn if step < 0 else drawn[::-1]
     gap = int(np.argmin(reached)) if not reached.all() else len(reached)
     on_bar = np.arange(len(reached)) < gap

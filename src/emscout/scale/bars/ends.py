@@ -1,4 +1,4 @@
-"""Where a bar ends: at half the height of the step from its grey to what is right beside it."""
+"""Ends of a bar: at half the height of the step from its grey to what is right beside it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RESTING = 0.12  # of the contrast, by which a level that rests may differ
 
 
 def find_end(level: np.ndarray, start: int, step: int, contrast: float, drop: float) -> tuple[float, float, bool]:
-    """Where a bar ends, between two columns, how many pixels the step takes, and whether the border comes first.
+    """Find the end of a bar to a fraction of a pixel, how wide the step is, and whether the border comes first.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def find_end(level: np.ndarray, start: int, step: int, contrast: float, drop: fl
     contrast : float
         Level of the bar.
     drop : float
-        What is lower than the bar by so much lies outside.
+        What is lower than the bar by this much lies outside.
     """
     last = len(level) - 1 if step > 0 else 0
     at = start
@@ -55,7 +55,7 @@ def find_end(level: np.ndarray, start: int, step: int, contrast: float, drop: fl
 
 
 def _first_plateau(fall: np.ndarray, contrast: float) -> float:
-    """Where a level that falls comes to rest: a plate may show a pixel of itself only, and then the specimen begins."""
+    """Level at which a falling edge comes to rest: a plate may be visible for a single pixel before the specimen."""
     at = 0
     while at + 1 < len(fall) and fall[at + 1] < fall[at] - _RESTING * contrast:
         at += 1
@@ -64,7 +64,7 @@ def _first_plateau(fall: np.ndarray, contrast: float) -> float:
 
 
 def stands_alone(level: np.ndarray, x0: float, x1: float, inside: float, contrast: float) -> bool:
-    """Whether a bar's grey is left beyond both its ends; the gap between a bar and something else goes on there."""
+    """Whether the grey value changes beyond both ends of a bar; a gap between a bar and something else continues."""
     before = level[max(0, int(x0) - 6) : max(0, int(np.ceil(x0)))]
     behind = level[int(x1) + 1 : int(x1) + 7]
     return all(len(beyond) == 0 or inside - beyond.min() > 0.5 * contrast for beyond in (before, behind))

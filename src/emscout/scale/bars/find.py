@@ -1,4 +1,4 @@
-"""Bars as they are drawn: straight, level, of one grey along their length, with ends as sharp as the picture allows."""
+"""Scale bars: straight, horizontal, of one grey value, with ends as sharp as the picture allows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STEPS = (0.45, 0.22, 0.1, 0.05)  # of the range of grey, by which a bar may sta
 _MIN_STEP = 7.0  # grey levels of 255
 _PURE = 0.2  # of the range of grey: a bar is pure white or black, and its ends leave that
 _STRETCH_PX = 9
-_MOST = 150  # runs looked at closely: the longest
+_MOST = 150  # runs that are measured: the longest
 _END_PART = 0.12  # of its length
 _LEAST_SEEN = 0.4  # of that
 _TIP_ERROR_PX = 0.6  # the tip of an arrow is finer than a pixel
@@ -36,11 +36,11 @@ class Bar:
     top, bottom : float
         Its edges, rows.
     style : {'line', 'box', 'caps', 'arrow', 'ticks', 'split', 'checkered'}
-        ``split``: parted in the middle by its text; ``checkered``: black and white by turns.
+        ``split``: interrupted by its text; ``checkered``: alternately black and white.
     end_error_px : float
         Standard deviation of the place of an end.
     contrast : float
-        Grey levels (of 255) between it and what is around it.
+        Grey levels (of 255) between it and its surroundings.
     quality : float
         0..1: how even it is and how sharp its ends are.
     bright : bool
@@ -77,7 +77,7 @@ class Bar:
         return replace(self, x0=self.x0 + cols, x1=self.x1 + cols, top=self.top + rows, bottom=self.bottom + rows)
 
     def enlarged(self, times: float) -> Bar:
-        """The bar in the coordinates of an image so many times as large."""
+        """The bar in the coordinates of an image that is enlarged by a factor."""
         x0, x1, top, bottom = ((edge + 0.5) * times - 0.5 for edge in (self.x0, self.x1, self.top, self.bottom))
         sizes = {name: getattr(self, name) * times for name in ("end_error_px", "cap_px", "cap_width_px")}
         return replace(self, x0=x0, x1=x1, top=top, bottom=bottom, **sizes)
@@ -91,15 +91,15 @@ def find_bars(grey: np.ndarray, min_length_px: int, max_thickness_px: tuple[int,
     grey : ndarray of float32, shape (H, W)
         In 0..255.
     min_length_px : int
-        What is shorter is no bar.
+        Shorter ones are dropped.
     max_thickness_px : tuple of int
-        A thin line is told from the specimen by what is right beside it, a thick box needs a wider view: each bound
-        is a look.
+        Each bound is one pass: a thin line is compared with what is right beside it, a thick box with a wider
+        neighbourhood.
 
     Returns
     -------
     list of Bar
-        Those of which each pixel row tells the same ends; the same bar is listed once.
+        Those with the same ends in each pixel row; each bar is listed once.
     """
     low, high = np.percentile(grey, (0.2, 99.8))
     steps = sorted({max(_MIN_STEP, part * (high - low)) for part in _STEPS}, reverse=True)
@@ -110,11 +110,11 @@ def find_bars(grey: np.ndarray, min_length_px: int, max_thickness_px: tuple[int,
         smooth = ndimage.uniform_filter1d(signed, _STRETCH_PX, axis=1)
         for thickness in max_thickness_px:
             behind, smooth_behind = _behind(signed, thickness), _behind(smooth, thickness)
-            looks = [
+            passes = [
                 (signed - behind, signed - behind, steps),
                 (smooth - smooth_behind, signed - smooth_behind, steps[-1:]),
             ]
-            for seen, raised, levels in looks:
+            for seen, raised, levels in passes:
                 for step in levels:
                     found += _measured(signed, seen > step, raised, min_length_px, thickness)
         # Pure white and pure black stand out from any specimen, however uneven.
@@ -126,7 +126,7 @@ def find_bars(grey: np.ndarray, min_length_px: int, max_thickness_px: tuple[int,
 def _measured(
     signed: np.ndarray, seen: np.ndarray, raised: np.ndarray, min_length_px: int, max_thickness_px: int
 ) -> list[Bar]:
-    """The bars among the level runs that are seen."""
+    """The bars among the horizontal runs."""
     bright = bool(signed.mean() > 0)  # grey values are positive: a negative was turned over to find dark bars
     bars = [_measure(signed, raised, rows, cols, bright) for rows, cols in _level_runs(seen, min_length_px)]
     return [
@@ -137,14 +137,14 @@ def _measured(
 
 
 def _behind(signed: np.ndarray, thickness: int) -> np.ndarray:
-    """What stays after taking away all that is not taller than a bar."""
+    """The background: the picture without what is no taller than a bar."""
     import cv2
 
     return cv2.morphologyEx(signed, cv2.MORPH_OPEN, np.ones((2 * thickness + 1, 1), np.uint8))
 
 
 def _distinct(bars: list[Bar]) -> list[Bar]:
-    """Each bar once, with the ends that most looks at it agree on; best first."""
+    """Each bar once, with the median ends of its measurements in the most frequent style; best first."""
     left = sorted(bars, key=lambda bar: -bar.quality * bar.contrast)
     kept: list[Bar] = []
     while left:
@@ -160,7 +160,7 @@ def _distinct(bars: list[Bar]) -> list[Bar]:
 
 
 def _level_runs(raised: np.ndarray, min_length_px: int) -> list[tuple[slice, slice]]:
-    """Boxes around pixels that lie in level runs of the length asked for, longest first."""
+    """Boxes around horizontal runs of at least that length, longest first."""
     import cv2
 
     run = np.ones((1, min_length_px), np.uint8)
@@ -181,7 +181,7 @@ def _level_runs(raised: np.ndarray, min_length_px: int) -> list[tuple[slice, sli
 
 
 def _measure(signed: np.ndarray, raised: np.ndarray, rows: slice, cols: slice, bright: bool) -> Bar | None:
-    """Ends and quality of the bar in a box, or None where what is there is not drawn with a ruler."""
+    """Measure the ends and the quality of the bar in a box; None where it is not a straight bar."""
     width = signed.shape[1]
     seen = raised[rows, cols]
     # The rows that are full, not those half covered at its edges.
@@ -246,14 +246,14 @@ def _measure(signed: np.ndarray, raised: np.ndarray, rows: slice, cols: slice, b
 
 
 def _contrast_aside(signed: np.ndarray, core: np.ndarray, cols: slice) -> float:
-    """By how much a run differs from the darkest within three rows of it, on the side where that is less."""
+    """Difference between a run and the darkest pixel within three rows, on the side where that is less."""
     inside = signed[core[0] : core[-1] + 1, cols].mean(axis=0)
     sides = [signed[max(0, core[0] - 3) : core[0], cols], signed[core[-1] + 1 : core[-1] + 4, cols]]
     return min((float(np.median(inside - side.min(axis=0))) for side in sides if len(side)), default=0.0)
 
 
 def _differs(signed: np.ndarray, row: int, step: int, cols: slice) -> float:
-    """Share of a run along which the picture is darker than it within two rows above, or below; a first, quick look."""
+    """Share of a run along which the picture is darker within two rows above, or below; a quick test."""
     beyond = [at for at in (row + step, row + 2 * step) if 0 <= at < len(signed)]
     return float(np.mean(signed[row, cols] - signed[beyond, cols].min(axis=0) > 2.0)) if len(beyond) == 2 else 1.0
 
@@ -276,7 +276,7 @@ def _end_parts(body: slice) -> tuple[slice, slice]:
 
 
 def _is_seen(signed: np.ndarray, core: np.ndarray, part: slice, contrast: float) -> bool:
-    """Whether a part of a bar differs from what is above or below it; a bright particle at its end does not."""
+    """Whether a part of a bar differs from what is above or below it, unlike a bright particle at its end."""
     edges = ((core[0], -1), (core[-1], 1))
     return any(_share_outside(signed, row, step, part, contrast) >= _LEAST_SEEN for row, step in edges)
 

@@ -1,4 +1,4 @@
-"""Bars that are drawn in parts: on both sides of their text, or black and white by turns."""
+"""Bars that are drawn in parts: on both sides of their text, or alternately black and white."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNEVEN = 0.2  # of their length, by which the fields of a bar may differ
 
 
 def join_bars(grey: np.ndarray, bars: list[Bar], left: float, right: float, top: float, bottom: float) -> list[Bar]:
-    """Pairs of bars that a text in the box given parts: one bar with its text in the middle."""
+    """Join pairs of bars on both sides of a text: one bar with its text in the middle."""
     height, joined = bottom - top, []
     for a in bars:
         for b in bars:
@@ -59,7 +59,7 @@ def _outer_ends(grey: np.ndarray, a: Bar, b: Bar) -> tuple[float, float, float]:
 
 
 def join_fields(bars: list[Bar]) -> list[Bar]:
-    """Bars that are black and white by turns, in fields of one length, from one end to the other."""
+    """Join alternately black and white fields of one length into one bar."""
     joined: list[Bar] = []
     for first in sorted(bars, key=lambda bar: bar.x0):
         fields = [first]
@@ -85,7 +85,7 @@ def join_fields(bars: list[Bar]) -> list[Bar]:
 
 
 def _follows(bar: Bar, other: Bar) -> bool:
-    """Whether another field begins where one ends."""
+    """Whether another field of the opposite grey begins where one ends."""
     touching = abs(other.x0 - bar.x1) <= max(2.0, 0.06 * bar.length_px) and other.bright != bar.bright
     level = abs(other.top - bar.top) <= 2 and abs(other.bottom - bar.bottom) <= 2
     return touching and level and abs(other.length_px / bar.length_px - 1) <= _UNEVEN

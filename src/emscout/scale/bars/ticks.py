@@ -1,4 +1,4 @@
-"""Scales of upright ticks without a line, as Hitachi's microscopes print them: from the first tick to the last."""
+"""Scales of vertical ticks without a line, as on Hitachi microscopes: from the first tick to the last."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from emscout.scale.bars.find import Bar
 
 __all__ = ["find_ticks"]
 
-_COUNTS = (11, 21)  # ten intervals, or twenty; fewer in a row are part of something else
+_COUNTS = (11, 21)  # ten intervals, or twenty; rows of fewer are something else
 _MIN_TICKS = min(_COUNTS)
 _UNEVEN = 0.08  # of the spacing, by which a tick may be off
 _MIN_STEP = 12.0  # grey levels of 255
@@ -17,14 +17,14 @@ _STEPS = (0.5, 0.3)  # of what stands out most
 _MAX_WIDTH_PX = 9
 _MIN_SPACING_PX = 4
 _LEAST_HEIGHT = 1 / 25  # of the least length of a row
-_MOST_IN_A_ROW = 50  # with letters; more are the grain of the specimen
+_MOST_IN_A_ROW = 50  # including letters; more are noise of the specimen
 _MOST_BETWEEN = 0.5  # as many a tick
 _MAX_HIDDEN = 1
 _FAINTEST = 0.4  # of the usual contrast of its ticks: one of them, and what is between them
 
 
 def find_ticks(grey: np.ndarray, min_length_px: int) -> list[Bar]:
-    """Rows of evenly spaced upright ticks.
+    """Find rows of evenly spaced vertical ticks.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def _tick_rows(raised: np.ndarray, step: float, min_length_px: int, bright: bool
     _, components, boxes, _ = cv2.connectedComponentsWithStats((raised > step).astype(np.uint8), connectivity=8)
     labels = np.asarray(components, np.int32)
     wide, high = boxes[:, cv2.CC_STAT_WIDTH], boxes[:, cv2.CC_STAT_HEIGHT]
-    # In a large picture what is smaller is grain.
+    # In a large picture smaller ones are noise.
     least_px = max(2, round(_LEAST_HEIGHT * min_length_px))
     numbers = np.flatnonzero((wide <= _MAX_WIDTH_PX) & (high >= least_px) & (wide <= high + 1))
     numbers = numbers[numbers > 0]
@@ -82,7 +82,7 @@ def _tick_rows(raised: np.ndarray, step: float, min_length_px: int, bright: bool
 
 
 def _even_rows(places: np.ndarray) -> list[np.ndarray]:
-    """Numbers of the places, sorted ones, of each row that is evenly spaced and has as many as a scale has.
+    """Numbers of the (sorted) places of each evenly spaced row with as many ticks as a scale has.
 
     One place may be missing between the ends: a tick on a bright particle. What lies between is something else.
     """

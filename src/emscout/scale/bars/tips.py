@@ -1,4 +1,4 @@
-"""The heads of a bar that is drawn as an arrow with two heads: its length is from tip to tip."""
+"""Bars that are drawn as an arrow with two heads: the length is from tip to tip."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _BEYOND_PX = 1.2  # by which a tip may be finer than the pixels it can be seen i
 def find_tips(
     signed: np.ndarray, core: np.ndarray, x0: float, x1: float, inside: float, contrast: float
 ) -> tuple[float, float] | None:
-    """Tips of both heads, if there are heads; they may lie beyond the ends given.
+    """Find the tips of both heads, which may lie beyond the given ends; None without heads.
 
     Parameters
     ----------
     signed : ndarray of float32, shape (H, W)
-        The picture, turned over where the bar is dark.
+        The picture, inverted where the bar is dark.
     core : ndarray of int
         Rows of the bar.
     x0, x1 : float
         Its ends, where the heads begin or where they end.
     inside, contrast : float
-        Its grey, and by how much it differs from what is around it.
+        Its grey value, and how much that differs from the surroundings.
     """
     reach = int(np.clip(_REACH * (x1 - x0), 6, _MAX_REACH_PX))
     rows = slice(max(0, core[0] - reach), core[-1] + reach + 1)
@@ -56,7 +56,7 @@ def _head(drawn: np.ndarray, row: int) -> tuple[float, int] | None:
     arrow = labels == shaft
     columns = np.flatnonzero(arrow.any(axis=0))
     start = int(columns[0])
-    if start == 0:  # it goes on
+    if start == 0:  # it continues
         return None
     # A letter may touch a barb on one side, not on both.
     high = np.array([_height(arrow[:, col], row) for col in range(start, arrow.shape[1])])
@@ -74,6 +74,6 @@ def _head(drawn: np.ndarray, row: int) -> tuple[float, int] | None:
 
 
 def _height(column: np.ndarray, row: int) -> int:
-    """Twice how far a column reaches above and below a row, the shorter of both."""
+    """Height of a column that is symmetric about a row: twice the shorter of both reaches."""
     drawn = np.flatnonzero(column)
     return int(2 * min(row - drawn[0], drawn[-1] - row) + 1)

@@ -1,4 +1,4 @@
-"""Lengths in what was read: ``0.5 µm``, ``100nm``, ``1.00um``, and the slips of a reader of letters."""
+"""Lengths in text that was read: ``0.5 µm``, ``100nm``, ``1.00um``, and their usual misreadings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from emscout.units import NM_PER_UNIT
 
 __all__ = ["Label", "find_labels"]
 
-# How each unit is written, and misread. A slip is taken for the unit, but counts as one.
+# How each unit is written, and misread. A misreading is taken for the unit, but counts as a substitution.
 _UNITS = {
     "nm": (("nm",), ("nrn", "nn", "mn", "nrm", "rm", "rn", "nin", "ntn", "nim", "rim", "nrr", "nmn", "am")),
     "um": (
         ("um", "μm", "micron", "microns"),
-        # A bar of picometres would be finer than any lens: what reads so is a µ whose tail was lost (see _PICOMETRES).
+        # A bar of picometres would be finer than any lens resolves: it is a µ whose tail was lost (see _PICOMETRES).
         (
             "pm",
             "ym",
@@ -40,18 +40,23 @@ _UNITS = {
     "mm": (("mm",), ()),
     "A": (("å", "a", "angstrom", "angstroms", "ångström"), ()),
 }
-_SPELLINGS = {word: (unit, slip) for unit, both in _UNITS.items() for slip, words in enumerate(both) for word in words}
+_SPELLINGS = {
+    word: (unit, substitution)
+    for unit, both in _UNITS.items()
+    for substitution, words in enumerate(both)
+    for word in words
+}
 _DIGITS = str.maketrans({"o": "0", "q": "0", "d": "0", "l": "1", "i": "1", "|": "1", "s": "5", "z": "2", "b": "8"})
-_PICOMETRES = 50.0  # from here on "pm" may be meant: 50 pm and more is what atoms need
+_PICOMETRES = 50.0  # from 50 pm on "pm" may be meant, for images of atoms
 
 _LENGTH = re.compile(
     r"(?<![\w.,=])(?P<number>[0-9oqdlisz|b]{1,5}(?:\s?[.,·]\s?[0-9oqdlisz]{1,3})?)\s?(?P<gap>[-_~ ]?)\s?"
     rf"(?P<unit>{'|'.join(sorted(map(re.escape, _SPELLINGS), key=len, reverse=True))})"
     r"(?![\w^/*+]|\s*[-^]\s*[0-9]|\s?(?!1\W*$)[0-9])"
 )
-# What else has a length printed beside it: working distance, width of the field, size of a pixel, of an aperture.
+# Other lengths that are printed: working distance, width of the field, size of a pixel or an aperture.
 _NOT_A_SCALE = re.compile(r"[=:]\s*$|\b(wd|w\.d\.?|wo|hfw|fov|vfw|field|width|view|pixel|size|d|aperture|depth|z)\s*$")
-# A spread, a bound, a spacing or the end of a range: what was measured, not the length of a bar.
+# A spread, a bound, a spacing or the end of a range: a measurement, not the length of a bar.
 _MEASURED = re.compile(r"([±士~∼≈≃≤≥ø]|\+/-|\d\s*\+|\d\s*t|\d[-–]|\d\s*to)\s*$")
 _SPREAD = re.compile(r"^\s*(±|士|\+/-|\+\s?\d)")
 _SCALE = re.compile(r"^\W*(scale(\s*bar)?|bar|scalebar)?\W*$")
@@ -67,16 +72,16 @@ class Label:
     unit : {'nm', 'um', 'mm', 'A'}
     alone : bool
         Nothing else stands on its line.
-    slips : int
-        Letters that had to be taken for others.
+    ocr_substitutions : int
+        Number of letters that had to be replaced by others.
     start, stop : float
-        Where in its line it stands, as fractions of the line's length.
+        Where it stands in its line, as fractions of the line's length.
     """
 
     value: float
     unit: str
     alone: bool = True
-    slips: int = 0
+    ocr_substitutions: int = 0
     start: float = 0.0
     stop: float = 1.0
 
@@ -86,7 +91,7 @@ class Label:
 
     @property
     def is_usual(self) -> bool:
-        """Whether bars are made for it: one digit that counts, or two or three that end in 5; hardly ever in mm."""
+        """Whether it is usual for a bar: one significant digit, or two or three that end in 5; hardly ever in mm."""
         if self.unit == "mm" and self.value > 5:
             return False
         digits = f"{self.value:.6f}".replace(".", "").strip("0")
@@ -120,12 +125,12 @@ def _label(match: re.Match[str], line: str, alone: bool) -> Label | None:
     if not written or re.match(r"[il][1-9]", written):  # a one, or an end of the bar
         return None
     number = written.translate(_DIGITS)
-    slips = sum(a != b for a, b in zip(written, number, strict=True))
-    if slips and not alone:
+    ocr_substitutions = sum(a != b for a, b in zip(written, number, strict=True))
+    if ocr_substitutions and not alone:
         return None
-    unit, slip = _SPELLINGS[match["unit"]]
+    unit, misread = _SPELLINGS[match["unit"]]
     value = float(number)
-    # "05 µm" is "0.5 µm" with its point lost: which of the two is not for us to say.
+    # "05 µm" may be "0.5 µm" with its point lost: it is refused.
     if value <= 0 or re.match(r"0\d", number) or (unit in ("A", "mm") and not alone):
         return None
     if match["unit"] == "pm" and value >= _PICOMETRES:
@@ -133,4 +138,4 @@ def _label(match: re.Match[str], line: str, alone: bool) -> Label | None:
     if match["unit"] == "am" and not alone:  # a time of day
         return None
     length = max(1, len(line))
-    return Label(value, unit, alone, slips + slip, match.start() / length, match.end() / length)
+    return Label(value, unit, alone, ocr_substitutions + misread, match.start() / length, match.end() / length)

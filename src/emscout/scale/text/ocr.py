@@ -1,4 +1,4 @@
-"""What is written in an image: RapidOCR's networks, which lie in its own package, looked through at a chosen scale."""
+"""Text in an image, read by RapidOCR at a chosen scale; its networks are part of its package."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TextLine", "read_letters", "read_lines"]
 
-# Letters of 8 to 60 pixels are read best; a look of this many pixels shows those of most micrographs at such a size.
-_PIXELS_A_LOOK = 700_000
+# Letters of 8 to 60 pixels are read best; in an image of this many pixels those of most micrographs are that high.
+_DEFAULT_PIXELS = 700_000
 _MAX_ENLARGEMENT = 2.0
 
 
@@ -32,7 +32,7 @@ class TextLine:
     text : str
         As read.
     score : float
-        Mean certainty of its letters, 0..1.
+        Mean confidence of its letters, 0..1.
     top, bottom, left, right : float
         Box around it, in pixels of the image; edges of pixels are at half numbers.
     """
@@ -53,7 +53,7 @@ class TextLine:
         return self.right - self.left
 
 
-def read_lines(grey: np.ndarray, pixels: int = _PIXELS_A_LOOK) -> list[TextLine]:
+def read_lines(grey: np.ndarray, pixels: int = _DEFAULT_PIXELS) -> list[TextLine]:
     """Find and read all lines of text.
 
     Parameters
@@ -83,9 +83,9 @@ def read_lines(grey: np.ndarray, pixels: int = _PIXELS_A_LOOK) -> list[TextLine]
 
 
 def read_letters(grey: np.ndarray) -> tuple[str, float]:
-    """What a line of text says whose place is known, and the mean certainty of its letters.
+    """Read a line of text whose place is known; its text, and the mean confidence of its letters.
 
-    Lines too small or too blurred to be found by `read_lines` are often still read when they are cut out.
+    Lines too small or blurred to be detected by `read_lines` can often still be read when they are cut out.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _reader() -> RapidOCR:
             "Rec.model_path": _network("rec"),
             "Global.log_level": "critical",
             "Global.use_cls": False,
-            "Global.text_score": 0.0,  # doubtful readings are looked at again, not thrown away
+            "Global.text_score": 0.0,  # doubtful readings are checked later, not dropped
             "Det.limit_side_len": 32,  # the scale is chosen here
             "EngineConfig.onnxruntime.intra_op_num_threads": threads,
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,

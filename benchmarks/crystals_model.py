@@ -1,6 +1,6 @@
 """Make the numbers in src/emscout/crystals/tile_model.json from labelled images, of which it takes the training part.
 
-    python benchmarks/locator_model.py FOLDER -o src/emscout/crystals/tile_model.json
+    python benchmarks/crystals_model.py FOLDER -o src/emscout/crystals/tile_model.json
 
 Prints the mean tile F1 in four-fold cross-validation by source, then fits to all training images. Validation images are
 never looked at.
@@ -16,15 +16,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from locator_accuracy import CLICKS, Overview, click, survey, tile_f1
+from crystals_accuracy import CLICKS, Overview, click, survey, tile_f1
 from rich.progress import track
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupKFold
 from sklearn.neural_network import MLPClassifier
 
-from emscout.crystals.choice.propose import TileModel, compare, load_tile_model, measure_spread, read_signs, score_tiles
-from emscout.crystals.tiles.tile_features import LOOKS, MAPS
+from emscout.crystals.choice.propose import (
+    TileModel,
+    compute_predictors,
+    feature_quantiles,
+    load_tile_model,
+    make_inputs,
+    score_tiles,
+)
+from emscout.crystals.tiles.tile_features import FEATURES, MAPS
 from emscout.evaluate.split import SPLIT_SEED, VALIDATION_SHARE, read_sources, split_images
 from emscout.io.labels import find_labelled
 
@@ -55,13 +62,13 @@ def fit_networks(inputs: np.ndarray, truth: np.ndarray) -> list[tuple[np.ndarray
     return layers
 
 
-def fit_answers(signs: np.ndarray, truth: np.ndarray, mean: np.ndarray, covariance: np.ndarray):
+def fit_answers(predictors: np.ndarray, truth: np.ndarray, mean: np.ndarray, covariance: np.ndarray):
     """Weights of the signs in one set, as far as its tiles speak against those of the others; and their covariance."""
     precision, weights = np.linalg.inv(covariance), mean.copy()
     for _ in range(20):
-        chance = 1 / (1 + np.exp(-np.clip(signs @ weights, -30, 30)))
-        slope = WITNESS * signs.T @ (truth - chance) - precision @ (weights - mean)
-        curve = WITNESS * (signs * (chance * (1 - chance))[:, None]).T @ signs + precision
+        chance = 1 / (1 + np.exp(-np.clip(predictors @ weights, -30, 30)))
+        slope = WITNESS * predictors.T @ (truth - chance) - precision @ (weights - mean)
+        curve = WITNESS * (predictors * (chance * (1 - chance))[:, None]).T @ predictors + precision
         step = np.clip(np.linalg.solve(curve, slope), -3, 3)
         weights = weights + step
         if np.abs(step).max() < 1e-5:
@@ -69,21 +76,23 @@ def fit_answers(signs: np.ndarray, truth: np.ndarray, mean: np.ndarray, covarian
     return weights, np.linalg.inv(curve)
 
 
-def compare_sets(signs: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def compare_sets(predictors: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance over sets of how much each sign speaks for crystal, by expectation maximisation."""
-    n_signs = signs[0].shape[1]
-    mean, covariance = np.eye(n_signs)[1], 0.3 * np.eye(n_signs)
+    n_predictors = predictors[0].shape[1]
+    mean, covariance = np.eye(n_predictors)[1], 0.3 * np.eye(n_predictors)
     for _ in range(EM_STEPS):
-        fits = [fit_answers(*pair, mean, covariance) for pair in zip(signs, truths, strict=True)]
+        fits = [fit_answers(*pair, mean, covariance) for pair in zip(predictors, truths, strict=True)]
         weights = np.array([fit[0] for fit in fits])
         mean = weights.mean(0)
-        covariance = np.cov(weights.T, bias=True) + np.mean([fit[1] for fit in fits], axis=0) + 1e-6 * np.eye(n_signs)
+        covariance = (
+            np.cov(weights.T, bias=True) + np.mean([fit[1] for fit in fits], axis=0) + 1e-6 * np.eye(n_predictors)
+        )
     return mean, covariance
 
 
 def make_reader(overviews: Sequence[Overview]) -> TileModel:
     """A model that reads signs, and takes the networks at their word."""
-    inputs = [compare(o.looks[~o.black], measure_spread(o.looks[~o.black])) for o in overviews]
+    inputs = [make_inputs(o.features[~o.black], feature_quantiles(o.features[~o.black])) for o in overviews]
     truth = np.concatenate([o.truth[~o.black] for o in overviews])
     stacked = np.concatenate(inputs)
     centre, spread = stacked.mean(0), np.maximum(stacked.std(0), 1e-6)
@@ -91,25 +100,32 @@ def make_reader(overviews: Sequence[Overview]) -> TileModel:
     pca = PCA(N_COMPONENTS, svd_solver="full").fit(points[:, COMPARED])
     components = np.zeros((points.shape[1], N_COMPONENTS))
     components[COMPARED] = (pca.components_ / np.sqrt(pca.explained_variance_)[:, None]).T
-    n_signs = 2 + N_COMPONENTS
+    n_predictors = 2 + N_COMPONENTS
     return TileModel(
-        "", centre, spread, fit_networks(points, truth), components, np.eye(n_signs)[1], np.eye(n_signs), *LOCAL
+        "",
+        centre,
+        spread,
+        fit_networks(points, truth),
+        components,
+        np.eye(n_predictors)[1],
+        np.eye(n_predictors),
+        *LOCAL,
     )
 
 
 def make_model(overviews: Sequence[Overview], sources: Sequence[str]) -> TileModel:
     """The whole model: how sets differ is learned from signs read by networks that had not seen them."""
-    signs: dict[str, np.ndarray] = {}
+    predictors: dict[str, np.ndarray] = {}
     for kept, held in GroupKFold(FOLDS).split(overviews, groups=sources):
         apart = make_reader([overviews[i] for i in kept])
         for i in held:
-            signs[overviews[i].name] = read_signs(overviews[i].looks[~overviews[i].black], apart)
+            predictors[overviews[i].name] = compute_predictors(overviews[i].features[~overviews[i].black], apart)
     reader = make_reader(overviews)
     # Components of the folds differ in sign and order; those of the reader itself are no more fitted to the truth.
     for overview in overviews:
-        signs[overview.name][:, 2:] = read_signs(overview.looks[~overview.black], reader)[:, 2:]
+        predictors[overview.name][:, 2:] = compute_predictors(overview.features[~overview.black], reader)[:, 2:]
     mean, covariance = compare_sets(
-        [signs[o.name] for o in overviews], [o.truth[~o.black].astype(float) for o in overviews]
+        [predictors[o.name] for o in overviews], [o.truth[~o.black].astype(float) for o in overviews]
     )
     return TileModel("", reader.centre, reader.spread, reader.layers, reader.components, mean, covariance, *LOCAL)
 
@@ -120,9 +136,12 @@ def cross_validate(overviews: Sequence[Overview], sources: Sequence[str]) -> lis
     for kept, held in GroupKFold(FOLDS).split(overviews, groups=sources):
         model = make_model([overviews[i] for i in kept], [sources[i] for i in kept])
         for overview in (overviews[i] for i in held):
-            signs, truth = read_signs(overview.looks[~overview.black], model), overview.truth[~overview.black]
+            predictors, truth = (
+                compute_predictors(overview.features[~overview.black], model),
+                overview.truth[~overview.black],
+            )
             row = []
-            for scores in (score_tiles(signs, model), *click(truth, signs, CLICKS, model)):
+            for scores in (score_tiles(predictors, model), *click(truth, predictors, CLICKS, model)):
                 found = np.zeros(overview.truth.shape, bool)
                 found[~overview.black] = scores >= 0.5
                 row.append(tile_f1(overview.truth, found))
@@ -135,7 +154,7 @@ def save_model(model: TileModel, path: Path, origin: dict) -> None:
         return [shorten(row) for row in values] if values.ndim > 1 else [float(f"{v:.{DIGITS}g}") for v in values]
 
     content = {
-        "looks": LOOKS,
+        "features": FEATURES,
         "centre": shorten(model.centre),
         "spread": shorten(model.spread),
         "layers": [[shorten(h), shorten(b), shorten(o), float(f"{last:.{DIGITS}g}")] for h, b, o, last in model.layers],
@@ -162,7 +181,7 @@ def main() -> None:
     f1 = cross_validate(overviews, sources)
     print("Mean tile F1 in cross-validation, with 0, 1, ... answers:", " ".join(f"{value:.3f}" for value in f1))
     origin = {
-        "command": f"python benchmarks/locator_model.py {arguments.folder.name} -o {arguments.out.name}",
+        "command": f"python benchmarks/crystals_model.py {arguments.folder.name} -o {arguments.out.name}",
         "images": f"{len(overviews)} training images of {arguments.folder.name}, {N_TILES}x{N_TILES} tiles each",
         "split": {"seed": SPLIT_SEED, "validation_share": VALIDATION_SHARE},
         "cross_validated_tile_f1": {f"{n} answers": round(value, 4) for n, value in enumerate(f1)},

@@ -86,6 +86,18 @@ def test_jumps_of_area_are_set_apart_from_steady_change():
     assert told["mechanism"] == "both"
 
 
+def test_an_error_of_the_segmentation_does_not_hide_a_merger_in_the_same_frame():
+    radii = np.full((20, 36), 7.0)
+    radii[10:, 0] = np.sqrt(49 + 30)
+    tracks = grid_tracks(radii)
+    events = pd.DataFrame(
+        {"frame": [10, 10], "kind": ["coalescence", "segmentation-error"], "particles": ["1 99", "1 2"]}
+    )
+    told = assign_mechanisms(tracks, events, 160**2).iloc[0]
+    assert told["by_mergers_px2"] == pytest.approx(30 * np.pi, rel=0.1)
+    assert told["mechanism"] == "coalescence"
+
+
 def test_no_tracks_have_nothing_to_explain():
     tracks = grid_tracks(np.zeros((3, 3)))
     told = assign_mechanisms(tracks, find_events(tracks, (50, 50)), 2500)

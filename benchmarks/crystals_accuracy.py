@@ -1,6 +1,6 @@
 """How well tiles with particles are found on labelled micrographs taken as overview images.
 
-    python benchmarks/locator_accuracy.py FOLDER [--images training] [--tiles 16] [--csv FILE]
+    python benchmarks/crystals_accuracy.py FOLDER [--images training] [--tiles 16] [--csv FILE]
 
 A tile is positive when more than a fifth of it is particle. Prints the mean over images of the tile F1; each image is a
 set of its own. Baselines are given what they cannot know: the threshold or cluster that is best on each image.
@@ -18,10 +18,10 @@ import pandas as pd
 from rich.progress import track
 
 from emscout.crystals.choice.cluster import cluster_tiles
-from emscout.crystals.choice.decide import HALF_SHARE, decide, trust
+from emscout.crystals.choice.decide import HALF_SHARE, combine_scores, decide
 from emscout.crystals.choice.presets import PRESETS, Preset
-from emscout.crystals.choice.propose import SCORE_STATISTICS, TileModel, propose_target, read_signs, score_tiles
-from emscout.crystals.choice.user_labels import fit_knowledge, least_sure, rank
+from emscout.crystals.choice.propose import SCORE_STATISTICS, TileModel, compute_predictors, propose_target, score_tiles
+from emscout.crystals.choice.user_labels import collect_labels, most_uncertain, score_with_labels
 from emscout.crystals.survey import survey_images
 from emscout.crystals.tiles.grid import cut_grid
 from emscout.crystals.tiles.network import particle_share
@@ -42,7 +42,7 @@ class Overview:
     name: str
     truth: np.ndarray  # bool
     black: np.ndarray  # bool
-    looks: np.ndarray
+    features: np.ndarray
     raw: dict[str, np.ndarray]  # statistics of the grey values as recorded
     flat: dict[str, np.ndarray]  # statistics without uneven light
     share: np.ndarray  # what the particle network takes for particle
@@ -63,7 +63,7 @@ def survey(labelled: LabelledImage, n_tiles: int) -> Overview:
         labelled.name,
         particle > POSITIVE_SHARE,
         surveyed.tiles["black"].to_numpy(bool).reshape(lattice.shape),
-        surveyed.looks.reshape(*lattice.shape, -1),
+        surveyed.features.reshape(*lattice.shape, -1),
         dict(zip(PRESETS["janus2018"].statistics, raw, strict=True)),
         {name: surveyed.tiles[name].to_numpy(float).reshape(lattice.shape) for name in names},
         particle_share(grey, lattice),
@@ -112,13 +112,15 @@ def proposed_cluster(overview: Overview, labels: np.ndarray, scores: np.ndarray)
     return labels == propose_target(tiles).cluster
 
 
-def click(truth: np.ndarray, signs: np.ndarray, n_clicks: int, model: TileModel | None = None) -> Iterator[np.ndarray]:
+def click(
+    truth: np.ndarray, predictors: np.ndarray, n_clicks: int, model: TileModel | None = None
+) -> Iterator[np.ndarray]:
     """Scores after each answer to what the tool is least sure of; an answer holds for its tile whatever is learned."""
-    scores, asked = rank(signs, None, model), []
+    scores, asked = score_with_labels(predictors, None, model), []
     for _ in range(min(n_clicks, len(truth))):
-        asked.append(least_sure(scores, asked))
+        asked.append(most_uncertain(scores, asked))
         positive, negative = ([tile for tile in asked if truth[tile] == answer] for answer in (True, False))
-        scores = rank(signs, fit_knowledge(signs, positive, negative, model=model), model)
+        scores = score_with_labels(predictors, collect_labels(predictors, positive, negative, model=model), model)
         scores[asked] = truth[asked]
         yield scores
 
@@ -135,19 +137,19 @@ def score_image(overview: Overview) -> dict[str, float]:
     }
     found, scores = np.zeros(truth.shape, bool), np.full(truth.shape, np.nan)
     if seen.any():
-        signs = read_signs(overview.looks[seen])
-        scores[seen] = score_tiles(signs)
+        predictors = compute_predictors(overview.features[seen])
+        scores[seen] = score_tiles(predictors)
         labels = cluster(overview.flat, seen, PRESETS["default"])
         row["default clusters, best by hand"] = best_cluster(truth, labels)
         row["default clusters, the proposed one"] = tile_f1(truth, proposed_cluster(overview, labels, scores))
         row["tiles scored, nothing by hand"] = tile_f1(truth, scores >= 0.5)
-        decided = decide(overview.tiles, overview.looks.reshape(truth.size, -1), PRESETS["default"]).tiles
+        decided = decide(overview.tiles, overview.features.reshape(truth.size, -1), PRESETS["default"]).tiles
         row["as emscout locate decides, nothing by hand"] = tile_f1(
             truth, decided["target"].to_numpy().reshape(truth.shape)
         )
-        asked = trust(overview.share, HALF_SHARE, scores, 0) >= 0.5
+        asked = combine_scores(overview.share, HALF_SHARE, scores, 0) >= 0.5
         row["with the network (--network), nothing by hand"] = tile_f1(truth, asked & seen)
-        for n_clicks, after in enumerate(click(truth[seen], signs, CLICKS), start=1):
+        for n_clicks, after in enumerate(click(truth[seen], predictors, CLICKS), start=1):
             found[seen] = after >= 0.5
             row[f"after {n_clicks} answer{'s' if n_clicks > 1 else ''}"] = tile_f1(truth, found)
     return row

@@ -1,8 +1,8 @@
-"""How right the locator is: tiles and clusters against labels, and what the first targets reach."""
+"""Scores of found crystals: tiles and clusters against labels, and the recall of the first targets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,14 +11,14 @@ from scipy import ndimage
 __all__ = ["FIRST", "PARTICLE_SHARE", "recall_of_first", "score_clusters", "score_target"]
 
 PARTICLE_SHARE = 0.2
-"""A tile is positive when more of it than this is particle."""
+"""A tile is positive when a larger share of it is crystal."""
 
 FIRST = (10, 20, 50)
 _NEIGHBOURS = np.ones((3, 3))
 
 
 def score_target(target: np.ndarray, positive: np.ndarray) -> dict[str, float]:
-    """Precision, recall and F1 of tiles (n,) called target, both bool; NaN where there is nothing to score."""
+    """Precision, recall and F1 of target tiles (n,), both bool; NaN where there is nothing to score."""
     hits = int((target & positive).sum())
     called, true = int(target.sum()), int(positive.sum())
     return {
@@ -47,8 +47,8 @@ def score_clusters(cluster: np.ndarray, label: Sequence[str] | np.ndarray) -> di
     }
 
 
-def recall_of_first(tiles: pd.DataFrame, targets: pd.DataFrame, first: Iterable[int] = FIRST) -> dict[str, float]:
-    """What the first targets reach, over all images.
+def recall_of_first(tiles: pd.DataFrame, targets: pd.DataFrame) -> dict[str, float]:
+    """Recall of the 10, 20 and 50 best targets over all images.
 
     Parameters
     ----------
@@ -57,15 +57,13 @@ def recall_of_first(tiles: pd.DataFrame, targets: pd.DataFrame, first: Iterable[
         ``positive`` (bool).
     targets : DataFrame
         ``rank``, ``image``, ``row_px``, ``col_px``.
-    first : iterable of int
-        After how many targets.
 
     Returns
     -------
     dict of str to float
         ``recall_10`` …: the share of the true crystals in which one of the first 10 targets has its centre; a crystal
         is a group of positive tiles that touch, also across a corner. ``tile_recall_10`` …: the share of the positive
-        tiles that belong to the first 10 targets. NaN where nothing is positive.
+        tiles that belong to the first 10 targets. NaN where no tile is positive.
     """
     crystal = _number_crystals(tiles)
     found: dict[int, int] = {}
@@ -75,14 +73,14 @@ def recall_of_first(tiles: pd.DataFrame, targets: pd.DataFrame, first: Iterable[
     positive = tiles["positive"].to_numpy(bool)
     rank = tiles["target_rank"].astype("Float64").to_numpy(float, na_value=np.inf)
     count = int(crystal.max(initial=0))
-    scores = {f"recall_{n}": _ratio(sum(rank <= n for rank in found.values()), count) for n in first}
+    scores = {f"recall_{n}": _ratio(sum(rank <= n for rank in found.values()), count) for n in FIRST}
     return scores | {
-        f"tile_recall_{n}": _ratio(int((positive & (rank <= n)).sum()), int(positive.sum())) for n in first
+        f"tile_recall_{n}": _ratio(int((positive & (rank <= n)).sum()), int(positive.sum())) for n in FIRST
     }
 
 
 def _number_crystals(tiles: pd.DataFrame) -> np.ndarray:
-    """The true crystal that each tile belongs to, from 1; 0 for none."""
+    """Number of the true crystal to which each tile belongs, from 1; 0 for none."""
     numbers = np.zeros(len(tiles), int)
     positions = tiles.reset_index(drop=True)
     for _, part in positions.groupby("image", sort=False):
@@ -95,7 +93,7 @@ def _number_crystals(tiles: pd.DataFrame) -> np.ndarray:
 
 
 def _crystals_at(tiles: pd.DataFrame, crystal: np.ndarray, image: str, row_px: float, col_px: float) -> np.ndarray:
-    """Crystals whose tiles hold a place; the centre of the first pixel is (0, 0)."""
+    """Crystals with a tile that holds this place; the centre of the first pixel is (0, 0)."""
     down, right = row_px + 0.5 - tiles["top_px"].to_numpy(), col_px + 0.5 - tiles["left_px"].to_numpy()
     inside = (down >= 0) & (down <= tiles["height_px"].to_numpy()) & (right >= 0)
     inside &= (right <= tiles["width_px"].to_numpy()) & (tiles["image"].to_numpy() == image)

@@ -14,17 +14,17 @@ from emscout.literature.panels.gutters import find_cut
 from emscout.literature.panels.seams import find_seam
 from emscout.literature.panels.surfaces import SAME, is_drawn, is_filled, is_flat
 
-__all__ = ["cut_at_letters", "find_panels"]
+__all__ = ["split_at_letters", "split_figure"]
 
-# Gutters of one pixel are seen at this size, and a poster takes no more time than a figure.
+# Gutters of one pixel are visible at this size, and a poster takes no longer than a figure.
 _WORKING_SIDE_PX = 2000
 _WHITE = np.array([255.0, 255.0, 255.0])
 _LEAST_PX = 40
 _LEAST_SHARE = 0.07
 
 
-def find_panels(image: np.ndarray) -> list[Box]:
-    """Take a figure apart.
+def split_figure(image: np.ndarray) -> list[Box]:
+    """Split a figure into the boxes of its panels.
 
     It is cut along gutters of any colour and along seams as long as there are any (`find_cut`). What remains is one
     panel where it is filled; on blank paper, strokes are put together to plots and drawings (`group_ink`), and
@@ -54,14 +54,14 @@ def find_panels(image: np.ndarray) -> list[Box]:
     )
 
 
-def cut_at_letters(image: np.ndarray, panels: Sequence[Box], letters: Sequence[Box]) -> list[Box]:
-    """Cut panels that hold several letters where the panel of each letter begins: panels that touch and look alike.
+def split_at_letters(image: np.ndarray, panels: Sequence[Box], letters: Sequence[Box]) -> list[Box]:
+    """Split panels that hold several letters where the panel of each letter begins: panels that touch and look alike.
 
     Parameters
     ----------
     image : ndarray of uint8, shape (H, W, 3)
     panels : sequence of Box
-        From `find_panels`.
+        From `split_figure`.
     letters : sequence of Box
         Where letters stand.
 
@@ -74,7 +74,7 @@ def cut_at_letters(image: np.ndarray, panels: Sequence[Box], letters: Sequence[B
     waiting = list(panels)
     while waiting:
         panel = waiting.pop()
-        # On paper, single letters are labels of a plot, and gutters part the panels.
+        # On paper, single letters are labels of a plot, and panels have gutters.
         is_picture = is_filled(image[panel.slices], _WHITE, 0.5)
         inside = [letter for letter in letters if is_picture and panel.overlap(letter) > 0.5 * letter.area]
         cut = next((cut for letter in inside if (cut := _cut_at_letter(image, panel, letter, inside))), None)
@@ -88,7 +88,7 @@ def cut_at_letters(image: np.ndarray, panels: Sequence[Box], letters: Sequence[B
 
 
 def _cut_at_letter(image: np.ndarray, panel: Box, letter: Box, letters: Sequence[Box]) -> Cut | None:
-    """A seam left of a letter that has another letter left of it, or above one that has another above."""
+    """A seam left of a letter with another letter further left, or above a letter with another further up."""
     for axis, extent in ((1, panel.width), (0, panel.height)):
         start = letter[axis] - panel[axis]
         size = max(letter.height, letter.width)
@@ -129,7 +129,7 @@ def _border_colour(image: np.ndarray) -> list[np.ndarray]:
 def _trim(image: np.ndarray, box: Box, colour: np.ndarray) -> Box:
     """Without lines of that colour at its edges."""
     ink = np.abs(image[box.slices] - colour).max(axis=2) > SAME
-    # A speck is no content: JPEG leaves some around whatever is drawn.
+    # Single pixels are not counted: JPEG leaves some around whatever is drawn.
     rows, cols = (np.flatnonzero(ink.sum(axis=axis) > 1) for axis in (1, 0))
     if len(rows) == 0 or len(cols) == 0:
         return box._replace(bottom=box.top, right=box.left)
@@ -154,7 +154,7 @@ def _fill_or_group(image: np.ndarray, box: Box, least_px: int) -> list[Box]:
 
 
 def _filled_part(ink: np.ndarray) -> Box:
-    """What remains of a piece when lines with mostly paper are taken off its edges: text beside a picture."""
+    """The part of a piece without lines of mostly paper at its edges, which are text beside a picture."""
     box = Box(0, 0, *ink.shape)
     while True:
         rows = np.flatnonzero(ink[box.slices].mean(axis=1) >= 0.6)
@@ -178,7 +178,7 @@ def _with_banner(ink: np.ndarray, picture: Box) -> Box:
 
 
 def _solids(image: np.ndarray, ink: np.ndarray, least_px: int) -> list[Box]:
-    """Filled rectangles among strokes: micrographs that lines or arrows tie to something else."""
+    """Filled rectangles among strokes: micrographs that lines or arrows connect with something else."""
     opened = ndimage.binary_opening(ink, np.ones((least_px // 3, least_px // 3), bool))
     labels, _ = ndimage.label(opened)
     found = []
@@ -197,7 +197,7 @@ def _solids(image: np.ndarray, ink: np.ndarray, least_px: int) -> list[Box]:
 
 
 def _absorb(found: list[Box], solids: list[Box]) -> list[Box]:
-    """Text that was grouped around nothing but a picture is no panel."""
+    """Drop groups of text around a picture: they are not panels."""
     return [
         box
         for box in found
@@ -206,7 +206,7 @@ def _absorb(found: list[Box], solids: list[Box]) -> list[Box]:
 
 
 def _join_banners(image: np.ndarray, panels: list[Box]) -> list[Box]:
-    """Put the info banner of an instrument, which was cut off, back under its picture."""
+    """Join an info banner that was split off with its picture."""
     joined = sorted(panels)
     for strip in sorted(panels):
         if not is_flat(image[strip.slices]):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from emscout.evaluate.locator import recall_of_first, score_clusters, score_target
+from emscout.evaluate.crystals import recall_of_first, score_clusters, score_target
 
 
 def test_target_scores_are_those_of_the_book():
