@@ -1,4 +1,4 @@
-"""Map one function over many images: one after the other, or in processes."""
+"""Apply one function to many images: one after the other, or in several processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 # progress(done, total, what)
 Progress = Callable[[int, int, str], None]
 
-# Starting a process costs seconds of imports; below this many tasks it does not pay.
+# Starting a process takes seconds of imports; with fewer tasks than this one process is faster.
 _MIN_TASKS_FOR_PROCESSES = 8
 
 
@@ -70,7 +70,7 @@ def _map_in_processes(
     report: Progress,
 ) -> list[Result]:
     results: dict[int, Result] = {}
-    # Spawned rather than forked: the libraries below hold threads, which a fork does not survive.
+    # Spawned, not forked: the libraries use threads, which do not survive a fork.
     context = multiprocessing.get_context("spawn")
     remaining = list(range(len(tasks)))
     while remaining:
@@ -85,7 +85,7 @@ def _map_in_processes(
                 finished = {i: f.result() for f, i in futures.items() if f.done() and f.exception() is None}
                 results.update(finished)
             except BaseException:
-                # Waiting here, because leaving the block shuts down once more, and that would take the rest up again.
+                # Wait here: leaving the block calls shutdown once more, which would start the remaining tasks again.
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
         remaining = [i for i in remaining if i not in results]

@@ -1,4 +1,4 @@
-"""Runs into a folder: the one way in which every wing goes through many images and leaves its results.
+"""Runs into a folder: how every wing processes many images and writes its results.
 
 A run claims its folder OUT, does one source after the other (or several at once in processes), keeps what is finished
 so that a stopped run goes on where it was, and writes tables only as a whole. One bad source never ends a run.
@@ -46,7 +46,7 @@ class Outputs:
 
 
 class Finished:
-    """What is finished of a run, under ``OUT/.finished``: a JSON file a source, written last.
+    """The finished sources of a run, under ``OUT/.finished``: a JSON file for each, written last.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Finished:
         self._folder = out / FINISHED
 
     def load(self, name: str, source: Source) -> Any:
-        """What was kept of the same source of the same bytes; ``None`` where there is nothing."""
+        """The result of the same source with the same bytes; ``None`` if there is none."""
         try:
             kept = json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
             return kept["result"] if kept["source"] == source else None
@@ -71,7 +71,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Run:
-    """A command on its sources, in its folder.
+    """A run of a command on its sources, into a folder.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class Run:
         return describe_run(self.command, self.sources, options, **self.depends)
 
     def claim(self, *, overwrite: bool, only_look: bool = False) -> dict[str, Any]:
-        """Make sure that nothing in the folder is lost or mixed with others unasked; return the description.
+        """Make sure that no other results in the folder are lost or mixed with these; return the description.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class Run:
         workers: int | None = None,
         progress: Progress | None = None,
     ) -> list[Any]:
-        """Do every source and return the results in their order.
+        """Process every source and return the results in their order.
 
         Parameters
         ----------
@@ -155,7 +155,7 @@ class Run:
 
 
 def _do_one(source: Source, *, work: Callable[[Source], Any], failed: Callable[[Source, str], Any]) -> Any:
-    """Do one source; whatever goes wrong becomes its result."""
+    """Process one source; an error becomes its result."""
     try:
         return work(source)
     except Exception as error:
@@ -168,7 +168,7 @@ def _crash_message(source: Source) -> str:
 
 
 def list_files(paths: Sequence[Path], *, key: str = "image", checksum: bool = False) -> list[Source]:
-    """One source a file: its name in the run, its path, and its SHA-256 where that is asked for."""
+    """One source for each file: its name in the run, its path, and its SHA-256 if asked for."""
     names = image_names([(path, None) for path in paths])
     return [
         {key: name, "path": str(path.resolve())} | ({"sha256": sha256_of(path)} if checksum else {})

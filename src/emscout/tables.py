@@ -1,4 +1,4 @@
-"""From pixels to nanometres: the one place where that happens."""
+"""Conversion of tables from pixels to nanometres."""
 
 from __future__ import annotations
 

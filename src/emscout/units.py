@@ -1,4 +1,4 @@
-"""Lengths and times as people write them: ``5nm``, ``0.5 µm``, ``12 Å``, ``40px``; ``0.5s``, ``200 ms``."""
+"""Lengths and times with their units: ``5nm``, ``0.5 µm``, ``12 Å``, ``40px``; ``0.5s``, ``200 ms``."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def parse_length(text: str, *, px_allowed: bool = True) -> tuple[float, str]:
         return value, "px"
     factor = nm_per_unit(unit)
     if factor is None:
-        raise UsageError(f"The unit '{unit}' in '{text}' is not a length emscout knows: use pm, Å, nm, µm, mm or px.")
+        raise UsageError(f"'{unit}' in '{text}' is not a known unit of length: use pm, Å, nm, µm, mm or px.")
     return value * factor, "nm"
 
 
@@ -132,7 +132,7 @@ def parse_length_px(text: str, nm_per_px: float | None, owner: str) -> float:
 
 
 def spell_length(length_nm: float, digits: int = 3) -> str:
-    """A length as people write it: in pm, nm, µm or mm, whichever keeps the number small."""
+    """A length with its unit: pm, nm, µm or mm, whichever keeps the number small."""
     if length_nm < 0.1:
         value, unit = length_nm * 1e3, "pm"
     elif length_nm < 1e3:

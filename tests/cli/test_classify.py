@@ -85,7 +85,7 @@ def test_find_similar_writes_what_it_found(specimens, tmp_path):
     ("words", "code", "sentence"),
     [
         (["classify", "nowhere.png", "-o", "out"], 2, "does not exist"),
-        (["classify", "DATA/pores", "-o", "out", "--model", "particles-v2"], 1, "names categories"),
+        (["classify", "DATA/pores", "-o", "out", "--model", "particles-v2"], 1, "classifies pictures"),
         (["classify", "DATA/pores", "-o", "out", "--min-probability", "3"], 2, "--min-probability"),
         (["find-similar", "DATA/pores/pores_01.png", "nowhere", "-o", "out"], 2, "not a folder"),
         (["evaluate", "classes", "DATA"], 2, "fluorescence"),

@@ -103,7 +103,7 @@ def test_the_splits_are_those_of_training(labelled, tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["missing"], "is no folder"),
+        (["missing"], "is not a folder"),
         (["DATA", "--model", "particles-v0"], "no model 'particles-v0'"),
         (["DATA", "--split", "test"], "test"),
         (["DATA", "--samples", "0"], "samples"),

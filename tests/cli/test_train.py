@@ -32,7 +32,7 @@ def test_without_torch_it_says_how_to_get_it(labelled_folder, tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["missing", "-o", "run"], "no folder"),
+        (["missing", "-o", "run"], "not a folder"),
         (["DATA", "-o", "run", "--resume"], "holds no training run"),
         (["DATA", "-o", "run", "--steps", "0"], "--steps"),
         (["DATA", "-o", "run", "--device", "tpu"], "tpu"),

@@ -122,7 +122,7 @@ def test_no_labels_and_no_folder_are_sentences(tmp_path, scenes):
     write_images(tmp_path, scenes)
     with pytest.raises(UsageError, match="holds no labels"):
         find_labelled(tmp_path)
-    with pytest.raises(UsageError, match="no folder"):
+    with pytest.raises(UsageError, match="not a folder"):
         find_labelled(tmp_path / "missing")
 
 

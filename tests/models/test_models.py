@@ -33,9 +33,9 @@ def test_each_shipped_model_has_a_card(name):
 
 
 def test_a_model_of_another_kind_is_refused_and_says_of_which():
-    with pytest.raises(ModelError, match=r"names categories.* finds particles"):
+    with pytest.raises(ModelError, match=r"classifies pictures.* finds particles"):
         load_model("technique-v1")
-    with pytest.raises(ModelError, match=r"finds particles.* names categories"):
+    with pytest.raises(ModelError, match=r"finds particles.* classifies pictures"):
         load_category_model("particles-v2")
     with pytest.raises(UsageError, match=r"no model 'nonsense': give technique-v1, or the path"):
         load_category_model("nonsense")

@@ -70,7 +70,7 @@ def test_probabilities_add_up_and_the_doubtful_are_not_named():
 def test_a_single_grey_value_and_a_wrong_model_are_sentences():
     with pytest.raises(NothingToFindError, match="single grey value"):
         classify_picture(np.zeros((30, 30)))
-    with pytest.raises(ModelError, match=r"finds particles.* names categories"):
+    with pytest.raises(ModelError, match=r"finds particles.* classifies pictures"):
         classify_picture(make_specimen("pores"), "particles-v2")
     with pytest.raises(UsageError, match="`min_probability`"):
         ClassifyOptions(min_probability=2)

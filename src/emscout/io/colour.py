@@ -1,4 +1,4 @@
-"""A picture with its colours, for what looks at pictures as people do; all measuring is done on grey values."""
+"""Pictures with their colours, for classification and figures; measurements use grey values."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def read_colours(path: str | Path, *, frame: int | None = None) -> np.ndarray:
     Raises
     ------
     ReadError
-        When it is no readable image.
+        When it is not a readable image.
     """
     path = Path(path)
     grey = read_series(path)[frame or 0].image
-    # The grey reader has judged the file by now: what it refuses, or reads as one channel, is not opened again.
+    # The grey reader has checked the file: what it refuses, or reads as one channel, is not opened again.
     try:
         colours = {"picture": _colours_of_picture, "tiff": _colours_of_tiff}[family_of(path)](path, frame or 0)
     except (KeyError, EmscoutError):

@@ -1,4 +1,4 @@
-"""The .emi file of TIA: which .ser files belong to it, and what it says of the microscope.
+"""The .emi file of TIA: which .ser files belong to it, and what it says about the microscope.
 
 Read here and not with RosettaSciIO, which reads all .ser files of an .emi for one of them, finds no tenth, and takes
 the mode of the first for the mode of each, so that a diffraction pattern would come out with a pixel size in nm.

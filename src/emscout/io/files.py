@@ -1,4 +1,4 @@
-"""Writing that leaves no half file, names that do not collide, checksums."""
+"""Atomic writing, unique names, checksums."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images are meant by files, folders and patterns on a command line."""
+"""From files, folders and patterns to image files."""
 
 from __future__ import annotations
 

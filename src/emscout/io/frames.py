@@ -1,4 +1,4 @@
-"""What a reader hands over: frames still on disk, and what the file says of them."""
+"""What a reader returns: frames that are still on disk, and what the file says about them."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def to_grey(image: np.ndarray) -> np.ndarray:
 
 
 def length_nm(value: Any, unit: Any) -> float | None:
-    """A pixel size in nm, or ``None`` when it is no plausible length.
+    """A pixel size in nm, or ``None`` when it is not a plausible length.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def length_nm(value: Any, unit: Any) -> float | None:
 
 
 def _text(unit: str | bytes) -> str:
-    """A unit as it was meant: ``µm`` as bytes, or as UTF-8 that was taken for Latin-1 (``Âµm``)."""
+    """A unit with its encoding repaired: ``µm`` as bytes, or as UTF-8 that was taken for Latin-1 (``Âµm``)."""
     text = unit.decode("latin-1") if isinstance(unit, bytes) else unit
     try:
         return text.encode("latin-1").decode("utf-8")
@@ -158,7 +158,7 @@ def json_like(value: Any) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the warnings of the reading libraries off the screen; what matters comes as an error."""
+    """Suppress the warnings of the reading libraries; what matters is raised as an error."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield

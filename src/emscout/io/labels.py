@@ -71,7 +71,7 @@ def find_labelled(folder: Path) -> list[LabelledImage]:
         When a label file cannot be read.
     """
     if not folder.is_dir():
-        raise UsageError(f"'{folder}' is no folder: give the folder that holds images and their labels.")
+        raise UsageError(f"'{folder}' is not a folder: give the folder with images and their labels.")
     found = {name: images for name, find in LABEL_FORMATS.items() if (images := find(folder))}
     if not found:
         raise UsageError(
@@ -79,7 +79,7 @@ def find_labelled(folder: Path) -> list[LabelledImage]:
             f"micrographs into {folder / 'images'}, or a COCO, Labelme or ImageJ ROI file beside the images."
         )
     if len(found) > 1:
-        raise UsageError(f"'{folder}' holds labels of several kinds ({', '.join(found)}): keep those of one.")
+        raise UsageError(f"'{folder}' contains labels of several kinds ({', '.join(found)}): keep one kind.")
     (images,) = found.values()
     return sorted(images, key=lambda image: image.name)
 
@@ -181,12 +181,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ReadError(f"'{path}' is no readable JSON file ({error}): export it again.") from error
+        raise ReadError(f"'{path}' is not a readable JSON file ({error}): export it again.") from error
     return content if isinstance(content, dict) else {}
 
 
 def read_label_image(truth: Path, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """Read a label image, or a mask, whose pieces are the particles.
+    """Read a label image, or a mask, whose connected regions are the particles.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def read_label_image(truth: Path, shape: tuple[int, int] | None = None) -> np.nd
     """
     try:
         labels = tifffile.imread(truth) if truth.suffix.lower() in (".tif", ".tiff") else np.asarray(Image.open(truth))
-    except Exception as error:  # the two libraries raise whatever a damaged file makes them stumble over
+    except Exception as error:  # the libraries raise all kinds of errors on damaged files
         raise ReadError(f"'{truth}' cannot be read as a label image: save it as TIFF or 16-bit PNG.") from error
     if labels.ndim == 3 and (labels[..., :3] == labels[..., :1]).all():
         labels = labels[..., 0]
@@ -216,8 +216,8 @@ def read_label_image(truth: Path, shape: tuple[int, int] | None = None) -> np.nd
         raise ReadError(f"'{truth}' is {_size(labels.shape)} px and its micrograph {_size(shape)} px: they must agree.")
     values = np.unique(labels)
     if not np.isfinite(values).all() or (values != np.rint(values)).any() or values[0] < 0:
-        raise ReadError(f"'{truth}' holds values that are no labels: particles are 1, 2, 3 …, all else is 0.")
-    if values.dtype == bool or values.tolist() in ([0, 255], [255]):  # a mask: its pieces are the particles
+        raise ReadError(f"'{truth}' holds values that are not labels: particles are 1, 2, 3 …, background is 0.")
+    if values.dtype == bool or values.tolist() in ([0, 255], [255]):  # a mask: its connected regions are the particles
         return ndimage.label(labels)[0].astype(np.int32)
     return np.searchsorted(np.append(0, values[values > 0]), labels).astype(np.int32)
 
@@ -242,7 +242,7 @@ def _corners(truth: Path, values: Any) -> np.ndarray:
     except (TypeError, ValueError):
         corners = np.empty((0, 2))
     if len(corners) < 3 or not np.isfinite(corners).all():
-        raise ReadError(f"'{truth}' holds an outline that is none: it takes at least three corners, x and y each.")
+        raise ReadError(f"'{truth}' holds an outline that is not one: it needs at least three corners, x and y each.")
     return corners
 
 
@@ -271,7 +271,7 @@ def _decode_runs(truth: Path, runs: dict, shape: tuple[int, int]) -> np.ndarray:
     if isinstance(lengths, str):
         raise ReadError(f"'{truth}' holds compressed masks: export polygons, or label images.")
     if not isinstance(lengths, list) or sum(lengths) != shape[0] * shape[1]:
-        raise ReadError(f"'{truth}' holds a mask that is not of its image's size: export it again.")
+        raise ReadError(f"'{truth}' holds a mask with another size than its image: export it again.")
     return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(shape, order="F")
 
 

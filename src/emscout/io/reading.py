@@ -1,4 +1,4 @@
-"""Open images: one micrograph, a series, or only what the headers say.
+"""Open images: one micrograph, a series, or the headers only.
 
 Whatever goes wrong in a library comes out of here as a ReadError of one sentence.
 """
@@ -26,7 +26,7 @@ __all__ = ["inspect", "read", "read_series"]
 _SAME_SIZE = 0.01
 _SAME_CALIBRATION = 1e-4
 _MOST_PX = 2_000_000_000
-"""A file may claim any size; reading more pixels than this would fill the memory before anything is told."""
+"""A file may claim any size; more pixels than this would fill the memory."""
 
 
 def read(
@@ -58,7 +58,7 @@ def read(
         When height and width of a pixel differ by more than 1 % and neither ``resample`` nor ``pixel_size_nm`` is
         given.
     ReadError
-        When it is no readable image.
+        When it is not a readable image.
     CalibrationError
         When ``pixel_size_nm`` is not a positive length.
 
@@ -119,7 +119,7 @@ def read_series(path: str | Path, *, pixel_size_nm: float | None = None, resampl
 
 
 def inspect(path: str | Path) -> dict[str, Any]:
-    """Say what a file holds, from its headers; pixels are not read.
+    """Describe a file from its headers; pixels are not read.
 
     Returns
     -------
@@ -229,7 +229,7 @@ def _read_errors(path: Path, what: str) -> Iterator[None]:
     except PermissionError as error:
         raise ReadError(f"{what} may not be read: ask its owner for permission.") from error
     except MemoryError as error:
-        raise ReadError(f"{what} needs more memory than there is, or is damaged.") from error
+        raise ReadError(f"{what} needs more memory than this computer has, or is damaged.") from error
     except Exception as error:
         # Libraries name the file too; once is enough.
         reason = " ".join(str(error).replace(f"'{path}'", "it").split())[:200] or "no reason given"
@@ -274,7 +274,7 @@ def _load(path: Path, frames: Frames, shape: tuple[int, int], frame: int) -> np.
     if math.prod(frames.shape) > _MOST_PX:
         height, width = frames.shape
         raise ReadError(
-            f"{what} is {width} x {height} px, more than the {_MOST_PX // 1_000_000} million pixels that fit into the "
+            f"{what} is {width} x {height} px, more than the {_MOST_PX // 1_000_000} million pixels that fit into "
             "memory: crop it or bin it."
         )
     with _read_errors(path, what):
@@ -290,7 +290,7 @@ def _load(path: Path, frames: Frames, shape: tuple[int, int], frame: int) -> np.
 
 
 def _plain(pixels: np.ndarray) -> np.ndarray:
-    """Bytes in the order of this machine; a mask of bits becomes 0 and 255."""
+    """Native byte order; a mask of bits becomes 0 and 255."""
     if pixels.dtype.kind == "b":
         return pixels * np.uint8(255)
     return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))

@@ -156,7 +156,7 @@ def _read_mrc(path: Path) -> Signal:
     *shape, mode = struct.unpack_from(f"{order}4i", head)
     (extended_header,), (version,) = (struct.unpack_from(f"{order}i", head, place) for place in (92, 108))
     if mode not in _MRC_BYTES_PER_PIXEL or min(shape) < 1 or extended_header < 0:
-        raise ReadError(f"'{path}' has no header of an MRC file emscout knows: save it anew, or as TIFF.")
+        raise ReadError(f"'{path}' has no header of an MRC file that emscout knows: save it again, or as TIFF.")
     columns, rows, length = shape
     there = (path.stat().st_size - 1024 - extended_header) // (rows * columns * _MRC_BYTES_PER_PIXEL[mode])
     if there < 1:
@@ -179,7 +179,7 @@ def _read_mrc(path: Path) -> Signal:
 
 
 def _read_whole_frames_of_mrc(path: Path, head: bytes, order: str, there: int) -> Signal:
-    """What is left of a stack that was cut off; RosettaSciIO would plan for ever how to read what is not there.
+    """What is left of a stack that was cut off; RosettaSciIO would take forever to plan the reading of what is missing.
 
     It is read from a copy of the header that speaks of no more frames than are there.
     """

@@ -1,4 +1,4 @@
-"""The folder of results: what was asked for, said in ``run.json``, and that nothing in it is lost unasked."""
+"""The folder of results: ``run.json`` describes the run, and nothing in the folder is lost unasked."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ def claim_folder(
     overwrite: bool,
     only_look: bool = False,
 ) -> None:
-    """Make sure that nothing in ``out`` is lost or mixed with others unasked, and leave word there of what is done.
+    """Make sure that nothing in ``out`` is lost or mixed with other results, and write ``run.json`` there.
 
-    A folder is for the results of one command: where those of another lie, or files of the user under names that the
-    command writes, it is refused, whatever ``overwrite`` says. Other files are left in peace.
+    A folder is for the results of one command. If it holds results of another, or files of the user under names that
+    the command writes, it is refused, whatever ``overwrite`` says. Other files are not touched.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def claim_folder(
     overwrite : bool
         Whether results of other options or other images may go.
     only_look : bool
-        Change nothing yet: for a command that works long before it writes.
+        Check only and change nothing: for a command that works long before it writes.
 
     Raises
     ------
@@ -117,12 +117,12 @@ def claim_folder(
     """
     before = _read_run(out)
     ours = before is not None and before["command"] == run["command"]
-    stranger = "" if ours else foreign_files(out, (*files, *folders))
+    found = "" if ours else foreign_files(out, (*files, *folders))
     place = out.resolve()
     if not ours and any(Path(source["path"]).parent == place for source in run["inputs"]):
-        stranger = "the images themselves"  # a picture among results would be one of them the next time
-    if stranger:
-        raise OutputError(f"{out} holds {stranger}: choose a new or an empty folder with `out`.")
+        found = "the images themselves"  # a picture among results would be one of them the next time
+    if found:
+        raise OutputError(f"{out} holds {found}: choose a new or an empty folder with `out`.")
     conflict = _conflict(before, run, grows) if before else ""
     if conflict and not overwrite:
         raise OutputError(
@@ -144,7 +144,7 @@ def claim_folder(
 
 
 def foreign_files(out: Path, written: Sequence[str]) -> str:
-    """What lies in a folder that a command must not touch, in words; empty where nothing, or where there is no folder.
+    """What a folder holds that a command must not touch, in words; empty if there is nothing.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def foreign_files(out: Path, written: Sequence[str]) -> str:
 
 
 def _conflict(before: dict[str, Any], run: dict[str, Any], grows: bool) -> str:
-    """What of the results of an earlier run this one would spoil; empty where nothing."""
+    """Which results of an earlier run this one would overwrite, in words; empty if none."""
     # Through JSON, as those before: it knows no tuples.
     run = json.loads(json.dumps(run))
     if before["emscout"] != run["emscout"]:
@@ -192,7 +192,7 @@ def _name_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _read_run(out: Path) -> dict[str, Any] | None:
-    """What `describe_run` said of the results in ``out``; ``None`` where there are none."""
+    """The description of the results in ``out``; ``None`` if there are none."""
     try:
         run = json.loads((out / "run.json").read_text(encoding="utf-8"))
         is_one = isinstance(run["options"], dict) and all("path" in source for source in run["inputs"])
@@ -202,11 +202,11 @@ def _read_run(out: Path) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content`` as JSON that people can read."""
+    """Write ``content`` as indented JSON."""
     with write_atomic(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def failed_row(source: Mapping[str, Any], error: str) -> dict[str, Any]:
-    """The row of an image, or a document, that came to nothing."""
+    """The row of an image, or a document, that failed."""
     return {**source, "status": "failed", "error": error}

@@ -35,7 +35,7 @@ def open_tiff(path: Path) -> Frames:
         pixels = _pixels_dtype(path, page)
         places = _places_page_by_page(path, tiff, series) or _places(path, series, _count_frames(path, series))
         if _lost_pages(tiff) and places[-1][2] is None:
-            # How many were lost nobody knows; that some were must not go unnoticed.
+            # The number of lost pages is unknown; that some are lost must not go unnoticed.
             places.append((path, None, None))
         length = len(places)
         return Frames(
@@ -73,7 +73,7 @@ def _pixels_dtype(path: Path, page: TiffPage) -> np.dtype:
 
 
 def _lost_pages(tiff: TiffFile) -> bool:
-    """Each page says where the next one is; tifffile stops in silence where that is beyond the end of the file."""
+    """Whether the next page lies beyond the end of the file, where tifffile stops without an error."""
     layout, file = tiff.tiff, tiff.filehandle
     file.seek(tiff.pages[-1].offset)
     (number_of_tags,) = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))

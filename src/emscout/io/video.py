@@ -1,4 +1,4 @@
-"""AVI, MP4 and other videos, through ffmpeg where imageio-ffmpeg brings it."""
+"""AVI, MP4 and other videos, by ffmpeg, if imageio-ffmpeg is installed."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def open_video(path: Path) -> Frames:
     """
     if find_spec("imageio_ffmpeg") is None:
         raise ReadError(
-            f"'{path}' is a video, and what reads videos is not installed: pip install imageio-ffmpeg, "
+            f"'{path}' is a video, and the package that reads videos is not installed: pip install imageio-ffmpeg, "
             "or save the frames as TIFF."
         )
     try:
         reader = _reader(path, path.stat().st_mtime_ns, os.getpid())
     except OSError as error:
-        # What ffmpeg says runs over many lines of its own versions and options.
+        # The message of ffmpeg has many lines about its own versions and options.
         raise ReadError(f"'{path}' is a video that ffmpeg cannot read: copy it again, or save it as TIFF.") from error
     facts = reader.get_meta_data()
     width, height = facts["size"]
@@ -50,7 +50,7 @@ def open_video(path: Path) -> Frames:
 
 
 def _announced(path: Path) -> int:
-    """How many frames the header of an AVI file speaks of: more than there are where the file was cut off."""
+    """Number of frames according to the header of an AVI file; more than there are if the file was cut off."""
     with path.open("rb") as file:
         head = file.read(52)
     return int.from_bytes(head[48:52], "little") if head[24:28] == b"avih" else 0
@@ -64,7 +64,7 @@ def _load(path: Path, changed: int, there: int, frame: int) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _reader(path: Path, changed: int, process: int) -> Any:
-    """A reader that stays open, because ffmpeg gives the next frame much sooner than any other."""
+    """A reader that stays open, because ffmpeg finds the next frame much faster than any other."""
     import imageio
 
     return imageio.get_reader(path, format="FFMPEG", mode="I")

@@ -1,4 +1,4 @@
-"""The trained networks that lie in the package, and anybody's own: found by name or path, checked, loaded once.
+"""The trained networks of the package and those of users: found by name or path, checked, loaded once.
 
 A model is an ONNX file that carries its own description (JSON under `METADATA_KEY`): how its input is to be scaled,
 how its output is to be read, what it was trained on. Nothing is ever unpickled.
@@ -78,7 +78,7 @@ class _Loaded:
 
     @classmethod
     def fits(cls, session: InferenceSession, description: dict[str, Any]) -> bool:
-        """Whether the graph takes and gives what the description says."""
+        """Whether inputs and outputs of the graph are those of the description."""
         raise NotImplementedError
 
 
@@ -123,7 +123,7 @@ class Model(_Loaded):
 
     @property
     def full_masks(self) -> tuple[np.ndarray, np.ndarray]:
-        """Masks of one sample that drops nothing."""
+        """Dropout masks of one sample in which nothing is dropped."""
         first, second = (np.ones((1, count, 1, 1), np.float32) for count in self.description["dropout_channels"])
         return first, second
 
@@ -134,12 +134,12 @@ class Model(_Loaded):
 
 @dataclass(frozen=True, eq=False)
 class CategoryModel(_Loaded):
-    """A network that names the category of a picture."""
+    """A network that classifies pictures."""
 
     described = ("name", "task", "categories", "side_px", "temperature", "mask_banner", "n_statistics")
     task = "categories"
     shipped = ("technique-v1",)
-    purpose = "names categories"
+    purpose = "classifies pictures"
 
     @classmethod
     def fits(cls, session: InferenceSession, description: dict[str, Any]) -> bool:
@@ -156,7 +156,7 @@ class CategoryModel(_Loaded):
         return logits, features, novelty
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
-        """Vectors (N, D) of length 1, float32, of views as `run` takes them: alike where the pictures are."""
+        """Vectors (N, D) of length 1, float32, of views as `run` takes them: similar pictures have similar vectors."""
         (embedding,) = self.session.run([CATEGORY_OUTPUT_NAMES[3]], {CATEGORY_INPUT_NAMES[0]: pixels})
         return embedding
 
@@ -204,23 +204,23 @@ def load_model(model: str | Path) -> Model:
     UsageError
         When there is no such model.
     ModelError
-        When the file is damaged or not emscout's.
+        When the file is damaged, or not a model of emscout.
     """
     return _load(model, Model)
 
 
 def load_category_model(model: str | Path) -> CategoryModel:
-    """Load a network that names categories; as `load_model` otherwise."""
+    """Load a network that classifies pictures; otherwise as `load_model`."""
     return _load(model, CategoryModel)
 
 
 def load_autoencoder_model(model: str | Path) -> AutoencoderModel:
-    """Load a network that reproduces frames; as `load_model` otherwise."""
+    """Load a network that reproduces frames; otherwise as `load_model`."""
     return _load(model, AutoencoderModel)
 
 
 def model_path(model: str | Path) -> Path:
-    """Where a shipped model, or one of the user's, lies."""
+    """The file of a model: a shipped one by its name, or a path."""
     return Path(__file__).parent / MODELS[str(model)][0] if str(model) in MODELS else Path(model)
 
 
@@ -238,15 +238,13 @@ def _load(model: str | Path, kind: type[_Kind]) -> _Kind:
         raise ModelError(f"{path}: the model cannot be read ({error.strerror}).") from error
     loaded = _load_file(path.resolve(), changed, expected)
     if not isinstance(loaded, kind):
-        raise ModelError(
-            f"{path}: this model {loaded.purpose}, which is not what is asked of it here: give one that {kind.purpose}."
-        )
+        raise ModelError(f"{path}: this model {loaded.purpose}; give one that {kind.purpose}.")
     return loaded
 
 
 @lru_cache(maxsize=4)
 def _load_file(path: Path, changed: int, expected: str | None) -> _Loaded:
-    """Load a file; ``changed`` (its time of change) makes a file that was written anew a new entry of the cache."""
+    """Load a file; ``changed`` is its modification time, so that a file written again is loaded again."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -260,14 +258,14 @@ def _load_file(path: Path, changed: int, expected: str | None) -> _Loaded:
 
 
 def _start_session(path: Path, content: bytes) -> InferenceSession:
-    import onnxruntime  # half a second of import, for those who run a network only
+    import onnxruntime  # here, because the import takes half a second
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     # Images are handled in parallel already where this is a worker process.
     options.intra_op_num_threads = count_threads()
     options.inter_op_num_threads = 1
-    # Waiting threads sleep, and memory is not planned for one size: every image has its own.
+    # Waiting threads sleep; memory is not planned for one size, because images differ.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_mem_pattern = False
     try:

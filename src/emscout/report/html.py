@@ -1,4 +1,4 @@
-"""Pages that need no other file and no network: templates filled in, pictures embedded."""
+"""Self-contained HTML pages: templates filled in, pictures embedded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["as_uri", "data_uri", "make_environment", "versions_of", "write_html"
 
 
 def make_environment(folder: Path) -> jinja2.Environment:
-    """Templates of a folder, and the parts that all pages share; an unknown name in one is an error.
+    """The jinja environment of a folder of templates; an unknown name in a template is an error.
 
     Parameters
     ----------

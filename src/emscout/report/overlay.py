@@ -1,4 +1,4 @@
-"""The picture that shows what was measured: particle outlines and numbers on the micrograph, with a scale bar."""
+"""The micrograph with outlines and numbers of the particles and a scale bar."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def draw_overlay(
 
 
 def draw_uncertainty(uncertainty: np.ndarray, *, max_side_px: int = 1024) -> np.ndarray:
-    """Draw a map of the uncertainty, from black (none) over red to white (ln 2, the most a yes-or-no can have).
+    """Draw a map of the uncertainty, from black (none) over red to white (ln 2, the maximum for two classes).
 
     Parameters
     ----------

@@ -174,7 +174,7 @@ def _new_axes() -> tuple[Figure, Axes]:
 
 
 def styled() -> AbstractContextManager[None]:
-    """What is drawn inside looks like every plot of emscout."""
+    """Style of all plots of emscout, for use in a ``with`` block."""
     import matplotlib
 
     return matplotlib.rc_context(STYLE)
