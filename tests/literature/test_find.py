@@ -5,13 +5,13 @@ import pytest
 from PIL import Image
 
 import emscout as em
-from emscout.literature.mine import FigureOptions, mine
+from emscout.literature.mine import LiteratureOptions, mine
 from emscout.synthetic.figure import make_figure
 
 
 def test_panels_in_memory_are_those_of_the_folder(composite, tmp_path):
     Image.fromarray(composite.image).save(tmp_path / "figure.png")
-    options = FigureOptions(model="watershed")
+    options = LiteratureOptions(model="watershed")
     table = mine([tmp_path / "figure.png"], tmp_path / "out", options, workers=1).tables["figures"]
     for picture in (tmp_path / "figure.png", composite.image, em.read(tmp_path / "figure.png")):
         found = em.find_panels(picture)
@@ -40,7 +40,7 @@ def test_a_caption_names_the_technique_and_must_agree_with_the_bar():
 def test_a_contradiction_is_a_warning_of_the_run_in_table_report_and_python(tmp_path, write_paper):
     figure = make_figure((1,), letters="none", seed=30)
     write_paper(tmp_path / "paper.pdf", [figure.image], ["Figure 1. TEM of gold. Scale bar: 3 µm."])
-    report = mine([tmp_path / "paper.pdf"], tmp_path / "out", FigureOptions(model="watershed"), workers=1)
+    report = mine([tmp_path / "paper.pdf"], tmp_path / "out", LiteratureOptions(model="watershed"), workers=1)
     assert "pixel-size" in [notice.code for notice in report.warnings]
     assert {notice.image for notice in report.warnings} == {"paper_fig1_1"}
     assert "caption says 3 µm" in report.tables["figures"]["warnings"][0]

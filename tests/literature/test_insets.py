@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 import emscout as em
-from emscout.literature.mine import FigureOptions, mine
+from emscout.literature.mine import LiteratureOptions, mine
 from emscout.literature.panels.boxes import Box
 from emscout.literature.panels.insets import find_insets
 from emscout.synthetic.figure import make_figure
@@ -106,9 +106,9 @@ def test_an_inset_is_a_panel_of_its_own_and_its_place_is_left_out(with_inset, tm
     plain = panel(3)
     for name, pixels in (("inset", image), ("plain", plain)):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
-    table = mine([tmp_path / "inset.png", tmp_path / "plain.png"], tmp_path / "out", FigureOptions("watershed")).tables[
-        "figures"
-    ]
+    table = mine(
+        [tmp_path / "inset.png", tmp_path / "plain.png"], tmp_path / "out", LiteratureOptions("watershed")
+    ).tables["figures"]
     assert list(table["panel"]) == ["", "inset", ""]
     whole, inset, alone = table.to_dict("records")
     assert inset["kind"] == "micrograph"
