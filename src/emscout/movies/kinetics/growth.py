@@ -65,8 +65,8 @@ def growth_exponent(
     - ``single-particles`` fits dr/dt = K / r^(n-1) · (r / r* - 1), the mean field of ripening (Lifshitz & Slyozov 1961,
       doi:10.1016/0022-3697(61)90054-3; Wagner 1961), to the speeds of all particles over stretches of eight frames,
       with a critical radius r* for each sixth of the movie. It needs no steady state and no loss-free volume, and
-      every particle gives information on n: the larger n is, the faster small ones shrink. k is 4K/9, which the mean radius follows
-      when n is 3.
+      every particle gives information on n: the larger n is, the faster small ones shrink. k is 4K/9, which the mean
+      radius follows when n is 3.
     """
     _check(tracks, times)
     table = tracks.loc[~tracks["touches_border"]] if "touches_border" in tracks else tracks
