@@ -161,7 +161,7 @@ def search(path: Path, options: CrystalOptions, progress: Progress) -> JudgedSet
     """Search the images of a path; raises what `emscout.crystals.locate.locate` raises."""
     _check_clusters(options)
     files = list_files([str(path)], options)
-    survey = survey_files(files, options, workers=1, progress=progress)
+    survey = survey_files(files, options, progress=progress)
     return JudgedSet(files, judge(survey, options, files.earlier))
 
 
