@@ -93,7 +93,7 @@ def test_the_number_of_clusters_can_be_chosen(searched, count):
         ("/locate/choose", {"target": 9}, "no cluster 9"),
         ("/locate/choose", {"clusters": 9999}, "cluster"),
         ("/locate/answer", {"image": 7, "row": 0, "col": 0, "crystal": True}, "no such image"),
-        ("/locate/answer", {"image": 0, "row": 99, "col": 0, "crystal": True}, "not a tile"),
+        ("/locate/answer", {"image": 0, "row": 99, "col": 0, "crystal": True}, "is not a tile"),
         ("/locate/answer", {"image": 0, "row": 0, "col": 0, "crystal": True}, "black"),
         ("/locate/save", {"out": ""}, "folder for the results"),
         ("/locate/save", {"out": "found"}, "full path"),

@@ -18,6 +18,7 @@ from emscout.app.form import describe_form, read_form
 from emscout.app.jobs import Jobs
 from emscout.app.judged_set import JudgedSet, search
 from emscout.app.page import Page, Render, give_result, result_folder
+from emscout.app.words import for_page
 from emscout.compute import Progress
 from emscout.crystals.locate import CrystalOptions
 from emscout.errors import UsageError
@@ -93,7 +94,7 @@ def _make_routes(jobs: Jobs, render: Render) -> APIRouter:
                 "number": table.number,
                 "paths": judged.files.paths,
                 "images": judged.describe_images(),
-                "failures": [row["error"] for row in judged.found.survey.images if row["status"] == "failed"],
+                "failures": [for_page(row["error"]) for row in judged.found.survey.images if row["status"] == "failed"],
                 "saved": None if table.saved is None else str(table.saved),
                 "judged": judged.describe(),
             }

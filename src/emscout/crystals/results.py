@@ -98,8 +98,7 @@ def save_run(
         path.write_text(write_navigator(found.targets, found.images), encoding="utf-8", newline="\n")
     if found.options.save_knowledge is not None and found.decision.labels is not None:
         save_user_labels(found.decision.labels, Path(found.options.save_knowledge))
-    with write_atomic(out / "report.html") as path:
-        write_report(path, found, greys, drawn, paths=paths, out=out, provenance=run)
+    write_report(out / "report.html", found, greys, drawn, paths=paths, out=out, provenance=run)
     sha256 = {row["image"]: row.get("sha256") for row in found.survey.images}
     inputs = [source | {"sha256": sha256[source["image"]]} for source in run["inputs"]]
     run = run | {"inputs": inputs, "found": summarise(found)}

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from emscout.io.files import write_atomic
 from emscout.io.run_folder import describe_run
 from emscout.literature.report import write_figures_page
 from emscout.micrograph import Notice, Report, spell_notices
@@ -64,7 +63,7 @@ def save_document(
         particle_results.save_run(out / "measured" / name, measured, own, exports=[])
         overlays = {row["image"]: out / "measured" / name / "overlays" / f"{row['image']}.png" for row in measured}
     overviews = {row["overview"]: out / "overviews" / row["overview"] for row in rows if "overview" in row}
-    with write_atomic(out / "reports" / f"{name}.html") as path:
-        write_figures_page(path, rows, overviews, overlays, run, details=f"../measured/{name}/report.html")
+    page = out / "reports" / f"{name}.html"
+    write_figures_page(page, rows, overviews, overlays, run, details=f"../measured/{name}/report.html")
     for row in rows:
         row.pop("overview", None)

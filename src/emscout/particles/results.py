@@ -88,10 +88,14 @@ def save_run(out: Path, rows: Sequence[dict[str, Any]], run: dict[str, Any], exp
         write_table(out, name, table)
     overlays = {row["image"]: out / "overlays" / f"{row['image']}.png" for row in rows if row["status"] != "failed"}
     uncertainties = {name: path for name in overlays if (path := out / "uncertainty" / f"{name}.png").exists()}
-    with write_atomic(out / "report.html") as path:
-        write_page(
-            path, tables=tables, overlays=overlays, uncertainties=uncertainties, provenance=run, warnings=warnings
-        )
+    write_page(
+        out / "report.html",
+        tables=tables,
+        overlays=overlays,
+        uncertainties=uncertainties,
+        provenance=run,
+        warnings=warnings,
+    )
     with tempfile.TemporaryDirectory(dir=out, prefix=".exports") as folder:
         for name in exports:
             for path in EXPORTERS[name](Path(folder), tables, _LabelImages(out / "labels", list(overlays))):

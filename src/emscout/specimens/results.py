@@ -63,8 +63,7 @@ def save_run(out: Path, rows: Sequence[dict[str, Any]], run: dict[str, Any], mod
     classes = make_table(rows, model["categories"], ("path", "frame", "sha256"), ("status", "error"))
     classes["frame"] = classes["frame"].astype("Int64")
     write_table(out, "classes", classes)
-    with write_atomic(out / "report.html") as path:
-        write_classes_page(path, classes=classes, folder=out, model=model, provenance=run)
+    write_classes_page(out / "report.html", classes=classes, folder=out, model=model, provenance=run)
     write_json(out / "run.json", run)
     warnings = tuple(notice for some in notices for notice in some)
     return Report({"classes": classes}, run["options"], run, out, warnings)

@@ -14,7 +14,7 @@ from annotated_types import Ge
 from emscout.compute import Progress
 from emscout.errors import EmscoutError, NothingToFindError, UsageError
 from emscout.io.colour import colours_of, read_colours
-from emscout.io.files import name_pictures, write_atomic
+from emscout.io.files import name_pictures
 from emscout.micrograph import Micrograph, Notice, Report
 from emscout.models import CategoryModel, load_category_model
 from emscout.options import options_class
@@ -201,16 +201,15 @@ def search_similar(
     write_table(out, "similar", found)
     asked = _small_picture(image)
     assert asked is not None
-    with write_atomic(out / "report.html") as path:
-        write_similar_page(
-            path,
-            image=image.name,
-            picture=asked,
-            folder=str(folder),
-            found=found,
-            pictures=[_small_picture(Path(one)) for one in found["path"]],
-            notes=notes,
-        )
+    write_similar_page(
+        out / "report.html",
+        image=image.name,
+        picture=asked,
+        folder=str(folder),
+        found=found,
+        pictures=[_small_picture(Path(one)) for one in found["path"]],
+        notes=notes,
+    )
     warnings = tuple(Notice("unreadable", note) for note in notes)
     return Report({"similar": found}, described["options"], described, out, warnings)
 

@@ -210,14 +210,14 @@ def _save_epoch(
     explained = 1 - float(np.mean((reproduced - grey) ** 2) / grey.var())
     _LOG.info("epoch %d: %.1f %% of the held-out frame's variance reproduced", epoch, 100 * explained)
     picture = draw_comparison(grey, reproduced)
-    picture.save(run / "reconstructions" / f"epoch_{epoch:03d}.png")
+    with write_atomic(run / "reconstructions" / f"epoch_{epoch:03d}.png") as temporary:
+        picture.save(temporary)
     writer.add_scalar("held_out/explained", explained, state.step)
     writer.add_image("held_out/reconstruction", np.asarray(picture), state.step, dataformats="HW")
     card = _card(movie, run, sub_images, explained, epoch, state, options)
     description = describe(f"{run.resolve().name}, epoch {epoch}", options, card)
     kept = run / "epochs" / f"epoch_{epoch:03d}.onnx"
-    with write_atomic(kept) as temporary:
-        sha256 = export_autoencoder(state.average, temporary, description)
+    sha256 = export_autoencoder(state.average, kept, description)
     with write_atomic(run / "model.onnx") as temporary:
         shutil.copyfile(kept, temporary)
     write_card(run / "model.onnx", description, sha256)

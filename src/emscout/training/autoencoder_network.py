@@ -15,6 +15,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
+from emscout.io.files import write_atomic
 from emscout.models import AUTOENCODER_INPUT_NAMES, AUTOENCODER_OUTPUT_NAMES, METADATA_KEY
 from emscout.training.autoencoder_options import STRIDE_PX, AutoencoderOptions
 from emscout.training.export import OPSET
@@ -91,7 +92,8 @@ def export_autoencoder(network: Autoencoder, path: Path, description: dict[str, 
     helper.set_model_props(model, {METADATA_KEY: json.dumps(description)})
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString(deterministic=True)
-    path.write_bytes(content)
+    with write_atomic(path) as temporary:
+        temporary.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from emscout.errors import ModelError
+from emscout.io.files import write_atomic
 from emscout.models import CATEGORY_INPUT_NAMES, CATEGORY_OUTPUT_NAMES, METADATA_KEY, load_category_model, model_path
 from emscout.specimens.heads import CLIP, Head
 from emscout.training.onnx_file import strip_notes
@@ -149,7 +150,8 @@ def write_classifier(body: onnx.ModelProto, head: Head, path: Path, description:
     helper.set_model_props(model, {METADATA_KEY: json.dumps(description)})
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString(deterministic=True)
-    path.write_bytes(content)
+    with write_atomic(path) as temporary:
+        temporary.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from emscout.io.files import write_atomic
 from emscout.models import INPUT_NAMES, METADATA_KEY, OUTPUT_NAMES
 from emscout.particles.segmenters.instances import Settings
 from emscout.training.data import OUTSIDE_GREY
@@ -157,7 +158,8 @@ def export_network(
     helper.set_model_props(model, {METADATA_KEY: json.dumps(description)})
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString(deterministic=True)
-    path.write_bytes(content)
+    with write_atomic(path) as temporary:
+        temporary.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 

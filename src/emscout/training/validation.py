@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from emscout.evaluate.calibration import cross_validate_calibration, expected_calibration_error, fit_calibration
 from emscout.evaluate.particles import find_matched, iou_pairs, score_matched, score_paper
+from emscout.io.files import write_atomic
 from emscout.io.labels import LabelledImage
 from emscout.micrograph import Segmentation
 from emscout.models import load_model
@@ -187,7 +188,8 @@ def save_pictures(pictures: Sequence[Image.Image], path: Path, columns: int = 4)
             sheet.paste(picture, (left, top))
             left += picture.width + _GAP_PX
         top += height
-    sheet.save(path)
+    with write_atomic(path) as temporary:
+        sheet.save(temporary)
 
 
 def _picture(grey: np.ndarray, labels: np.ndarray, truth: np.ndarray, name: str) -> Image.Image:
