@@ -1,6 +1,7 @@
 """The report of a movie: what it claims, what it does not claim, and that it needs no other file."""
 
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -204,6 +205,13 @@ def test_a_page_that_cannot_be_written_says_so_and_leaves_no_half_file(tmp_path)
     with pytest.raises(OutputError, match="cannot be written"):
         write(tmp_path)
     (tmp_path / "pictures").unlink()
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(OutputError, match="cannot be written"):
+        write(tmp_path)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    shutil.rmtree(tmp_path / "pictures")
+    (tmp_path / "report.html").rmdir()
+    next(tmp_path.glob("movie.*")).unlink()
 
     def stop(done, total, what):
         raise KeyboardInterrupt

@@ -76,27 +76,28 @@ def write_movie_page(
     clip = write_clip(folder, footage, tables["particles"], time_axis, progress=progress)
     events, faults = footage.events, _fault_rows(footage, time_axis)
     page = folder / "report.html"
-    write_html(
-        page,
-        Path(__file__).with_name("page.html"),
-        name=name,
-        warnings=[str(notice) for notice in warnings],
-        story=summarise(tables, time_axis, footage.nm_per_px),
-        totals=_totals(footage, tables),
-        pictures=pictures,
-        clip=_show(clip),
-        events=_event_rows(events.head(_MOST_EVENTS), time_axis, footage.nm_per_px),
-        n_events=len(events),
-        changes=len(footage.measured) > 1,
-        faults=faults[:_MOST_FAULTS],
-        n_faults=len(faults),
-        time_axis=time_axis,
-        nm_per_px=None if footage.nm_per_px is None else f"{footage.nm_per_px:.4g}",
-        area_unit="px²" if footage.nm_per_px is None else "nm²",
-        growth=_growth_rows(tables["growth"], time_axis),
-        options=provenance.get("options", {}),
-        versions=versions_of(provenance),
-    )
+    with write_atomic(page) as path:
+        write_html(
+            path,
+            Path(__file__).with_name("page.html"),
+            name=name,
+            warnings=[str(notice) for notice in warnings],
+            story=summarise(tables, time_axis, footage.nm_per_px),
+            totals=_totals(footage, tables),
+            pictures=pictures,
+            clip=_show(clip),
+            events=_event_rows(events.head(_MOST_EVENTS), time_axis, footage.nm_per_px),
+            n_events=len(events),
+            changes=len(footage.measured) > 1,
+            faults=faults[:_MOST_FAULTS],
+            n_faults=len(faults),
+            time_axis=time_axis,
+            nm_per_px=None if footage.nm_per_px is None else f"{footage.nm_per_px:.4g}",
+            area_unit="px²" if footage.nm_per_px is None else "nm²",
+            growth=_growth_rows(tables["growth"], time_axis),
+            options=provenance.get("options", {}),
+            versions=versions_of(provenance),
+        )
     return [page, clip.path, *sorted((folder / "pictures").iterdir())]
 
 
