@@ -1,10 +1,10 @@
-"""How well categories are told by a linear head on frozen features, on splits by source and at random.
+"""Accuracy of a linear head on frozen features, on splits by source and at random.
 
     python benchmarks/classification.py DATA/classes/technique
     python benchmarks/classification.py DATA/classes/stem_defects --join SF1+SF2 --random
 
-By source: five folds of whole sources, settings chosen anew within each fold, for several seeds of the folds; random:
-10 % of each category tested, 90 % fitted to. Nothing is chosen on test pictures.
+By source: five folds of whole sources, settings chosen anew within each fold, for several random seeds of the folds;
+random: 10 % of each category for testing, 90 % for fitting. Nothing is chosen on test pictures.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from emscout.crystals.choice.decide import HALF_SHARE, combine_scores, decide
 from emscout.crystals.choice.presets import PRESETS, Preset
 from emscout.crystals.choice.propose import SCORE_STATISTICS, TileModel, compute_predictors, propose_target, score_tiles
 from emscout.crystals.choice.user_labels import collect_labels, most_uncertain, score_with_labels
-from emscout.crystals.survey import survey_images
+from emscout.crystals.survey import ImageSource, survey_images
 from emscout.crystals.tiles.grid import cut_grid
 from emscout.crystals.tiles.network import particle_share
 from emscout.crystals.tiles.statistics import calculate_statistics
@@ -45,7 +45,7 @@ class Overview:
     features: np.ndarray
     raw: dict[str, np.ndarray]  # statistics of the grey values as recorded
     flat: dict[str, np.ndarray]  # statistics without uneven light
-    share: np.ndarray  # what the particle network takes for particle
+    share: np.ndarray  # share of particle by the network
     tiles: pd.DataFrame
 
 
@@ -54,9 +54,9 @@ def survey(labelled: LabelledImage, n_tiles: int) -> Overview:
     micrograph = read(labelled.path)
     grey = micrograph.image
     lattice = cut_grid(grey.shape, n_tiles, n_tiles)
-    source = {"image": labelled.name, "path": labelled.path, "frame": None}
+    source = ImageSource(labelled.name, lambda: micrograph, labelled.name)
     names = dict.fromkeys((*PRESETS["default"].statistics, *SCORE_STATISTICS))
-    surveyed = survey_images([source], lambda _: micrograph, lambda _: lattice, tuple(names))
+    surveyed = survey_images([source], lambda *_: lattice, tuple(names))
     particle = window_sums(labelled.draw(grey.shape) > 0, lattice) / lattice.areas
     raw = np.moveaxis(calculate_statistics(grey, lattice, PRESETS["janus2018"].statistics), -1, 0)
     return Overview(
@@ -115,7 +115,7 @@ def proposed_cluster(overview: Overview, labels: np.ndarray, scores: np.ndarray)
 def click(
     truth: np.ndarray, predictors: np.ndarray, n_clicks: int, model: TileModel | None = None
 ) -> Iterator[np.ndarray]:
-    """Scores after each answer to what the tool is least sure of; an answer holds for its tile whatever is learned."""
+    """Scores after each label of the most uncertain tile; a labelled tile keeps its label."""
     scores, asked = score_with_labels(predictors, None, model), []
     for _ in range(min(n_clicks, len(truth))):
         asked.append(most_uncertain(scores, asked))

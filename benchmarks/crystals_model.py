@@ -3,7 +3,7 @@
     python benchmarks/crystals_model.py FOLDER -o src/emscout/crystals/tile_model.json
 
 Prints the mean tile F1 in four-fold cross-validation by source, then fits to all training images. Validation images are
-never looked at.
+not used.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from emscout.crystals.choice.propose import (
     TileModel,
     compute_predictors,
     feature_quantiles,
-    load_tile_model,
     make_inputs,
+    read_tile_model,
     score_tiles,
 )
 from emscout.crystals.tiles.tile_features import FEATURES, MAPS
@@ -42,11 +42,11 @@ N_COMPONENTS = 10
 SEEDS = (0, 1)
 FOLDS = 4
 LOCAL = (3.0, 0.5)
-# Neighbouring tiles are no independent witnesses: each counts for so much when sets are compared.
+# Neighbouring tiles are not independent: each counts for this much when sets are compared.
 WITNESS = 0.1
 EM_STEPS = 8
 DIGITS = 5
-# The looks of a tile and of three tiles around it, beside those of the set: what components are made of.
+# Components are made of the features of a tile and of the three tiles around it, relative to the set.
 COMPARED = slice(len(MAPS), 3 * len(MAPS))
 
 
@@ -63,7 +63,7 @@ def fit_networks(inputs: np.ndarray, truth: np.ndarray) -> list[tuple[np.ndarray
 
 
 def fit_answers(predictors: np.ndarray, truth: np.ndarray, mean: np.ndarray, covariance: np.ndarray):
-    """Weights of the signs in one set, as far as its tiles speak against those of the others; and their covariance."""
+    """Weights of the predictors in one set, with those of all sets as the prior; and their covariance."""
     precision, weights = np.linalg.inv(covariance), mean.copy()
     for _ in range(20):
         chance = 1 / (1 + np.exp(-np.clip(predictors @ weights, -30, 30)))
@@ -77,7 +77,7 @@ def fit_answers(predictors: np.ndarray, truth: np.ndarray, mean: np.ndarray, cov
 
 
 def compare_sets(predictors: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance over sets of how much each sign speaks for crystal, by expectation maximisation."""
+    """Mean and covariance over sets of the weights of the predictors, by expectation maximisation."""
     n_predictors = predictors[0].shape[1]
     mean, covariance = np.eye(n_predictors)[1], 0.3 * np.eye(n_predictors)
     for _ in range(EM_STEPS):
@@ -91,7 +91,7 @@ def compare_sets(predictors: Sequence[np.ndarray], truths: Sequence[np.ndarray])
 
 
 def make_reader(overviews: Sequence[Overview]) -> TileModel:
-    """A model that reads signs, and takes the networks at their word."""
+    """A model that computes predictors, and whose score is that of the networks alone."""
     inputs = [make_inputs(o.features[~o.black], feature_quantiles(o.features[~o.black])) for o in overviews]
     truth = np.concatenate([o.truth[~o.black] for o in overviews])
     stacked = np.concatenate(inputs)
@@ -114,7 +114,7 @@ def make_reader(overviews: Sequence[Overview]) -> TileModel:
 
 
 def make_model(overviews: Sequence[Overview], sources: Sequence[str]) -> TileModel:
-    """The whole model: how sets differ is learned from signs read by networks that had not seen them."""
+    """The whole model: how sets differ is learned from predictors of networks that were not trained on them."""
     predictors: dict[str, np.ndarray] = {}
     for kept, held in GroupKFold(FOLDS).split(overviews, groups=sources):
         apart = make_reader([overviews[i] for i in kept])
@@ -174,7 +174,7 @@ def main() -> None:
     arguments = parser.parse_args()
     labelled = {image.name: image for image in find_labelled(arguments.folder)}
     training, _ = split_images(arguments.folder, list(labelled), VALIDATION_SHARE, SPLIT_SEED)
-    overviews = [survey(labelled[name], N_TILES) for name in track(training, description="looks")]
+    overviews = [survey(labelled[name], N_TILES) for name in track(training, description="features")]
     overviews = [overview for overview in overviews if not overview.black.all()]
     names = [overview.name for overview in overviews]
     sources = [source for _, source in read_sources(arguments.folder, names) or [(name, name) for name in names]]
@@ -187,7 +187,7 @@ def main() -> None:
         "cross_validated_tile_f1": {f"{n} answers": round(value, 4) for n, value in enumerate(f1)},
     }
     save_model(make_model(overviews, sources), arguments.out, origin)
-    load_tile_model(arguments.out.resolve())
+    read_tile_model(arguments.out.resolve())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Time and peak memory of the locator's statistics: ``python benchmarks/crystals_speed.py [CASE ...]``.
+"""Time and peak memory of the statistics of tiles: ``python benchmarks/crystals_speed.py [CASE ...]``.
 
 Cases: tiles (eight images of 1000 × 1000 at 20 × 20), sliding (a window of 50 px at every pixel of 1000 × 1000), large
 (4096 × 4096 at 80 × 80) and large-sliding (the same, a window of 50 px every 4 px). All statistics but mode_1024, which

@@ -1,12 +1,12 @@
 """Speed and accuracy of `estimate_drift`: ``python benchmarks/drift.py [CASE ...] [--folder FRAMES] [--repeats 3]``.
 
-Beside it in the same run, on the same frames (held in memory) and with the same sub-pixel factor: a loop over
-scikit-image's ``phase_cross_correlation``, each frame against the one before, the shifts added up; as it is (phase) and
-with ``normalization=None`` (plain), which is better in noise. Times are the best of the repeats, taken in turn, of all
-frames with everything each needs; BLAS has one thread, because on a machine that does something else too several of
-them make scikit-image many times slower. Error: root mean square distance from the truth over the frames that are
-whole, the constant offset removed; wrong: how many of these are more than 1 px off. A folder of frames has no truth;
-its row says how far apart frames still are after alignment (median, by plain cross-correlation).
+In the same run, on the same frames in memory and with the same sub-pixel factor, it is compared with a loop over
+scikit-image's ``phase_cross_correlation``, each frame against the one before, the shifts added up: as it is (phase) and
+with ``normalization=None`` (plain), which is better in noise. Times are the best of the repeats, taken in turn, for all
+frames; BLAS has one thread, because several make scikit-image many times slower on a machine that is busy. Error: root
+mean square distance from the truth over the good frames, the constant offset removed; wrong: how many of these are more
+than 1 px off. A folder of frames has no truth; its row says how far apart frames still are after alignment (median, by
+plain cross-correlation).
 """
 
 import argparse
@@ -21,8 +21,7 @@ from rich.table import Table
 from skimage.registration import phase_cross_correlation
 from threadpoolctl import threadpool_limits
 
-from emscout import read_series
-from emscout.movies import common_field, estimate_drift, shift_frame
+from emscout.movies import common_field, estimate_drift, open_movie, shift_frame
 from emscout.synthetic.movie import make_movie
 
 UPSAMPLING = 20
@@ -80,7 +79,7 @@ def main() -> None:
     for case in [*asked.cases, *(["folder"] if asked.folder else [])]:
         movie = None
         if case == "folder":
-            frames = [micrograph.image for micrograph in read_series(asked.folder)]
+            frames = [micrograph.image for micrograph in open_movie(asked.folder)]
         else:
             n_frames = 100 if case == "large" else N_FRAMES
             movie = make_movie(n_frames, jumps=8, jump_px=(16, 64), seed=1000, **CASES[case])
@@ -93,13 +92,13 @@ def main() -> None:
                 seconds[name] = min(seconds[name], time.perf_counter() - start)
         for name, shift in shifts.items():
             if movie is None:
-                told = (f"{left_over(frames, shift):.3f} left", "")
+                scores = (f"{left_over(frames, shift):.3f} left", "")
             else:
                 error = (shift - movie.shift_px)[movie.status == "ok"]
                 distance = np.hypot(*(error - np.median(error, axis=0)).T)
-                told = (f"{np.sqrt((distance**2).mean()):.3f}", f"{(distance > 1).sum()} of {len(distance)}")
+                scores = (f"{np.sqrt((distance**2).mean()):.3f}", f"{(distance > 1).sum()} of {len(distance)}")
             ratio = seconds["scikit-image, phase"] / seconds[name]
-            table.add_row(case, name, f"{len(frames) / seconds[name]:.0f}", f"{ratio:.1f}", *told)
+            table.add_row(case, name, f"{len(frames) / seconds[name]:.0f}", f"{ratio:.1f}", *scores)
     Console(width=110).print(table)
 
 

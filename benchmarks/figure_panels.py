@@ -1,10 +1,10 @@
-"""How well composite figures are cut into panels, lettered, and told apart, on figures whose layout is known.
+"""Accuracy of the panels, letters and kinds of composite figures whose layout is known.
 
     python benchmarks/figure_panels.py
     python benchmarks/figure_panels.py --emps DATA/emps --technique DATA/classes/technique
 
 A panel counts as found when its box overlaps that of the truth by an IoU of more than 0.75, one to one. Of the
-published micrographs in EMPS only those are looked at whose name has an odd hash: the rules were made on the others.
+published micrographs in EMPS only those with an odd hash of their name are used: the rules were made on the others.
 Composites are pieces of them laid side by side and stored as JPEG.
 """
 

@@ -1,4 +1,4 @@
-"""Which pictures that are no micrographs are called none of these: those inside scikit-image, and plots of matplotlib.
+"""Which pictures that are not micrographs are called none of these: those in scikit-image, and plots of matplotlib.
 
 python benchmarks/none_of_these.py
 """

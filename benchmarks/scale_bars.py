@@ -1,10 +1,11 @@
-"""How right, and how fast, printed scales are read, against tables of what is printed.
+"""Accuracy and speed of reading printed scales, against tables of what is printed.
 
     python benchmarks/scale_bars.py DATA
 
 DATA holds ``emps/`` with ``scale_bars/emps_train.csv``, and ``scale_bars/au_tem/`` with ``au_tem.csv``. The papers of
-emps are parted in two halves by a hash of their DOI. All of them, au_tem and drawn scales have served development by
-now: what figures not looked at gave is in docs/scale.md. 99 images take one to two minutes on an idle laptop.
+emps are split into two halves by a hash of their DOI. All of them, au_tem and drawn scales were used in
+development: scores on figures that were not are in docs/benchmarks.md. 99 images take one to two minutes
+on an idle laptop.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long a search among many micrographs takes: vectors as find-similar keeps them, at random.
+"""Time of a search among many micrographs: random vectors of the size that find-similar keeps.
 
 python benchmarks/similarity.py --vectors 100000
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from emscout.specimens.features import normalise_rows
 from emscout.specimens.heads import EMBEDDING
-from emscout.specimens.similar import nearest_rows
+from emscout.specimens.index import nearest_rows
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
     python benchmarks/tracking.py [--seeds 100 101 102 103] [--frames 50] [--particles 300] [--noise 0.2]
     python benchmarks/tracking.py --speed
 
-What a segmentation would give is made from the truth, errors included, so that nothing but tracking is scored: every
-radius and coordinate is off by a normal error of NOISE pixels, some particles are missing in a frame, and some close
-pairs are one in a frame. The movies are of mixed ripening and coalescence (volume conserved for even seeds, area for
-odd ones), but those of the exponent, which ripen alone.
+The result of a segmentation is made from the truth, with errors, so that only tracking is scored: every radius and
+coordinate has a normal error of NOISE pixels, some particles are missing in a frame, and some close pairs are one in a
+frame. The movies show mixed ripening and coalescence (volume conserved for even seeds, area for odd ones), except those
+for the exponent, which only ripen.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SPACING_PX = 34
 
 
 def segmented(movie: SyntheticMovie, args: argparse.Namespace, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The particles of each frame as a segmentation gives them, and where it took two for one."""
+    """The particles of each frame as a segmentation gives them, and where it merged two into one."""
     rng = np.random.default_rng([seed, 1])
     parts, errors = [], []
     for frame, true in movie.tracks.groupby("frame"):

@@ -26,8 +26,8 @@ PUBLIC = {
     *("classify", "ClassificationResult", "find_similar", "SimilarResult"),
     *("find_panels", "Panel", "PanelResult"),
     # into a folder
-    *("analyze", "AnalyzeOptions", "locate", "LocateOptions", "follow", "MovieOptions", "mine", "FigureOptions"),
-    *("categorize", "ClassifyOptions", "search_similar", "SimilarOptions", "read_scales"),
+    *("analyze", "ParticleOptions", "locate", "CrystalOptions", "follow", "MovieOptions", "mine", "LiteratureOptions"),
+    *("categorize", "SpecimenOptions", "search_similar", "SimilarOptions", "read_scales"),
     # errors
     *("EmscoutError", "UsageError", "ReadError", "NonSquarePixelsError", "NotOneImageError", "CalibrationError"),
     *("ModelError", "NothingToFindError", "OutputError"),
@@ -57,7 +57,9 @@ def test_public_names_are_described(name):
         assert set(inspect.signature(thing).parameters) <= set(hints), name
 
 
-@pytest.mark.parametrize("module", ["micrograph", "errors", "scale.calibrate", "particles.find", "particles.measure"])
+@pytest.mark.parametrize(
+    "module", ["micrograph", "errors", "scale.calibrate", "particles.find", "particles.measure", "crystals.find"]
+)
 def test_examples_of_the_docstrings_run(module):
     failed, tried = doctest.testmod(importlib.import_module(f"emscout.{module}"))
     assert tried and not failed
@@ -78,7 +80,7 @@ def printed(tmp_path_factory):
 @pytest.mark.parametrize("settings", [{}, {"model": "watershed"}, {"min_probability": 0.9, "min_diameter": "5nm"}])
 def test_particles_in_memory_are_those_of_the_folder(printed, tmp_path, settings):
     found = em.find_particles(em.read(printed), **settings)
-    report = em.analyze([printed], tmp_path / "out", em.AnalyzeOptions(**settings))
+    report = em.analyze([printed], tmp_path / "out", em.ParticleOptions(**settings))
     assert len(found.table) and "equivalent_circular_diameter_nm" in found.table
     pd.testing.assert_frame_equal(
         report.tables["particles"].drop(columns="image"), found.table, check_dtype=False, check_exact=True

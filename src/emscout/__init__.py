@@ -40,18 +40,25 @@ from emscout.errors import (
 )
 
 if TYPE_CHECKING:
-    from emscout.crystals import CrystalResult, LocateOptions, find_crystals, locate
+    from emscout.crystals import CrystalOptions, CrystalResult, find_crystals, locate
     from emscout.io import read, read_series
-    from emscout.literature import FigureOptions, Panel, PanelResult, find_panels, mine
+    from emscout.literature import LiteratureOptions, Panel, PanelResult, find_panels, mine
     from emscout.micrograph import Calibration, Micrograph, Notice, Report, Segmentation, Series
     from emscout.movies import MovieOptions, MovieResult, follow, follow_particles
-    from emscout.particles import SEGMENTERS, AnalyzeOptions, ParticleResult, analyze, find_particles, measure_particles
+    from emscout.particles import (
+        SEGMENTERS,
+        ParticleOptions,
+        ParticleResult,
+        analyze,
+        find_particles,
+        measure_particles,
+    )
     from emscout.scale import NoScale, ScaleReading, calibrate, read_scale, read_scales
     from emscout.specimens import (
         ClassificationResult,
-        ClassifyOptions,
         SimilarOptions,
         SimilarResult,
+        SpecimenOptions,
         categorize,
         classify,
         find_similar,
@@ -81,7 +88,7 @@ _MODULES = {
     ),
     "emscout.particles": (
         "SEGMENTERS",
-        "AnalyzeOptions",
+        "ParticleOptions",
         "ParticleResult",
         "analyze",
         "find_particles",
@@ -89,7 +96,7 @@ _MODULES = {
     ),
     "emscout.specimens": (
         "ClassificationResult",
-        "ClassifyOptions",
+        "SpecimenOptions",
         "SimilarOptions",
         "SimilarResult",
         "categorize",
@@ -98,14 +105,14 @@ _MODULES = {
         "search_similar",
     ),
     "emscout.literature": (
-        "FigureOptions",
+        "LiteratureOptions",
         "Panel",
         "PanelResult",
         "find_panels",
         "mine",
     ),
     "emscout.crystals": (
-        "LocateOptions",
+        "CrystalOptions",
         "CrystalResult",
         "find_crystals",
         "locate",
@@ -121,15 +128,13 @@ _LAZY = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "SEGMENTERS",
-    "AnalyzeOptions",
     "Calibration",
     "CalibrationError",
     "ClassificationResult",
-    "ClassifyOptions",
+    "CrystalOptions",
     "CrystalResult",
     "EmscoutError",
-    "FigureOptions",
-    "LocateOptions",
+    "LiteratureOptions",
     "Micrograph",
     "ModelError",
     "MovieOptions",
@@ -142,6 +147,7 @@ __all__ = [
     "OutputError",
     "Panel",
     "PanelResult",
+    "ParticleOptions",
     "ParticleResult",
     "ReadError",
     "Report",
@@ -150,6 +156,7 @@ __all__ = [
     "Series",
     "SimilarOptions",
     "SimilarResult",
+    "SpecimenOptions",
     "UsageError",
     "analyze",
     "calibrate",

@@ -46,7 +46,7 @@ def finish():
 
 @pytest.fixture
 def searched(client, finish, overview):
-    """A client whose locator has searched the overview images in 8 x 8 tiles."""
+    """A client that has searched the overview images in 8 x 8 tiles."""
     client.post("/locate/search", json={"path": str(overview), "options": {"grid": "8x8"}})
     assert finish(client)["state"] == "done"
     return client

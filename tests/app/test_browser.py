@@ -145,7 +145,7 @@ def test_a_wrong_option_is_a_sentence_in_the_page(locator):
     locator.locator("#ask > summary").click()
     locator.fill("[name=grid]", "many")
     locator.locator("#search").click()
-    locator.get_by_role("alert").get_by_text("'many' is no grid").wait_for()
+    locator.get_by_role("alert").get_by_text("'many' is not a grid").wait_for()
 
 
 def test_particles_are_outlined_and_listed(page, micrographs, tmp_path):

@@ -6,12 +6,12 @@ import pytest
 
 from emscout.app.form import describe_form, read_form
 from emscout.app.words import for_page
-from emscout.crystals.locate import LocateOptions
+from emscout.crystals.locate import CrystalOptions
 from emscout.errors import UsageError
-from emscout.particles.analyze import AnalyzeOptions
+from emscout.particles.analyze import ParticleOptions
 
 
-@pytest.mark.parametrize("options", [LocateOptions, AnalyzeOptions])
+@pytest.mark.parametrize("options", [CrystalOptions, ParticleOptions])
 def test_every_option_is_in_the_form_with_its_help(options):
     entries = {entry.name: entry for entry in describe_form(options)}
     assert list(entries) == [field.name for field in fields(options)]
@@ -21,7 +21,7 @@ def test_every_option_is_in_the_form_with_its_help(options):
     )
 
 
-@pytest.mark.parametrize("options", [LocateOptions, AnalyzeOptions])
+@pytest.mark.parametrize("options", [CrystalOptions, ParticleOptions])
 def test_a_form_sent_as_it_is_gives_the_defaults(options):
     left_out = ("like", "unlike")
     entries = describe_form(options, left_out)
@@ -30,14 +30,16 @@ def test_a_form_sent_as_it_is_gives_the_defaults(options):
 
 
 def test_what_is_typed_becomes_what_the_option_is():
-    options = read_form(LocateOptions, {"grid": " 8x8 ", "clusters": "4", "network": True, "reduce": "nmf", "tile": ""})
+    options = read_form(
+        CrystalOptions, {"grid": " 8x8 ", "clusters": "4", "network": True, "reduce": "nmf", "tile": ""}
+    )
     assert (options.grid, options.clusters, options.network, options.reduce) == ("8x8", 4, True, "nmf")
     assert options.tile is None
-    assert read_form(AnalyzeOptions, {"max_uncertainty": "0,05"}).max_uncertainty == 0.05
+    assert read_form(ParticleOptions, {"max_uncertainty": "0,05"}).max_uncertainty == 0.05
 
 
 def test_kinds_follow_the_types():
-    kinds = {entry.name: entry.kind for entry in describe_form(AnalyzeOptions)}
+    kinds = {entry.name: entry.kind for entry in describe_form(ParticleOptions)}
     assert (kinds["roi"], kinds["samples"], kinds["max_uncertainty"]) == ("check", "whole", "number")
     assert (kinds["polarity"], kinds["model"]) == ("choice", "text")
 
@@ -55,13 +57,13 @@ def test_kinds_follow_the_types():
 )
 def test_what_makes_no_sense_is_a_sentence(values, word):
     with pytest.raises(UsageError, match=word):
-        read_form(LocateOptions, values)
+        read_form(CrystalOptions, values)
 
 
 def test_a_page_takes_no_function_as_a_model():
     with pytest.raises(UsageError, match="function"):
-        read_form(AnalyzeOptions, {"model": "os:getcwd"})
-    assert read_form(AnalyzeOptions, {"model": "C:/models/own.onnx"}).model == "C:/models/own.onnx"
+        read_form(ParticleOptions, {"model": "os:getcwd"})
+    assert read_form(ParticleOptions, {"model": "C:/models/own.onnx"}).model == "C:/models/own.onnx"
 
 
 def test_a_page_names_options_by_their_labels():

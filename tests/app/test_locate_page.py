@@ -1,4 +1,4 @@
-"""The locator's page over HTTP: search, answer, choose, save."""
+"""The page of the crystals over HTTP: search, answer, choose, save."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from emscout.crystals.locate import LocateOptions, locate
+from emscout.crystals.locate import CrystalOptions, locate
 
 
 def tiles_of(judged, image, what):
@@ -129,7 +129,7 @@ def test_what_is_saved_is_what_the_command_writes(searched, finish, overview, tm
     by_app = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     taught = learned.read_bytes()
     shutil.rmtree(out)
-    locate([str(overview)], out, LocateOptions(**options))
+    locate([str(overview)], out, CrystalOptions(**options))
     by_command = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert by_app.keys() == by_command.keys()
     assert [name for name in by_app if by_app[name] != by_command[name]] == []

@@ -36,6 +36,17 @@ def test_a_figure_becomes_measured_panels(folder):
     assert "--overwrite" in again.stderr
 
 
+def test_a_segmenter_of_your_own_measures_the_panels(folder):
+    (folder / "mine.py").write_text(
+        "def bright(micrograph):\n    import numpy as np\n    labels = np.zeros(micrograph.image.shape, int)\n"
+        "    labels[20:40, 30:50] = 1\n    return labels\n"
+    )
+    done = emscout("figures", "figure.png", "-o", "own", "--model", "mine:bright", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    figures = pd.read_csv(folder / "own" / "figures.csv")
+    assert figures["count"].tolist()[0] == 1 and figures["kind"][0] == "micrograph"
+
+
 def test_a_bad_document_among_good_ones_exits_1_and_is_named(folder):
     (folder / "bad.pdf").write_text("no PDF")
     done = emscout("figures", "figure.png", "bad.pdf", "-o", "mixed", "--model", "watershed", cwd=folder)

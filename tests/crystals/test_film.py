@@ -8,7 +8,7 @@ from scipy import ndimage
 from skimage.draw import line
 
 from emscout.crystals.choice.film import DEEP, measure_depth
-from emscout.crystals.locate import LocateOptions, locate
+from emscout.crystals.locate import CrystalOptions, locate
 from emscout.crystals.tiles.background import black_share
 from emscout.crystals.tiles.grid import cut_grid
 
@@ -73,7 +73,7 @@ def test_answers_count_beside_the_depth(found, fibres, tmp_path):
     address = "{image}:{row},{col}".format
     best = tiles.sort_values("score", ascending=False).iloc[0]
     film = tiles[~tiles["black"]].sort_values("score").iloc[0]
-    options = LocateOptions(like=[address(**film)], unlike=[address(**best)])
+    options = CrystalOptions(like=[address(**film)], unlike=[address(**best)])
     after = locate([fibres[0]], tmp_path, options).tables["tiles"]
     assert after["target"][film.name] and not after["target"][best.name]
     others = after.drop([best.name, film.name])

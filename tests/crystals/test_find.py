@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 import emscout as em
-from emscout.crystals.options import LocateOptions
+from emscout.crystals.options import CrystalOptions
 from emscout.errors import OutputError, UsageError
 from emscout.synthetic.overview import make_overview
 from emscout.synthetic.scale import print_scale
@@ -38,7 +38,7 @@ def test_micrographs_give_the_tables_that_their_files_give(overview, tmp_path):
             tmp_path / f"{name}.tif", one.image, imagej=True, resolution=(0.2, 0.2), metadata={"unit": "nm"}
         )
     paths = sorted(tmp_path.glob("*.tif"))
-    options = LocateOptions(grid=GRID, clusters=4)
+    options = CrystalOptions(grid=GRID, clusters=4)
     from_files = em.locate(paths, tmp_path / "out", options).tables
     found = em.find_crystals([em.read(path) for path in paths], options)
     for name in ("tiles", "targets", "clusters"):
@@ -51,7 +51,7 @@ def test_frames_of_a_stack_are_named_as_in_its_file(overview, tmp_path):
     stack = np.stack([one.image for one in overview.images.values()])
     tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack")
     found = em.find_crystals(list(em.read_series(tmp_path / "stack.tif")), grid=GRID)
-    saved = em.locate([tmp_path / "stack.tif"], tmp_path / "out", LocateOptions(grid=GRID)).tables["tiles"]
+    saved = em.locate([tmp_path / "stack.tif"], tmp_path / "out", CrystalOptions(grid=GRID)).tables["tiles"]
     pd.testing.assert_frame_equal(found.tiles, saved)
 
 
@@ -108,7 +108,7 @@ def test_a_label_that_makes_no_sense_is_refused(wrong, sentence, found):
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"options": LocateOptions(), "grid": GRID}, "not both"),
+        ({"options": CrystalOptions(), "grid": GRID}, "not both"),
         ({"like": ["image_1:1,1"], "save_knowledge": "k.json"}, "save_labels"),
         ({"grids": GRID}, "no option `grids`"),
         ({"linkage": "ward", "metric": "cosine"}, "euclidean"),

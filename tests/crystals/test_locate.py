@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from emscout.crystals.locate import LocateOptions, locate
+from emscout.crystals.locate import CrystalOptions, locate
 from emscout.crystals.tiles.background import black_share
 from emscout.crystals.tiles.grid import cut_grid
 from emscout.errors import EmscoutError, NothingToFindError, OutputError, ReadError, UsageError
@@ -45,7 +45,7 @@ def write(path, image, nm_per_px=5.0):
 
 @pytest.fixture(scope="module")
 def found(folder, tmp_path_factory):
-    return locate([folder], tmp_path_factory.mktemp("out") / "found", LocateOptions(grid="15x15"))
+    return locate([folder], tmp_path_factory.mktemp("out") / "found", CrystalOptions(grid="15x15"))
 
 
 def written(out):
@@ -117,7 +117,7 @@ def test_run_json_holds_all_it_takes_to_run_it_again(found):
 
 
 def test_the_same_run_gives_the_same_bytes(found, folder, tmp_path):
-    again = locate([folder], tmp_path / "found", LocateOptions(grid="15x15"))
+    again = locate([folder], tmp_path / "found", CrystalOptions(grid="15x15"))
     for name in sorted(FILES - {"report.html"}):  # which names the folder it was written to
         assert (again.folder / name).read_bytes() == (found.folder / name).read_bytes(), name
 
@@ -131,7 +131,7 @@ def test_the_report_is_one_page_that_needs_nothing_else(found):
 
 
 def test_the_target_may_be_a_cluster(folder, tmp_path):
-    report = locate([folder], tmp_path, LocateOptions(grid="15x15", target=2))
+    report = locate([folder], tmp_path, CrystalOptions(grid="15x15", target=2))
     tiles = report.tables["tiles"]
     assert (tiles["target"] == (tiles["cluster"] == 2).fillna(False)).all()
 
@@ -143,19 +143,19 @@ def test_examples_change_what_is_target_and_are_saved(found, folder, tmp_path):
     address = "{image}:{row},{col}".format
     like = [address(**row) for row in film.to_dict("records")]
     unlike = [address(**row) for row in best.to_dict("records")]
-    options = LocateOptions(grid="15x15", like=like, unlike=unlike, save_knowledge=str(tmp_path / "k.json"))
+    options = CrystalOptions(grid="15x15", like=like, unlike=unlike, save_knowledge=str(tmp_path / "k.json"))
     report = locate([folder], tmp_path / "turned", options)
     after = report.tables["tiles"]["score"]
     assert after[film.index].mean() > tiles["score"][film.index].mean()
     assert after[best.index].mean() < tiles["score"][best.index].mean()
-    known = locate([folder], tmp_path / "known", LocateOptions(grid="15x15", knowledge=str(tmp_path / "k.json")))
+    known = locate([folder], tmp_path / "known", CrystalOptions(grid="15x15", knowledge=str(tmp_path / "k.json")))
     others = after.drop([*film.index, *best.index])
     assert known.tables["tiles"]["score"].corr(others) > 0.99
 
 
 def test_a_sliding_window_reaches_finer_than_its_tile(folder, overview, tmp_path):
     name = next(iter(overview.images))
-    options = LocateOptions(tile="20px", sliding=True, step="5px")
+    options = CrystalOptions(tile="20px", sliding=True, step="5px")
     report = locate([folder / f"{name}.tif"], tmp_path, options)
     tiles = report.tables["tiles"]
     assert len(tiles) == 57 * 57
@@ -165,12 +165,12 @@ def test_a_sliding_window_reaches_finer_than_its_tile(folder, overview, tmp_path
 
 
 def test_tiles_may_be_asked_for_in_nanometres(folder, tmp_path):
-    tiles = locate([folder], tmp_path, LocateOptions(tile="100nm")).tables["tiles"]
+    tiles = locate([folder], tmp_path, CrystalOptions(tile="100nm")).tables["tiles"]
     assert set(tiles["height_px"]) == {20}
 
 
 def test_the_published_recipe_takes_grey_values_as_they_are(folder, overview, tmp_path):
-    report = locate([folder], tmp_path, LocateOptions(preset="janus2018"))
+    report = locate([folder], tmp_path, CrystalOptions(preset="janus2018"))
     tiles = report.tables["tiles"]
     assert len(tiles) == 4 * 16
     assert not tiles["black"].any()
@@ -183,14 +183,14 @@ def test_images_of_different_sizes_and_bit_depths_are_one_set(overview, tmp_path
     first, second = (micrograph.image for micrograph in list(overview.images.values())[2:])
     write(tmp_path / "large.tif", first)
     write(tmp_path / "small.tif", (second[:200, :240] // 100).astype(np.uint8))
-    tiles = locate([tmp_path], tmp_path / "out", LocateOptions(grid="10x10")).tables["tiles"]
+    tiles = locate([tmp_path], tmp_path / "out", CrystalOptions(grid="10x10")).tables["tiles"]
     film = tiles[~tiles["black"]].groupby("image")["mean"].median()
     assert film["large"] == pytest.approx(film["small"], rel=0.03)
 
 
 def test_a_damaged_image_does_not_end_the_run(folder, tmp_path):
     (tmp_path / "bad.tif").write_text("no image")
-    report = locate([folder, tmp_path / "bad.tif"], tmp_path / "out", LocateOptions(grid="10x10"))
+    report = locate([folder, tmp_path / "bad.tif"], tmp_path / "out", CrystalOptions(grid="10x10"))
     images = report.tables["images"].set_index("image")
     assert images.loc["bad", "status"] == "failed"
     assert "bad.tif" in images.loc["bad", "error"]
@@ -200,21 +200,21 @@ def test_a_damaged_image_does_not_end_the_run(folder, tmp_path):
 
 def test_an_image_too_small_for_the_tiles_does_not_end_the_run(folder, tmp_path):
     tifffile.imwrite(tmp_path / "thumbnail.tif", np.arange(100, dtype=np.uint8).reshape(10, 10))
-    report = locate([folder, tmp_path / "thumbnail.tif"], tmp_path / "out", LocateOptions(grid="8x8"))
+    report = locate([folder, tmp_path / "thumbnail.tif"], tmp_path / "out", CrystalOptions(grid="8x8"))
     images = report.tables["images"].set_index("image")
     assert images.loc["thumbnail", "status"] == "failed"
     assert "thumbnail.tif" in images.loc["thumbnail", "error"] and "2x2 or fewer" in images.loc["thumbnail", "error"]
     assert (images["status"] == "ok").sum() == len(images) - 1
     assert "thumbnail" not in set(report.tables["tiles"]["image"])
     with pytest.raises(UsageError, match="2x2 or fewer"):
-        locate([tmp_path / "thumbnail.tif"], tmp_path / "alone", LocateOptions(grid="8x8"))
+        locate([tmp_path / "thumbnail.tif"], tmp_path / "alone", CrystalOptions(grid="8x8"))
     assert not (tmp_path / "alone").exists()
 
 
 def test_frames_of_a_stack_are_images(overview, tmp_path):
     stack = np.stack([micrograph.image for micrograph in overview.images.values()])
     tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack")
-    tiles = locate([tmp_path / "stack.tif"], tmp_path / "out", LocateOptions(grid="10x10")).tables["tiles"]
+    tiles = locate([tmp_path / "stack.tif"], tmp_path / "out", CrystalOptions(grid="10x10")).tables["tiles"]
     assert tiles["image"].nunique() == 4
 
 
@@ -222,7 +222,7 @@ def test_film_alone_has_nothing_to_drive_to(tmp_path):
     film = make_overview((1, 2), (200, 200), n_crystals=0, bars=False, seed=3)
     for name, micrograph in film.images.items():
         write(tmp_path / f"{name}.tif", micrograph.image)
-    report = locate([tmp_path], tmp_path / "out", LocateOptions(grid="10x10"))
+    report = locate([tmp_path], tmp_path / "out", CrystalOptions(grid="10x10"))
     assert report.tables["targets"].empty
     assert "empty film" in report.provenance["found"]["message"]
     assert "empty film" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
@@ -233,7 +233,7 @@ def test_an_image_of_nothing_but_bar_is_left_out(tmp_path):
     image[:, 150:] = 9000
     write(tmp_path / "bar.tif", image.astype(np.uint16)[:, :150])
     write(tmp_path / "edge.tif", image.astype(np.uint16))
-    report = locate([tmp_path], tmp_path / "out", LocateOptions(grid="8x8", clusters=1))
+    report = locate([tmp_path], tmp_path / "out", CrystalOptions(grid="8x8", clusters=1))
     tiles = report.tables["tiles"]
     assert tiles[tiles["image"] == "bar"]["black"].all()
 
@@ -267,21 +267,21 @@ BAD = [
 @pytest.mark.parametrize(("wrong", "sentence"), BAD, ids=lambda value: str(value) if isinstance(value, dict) else "")
 def test_wrong_usage_is_one_sentence_and_leaves_no_folder(wrong, sentence, folder, tmp_path):
     with pytest.raises(UsageError, match=sentence):
-        locate([folder / "Tile_001-001.tif", folder / "Tile_002-002.tif"], tmp_path / "out", LocateOptions(**wrong))
+        locate([folder / "Tile_001-001.tif", folder / "Tile_002-002.tif"], tmp_path / "out", CrystalOptions(**wrong))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_length_in_nm_needs_a_pixel_size(overview, tmp_path):
     tifffile.imwrite(tmp_path / "bare.tif", overview.images["Tile_002-002"].image)
     with pytest.raises(UsageError, match="no pixel size"):
-        locate([tmp_path], tmp_path / "out", LocateOptions(tile="100nm"))
-    tiles = locate([tmp_path], tmp_path / "out", LocateOptions(tile="100nm", pixel_size="5nm")).tables["tiles"]
+        locate([tmp_path], tmp_path / "out", CrystalOptions(tile="100nm"))
+    tiles = locate([tmp_path], tmp_path / "out", CrystalOptions(tile="100nm", pixel_size="5nm")).tables["tiles"]
     assert set(tiles["width_px"]) == {20}
 
 
 def test_knowledge_that_does_not_fit_is_refused(folder, found, tmp_path):
     path = tmp_path / "k.json"
-    options = LocateOptions(grid="15x15", like=[found.provenance["found"]["question"]], save_knowledge=str(path))
+    options = CrystalOptions(grid="15x15", like=[found.provenance["found"]["question"]], save_knowledge=str(path))
     locate([folder], tmp_path / "taught", options)
     learned = json.loads(path.read_text())
     path.write_text(json.dumps(learned | {"model": "of another make"}))
@@ -292,7 +292,7 @@ def test_knowledge_that_does_not_fit_is_refused(folder, found, tmp_path):
         ("missing.json", r"missing\.json"),
     ):
         with pytest.raises(EmscoutError, match=sentence):
-            locate([folder], tmp_path / "out", LocateOptions(knowledge=str(tmp_path / name)))
+            locate([folder], tmp_path / "out", CrystalOptions(knowledge=str(tmp_path / name)))
     assert not (tmp_path / "out").exists()
 
 
@@ -305,22 +305,22 @@ def test_no_readable_image_is_an_error(tmp_path):
 def test_an_all_black_image_is_an_error_that_says_what_to_do(tmp_path):
     write(tmp_path / "black.tif", np.zeros((100, 100), np.uint16))
     with pytest.raises((NothingToFindError, UsageError)) as caught:
-        locate([tmp_path], tmp_path / "out", LocateOptions(grid="10x10"))
+        locate([tmp_path], tmp_path / "out", CrystalOptions(grid="10x10"))
     assert len(str(caught.value)) < 300
 
 
 def test_other_results_are_not_overwritten_unasked(folder, found, tmp_path):
     out = tmp_path / "out"
-    locate([folder], out, LocateOptions(grid="8x8"))
+    locate([folder], out, CrystalOptions(grid="8x8"))
     before = (out / "tiles.csv").read_bytes()
     for options, images in (
-        (LocateOptions(grid="9x9"), [folder]),
-        (LocateOptions(grid="8x8"), [folder / "Tile_001-001.tif"]),
+        (CrystalOptions(grid="9x9"), [folder]),
+        (CrystalOptions(grid="8x8"), [folder / "Tile_001-001.tif"]),
     ):
         with pytest.raises(OutputError, match="`overwrite"):
             locate(images, out, options)
     assert (out / "tiles.csv").read_bytes() == before
-    locate([folder / "Tile_002-002.tif"], out, LocateOptions(grid="9x9"), overwrite=True)
+    locate([folder / "Tile_002-002.tif"], out, CrystalOptions(grid="9x9"), overwrite=True)
     assert written(out) == (FILES - {name for name in FILES if "/" in name} - {"mosaic.png"}) | {
         "heat_maps/Tile_002-002.png"
     }
@@ -329,7 +329,7 @@ def test_other_results_are_not_overwritten_unasked(folder, found, tmp_path):
 def test_files_of_others_are_not_touched(folder, tmp_path):
     (tmp_path / "report.html").write_text("mine")
     with pytest.raises(OutputError, match="files of yours"):
-        locate([folder], tmp_path, LocateOptions(grid="8x8"))
+        locate([folder], tmp_path, CrystalOptions(grid="8x8"))
     assert (tmp_path / "report.html").read_text() == "mine"
 
 
@@ -340,16 +340,18 @@ def test_an_interrupted_run_leaves_no_half_file(folder, tmp_path):
 
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        locate([folder], out, LocateOptions(grid="8x8"), progress=interrupt)
+        locate([folder], out, CrystalOptions(grid="8x8"), progress=interrupt)
     assert not [path for path in out.rglob("*") if "tmp" in path.name]
     assert not (out / "report.html").exists()
-    locate([folder], out, LocateOptions(grid="8x8"))
+    locate([folder], out, CrystalOptions(grid="8x8"))
     assert written(out) == FILES
 
 
 def test_progress_goes_forward_to_its_end(folder, tmp_path):
     seen = []
-    locate([folder], tmp_path, LocateOptions(grid="8x8"), progress=lambda done, total, what: seen.append((done, total)))
+    locate(
+        [folder], tmp_path, CrystalOptions(grid="8x8"), progress=lambda done, total, what: seen.append((done, total))
+    )
     assert all(0 <= done <= total for done, total in seen)
     assert seen[-1][0] == seen[-1][1]
 
@@ -359,7 +361,7 @@ def test_the_network_takes_no_noise_for_crystals(tmp_path):
     (tmp_path / "images").mkdir()
     for name, micrograph in faint.images.items():
         write(tmp_path / "images" / f"{name}.tif", micrograph.image)
-    tiles = locate([tmp_path / "images"], tmp_path / "out", LocateOptions(network=True)).tables["tiles"]
+    tiles = locate([tmp_path / "images"], tmp_path / "out", CrystalOptions(network=True)).tables["tiles"]
     lattice = cut_grid((400, 400), 20, 20)
     held = np.concatenate([black_share(mask, lattice).ravel() for mask in faint.crystals.values()])
     target = tiles["target"].to_numpy(bool)
@@ -377,7 +379,7 @@ def printed(overview):
 
 def test_the_printed_scale_counts_where_the_file_says_none(printed, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", printed)
-    report = locate([tmp_path / "a.tif"], tmp_path / "out", LocateOptions(grid="15x15"))
+    report = locate([tmp_path / "a.tif"], tmp_path / "out", CrystalOptions(grid="15x15"))
     row = report.tables["images"].iloc[0]
     assert row["calibration_source"] == "scale-bar"
     assert row["nm_per_px"] == pytest.approx(5, rel=0.03)
@@ -386,7 +388,7 @@ def test_the_printed_scale_counts_where_the_file_says_none(printed, tmp_path):
 def test_nothing_is_in_nm_where_file_and_bar_disagree_until_one_is_trusted(printed, tmp_path):
     write(tmp_path / "a.tif", printed, nm_per_px=2.5)
     found = {
-        trust: locate([tmp_path / "a.tif"], tmp_path / str(trust), LocateOptions(grid="15x15", trust=trust)).tables
+        trust: locate([tmp_path / "a.tif"], tmp_path / str(trust), CrystalOptions(grid="15x15", trust=trust)).tables
         for trust in (None, "metadata", "bar")
     }
     rows = {trust: tables["images"].iloc[0] for trust, tables in found.items()}
@@ -398,7 +400,7 @@ def test_nothing_is_in_nm_where_file_and_bar_disagree_until_one_is_trusted(print
 
 def test_a_scale_bar_is_no_crystal(printed, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", printed)
-    tiles = locate([tmp_path / "a.tif"], tmp_path / "out", LocateOptions(grid="15x15")).tables["tiles"]
+    tiles = locate([tmp_path / "a.tif"], tmp_path / "out", CrystalOptions(grid="15x15")).tables["tiles"]
     plate = np.asarray(printed)[-60:, :] == 255
     rows, cols = np.nonzero(plate)
     under = tiles[
@@ -414,14 +416,14 @@ def test_several_processes_write_the_same_bytes(found, folder, tmp_path):
     images = [folder, tmp_path / "bad.tif"]
     outs = [tmp_path / f"by_{workers}" for workers in (1, 2)]
     for out, workers in zip(outs, (1, 2), strict=True):
-        locate(images, out, LocateOptions(grid="15x15"), workers=workers)
+        locate(images, out, CrystalOptions(grid="15x15"), workers=workers)
     for name in sorted(written(outs[0]) - {"report.html"}):  # which names the folder it was written to
         assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes(), name
     assert (outs[1] / "tiles.csv").read_bytes() == (found.folder / "tiles.csv").read_bytes()
 
 
 def test_a_report_shows_any_number_of_clusters(folder, tmp_path):
-    report = locate([folder / "Tile_002-002.tif"], tmp_path, LocateOptions(grid="15x15", clusters=40))
+    report = locate([folder / "Tile_002-002.tif"], tmp_path, CrystalOptions(grid="15x15", clusters=40))
     assert report.tables["tiles"]["cluster"].max() == 40
     (panel,) = json.loads(
         re.search(r"var panels = (\[.*?\]), scoreCharacters", (tmp_path / "report.html").read_text("utf-8"))[1]
@@ -433,7 +435,7 @@ def test_warnings_are_the_same_in_report_table_and_page(tmp_path):
     film = make_overview((1, 2), (200, 200), n_crystals=0, bars=False, seed=3)
     for name, micrograph in film.images.items():
         write(tmp_path / f"{name}.tif", micrograph.image)
-    report = locate([tmp_path], tmp_path / "out", LocateOptions(grid="10x10"))
+    report = locate([tmp_path], tmp_path / "out", CrystalOptions(grid="10x10"))
     (notice,) = report.warnings
     saved = pd.read_csv(tmp_path / "out" / "images.csv")
     assert (saved["warnings"] == f"[empty] {notice}").all()

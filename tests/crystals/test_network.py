@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from emscout.crystals.choice.decide import HALF_SHARE, combine_scores
-from emscout.crystals.locate import LocateOptions
+from emscout.crystals.locate import CrystalOptions
 from emscout.crystals.tiles.grid import cut_grid, cut_tiles
 from emscout.crystals.tiles.network import ENCODER_STATISTICS, PARTICLE_SHARE, encode_tiles, particle_share
 from emscout.crystals.tiles.windows import window_sums
@@ -62,10 +62,10 @@ def test_answers_outweigh_the_network_in_the_end():
 
 
 def test_the_encoder_is_asked_for_by_one_name():
-    names = LocateOptions(statistics="mean, network").recipe.statistics
+    names = CrystalOptions(statistics="mean, network").recipe.statistics
     assert names == ("mean", *ENCODER_STATISTICS)
     with pytest.raises(UsageError, match="network"):
-        LocateOptions(statistics="networks")
+        CrystalOptions(statistics="networks")
 
 
 def test_a_run_with_the_network_marks_what_it_takes_for_particle(tmp_path):
@@ -75,7 +75,7 @@ def test_a_run_with_the_network_marks_what_it_takes_for_particle(tmp_path):
 
     micrograph, _, _ = make_micrograph((256, 256), n_particles=8, diameter_px=(36, 3), seed=4)
     tifffile.imwrite(tmp_path / "a.tif", micrograph.image)
-    options = LocateOptions(grid="8x8", network=True, statistics="network")
+    options = CrystalOptions(grid="8x8", network=True, statistics="network")
     locate([tmp_path / "a.tif"], tmp_path / "out", options)
     tiles = pd.read_csv(tmp_path / "out" / "tiles.csv")
     assert {PARTICLE_SHARE, *ENCODER_STATISTICS} <= set(tiles.columns)

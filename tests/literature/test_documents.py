@@ -1,6 +1,7 @@
 """Figures of PDFs, articles and pictures; what bad ones get."""
 
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -217,3 +218,21 @@ def test_nothing_to_do_is_said(tmp_path):
     for paths in ([], [tmp_path], [tmp_path / "missing.pdf"], [tmp_path / "*.pdf"]):
         with pytest.raises(UsageError):
             find_documents(paths)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are listed on Linux only")
+def test_a_pdf_is_closed(tmp_path, write_paper, composite):
+    paper = write_paper(tmp_path / "paper.pdf", [composite.image], CAPTIONS[:1])
+    text = write_paper(tmp_path / "text.pdf", [None], ["No figure here."])
+    with open_document(paper) as document:
+        figure = next(document.figures)
+        figure.load()
+        assert str(paper) in open_files()
+    assert str(paper) not in open_files()
+    with pytest.raises(ReadError) as raised:
+        open_document(text)
+    assert raised.traceback and str(text) not in open_files()
+
+
+def open_files():
+    return [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]

@@ -9,7 +9,8 @@ from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from emscout.literature.mine import FigureOptions, mine
+import emscout as em
+from emscout.literature.mine import LiteratureOptions, mine
 from emscout.literature.panels.boxes import Box
 from emscout.literature.panels.insets import find_insets
 from emscout.synthetic.figure import make_figure
@@ -105,9 +106,9 @@ def test_an_inset_is_a_panel_of_its_own_and_its_place_is_left_out(with_inset, tm
     plain = panel(3)
     for name, pixels in (("inset", image), ("plain", plain)):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
-    table = mine([tmp_path / "inset.png", tmp_path / "plain.png"], tmp_path / "out", FigureOptions("watershed")).tables[
-        "figures"
-    ]
+    table = mine(
+        [tmp_path / "inset.png", tmp_path / "plain.png"], tmp_path / "out", LiteratureOptions("watershed")
+    ).tables["figures"]
     assert list(table["panel"]) == ["", "inset", ""]
     whole, inset, alone = table.to_dict("records")
     assert inset["kind"] == "micrograph"
@@ -124,3 +125,38 @@ def test_an_inset_is_a_panel_of_its_own_and_its_place_is_left_out(with_inset, tm
     images = pd.read_csv(tmp_path / "out" / "measured" / "inset" / "images.csv").set_index("image")
     before = pd.read_csv(tmp_path / "out" / "measured" / "plain" / "images.csv")["number_density_per_px2"][0]
     assert images.loc[whole["image"], "number_density_per_px2"] == pytest.approx(before, rel=0.3)
+    assert images["coverage_high"].max() <= 1
+
+
+def test_particles_cut_by_an_inset_count_as_cut_and_coverage_is_of_what_is_seen(with_inset):
+    image, place = with_inset
+    (found,) = em.find_panels(image).panels
+    assert [inset.letter for inset in found.insets] == ["inset"]
+    assert found.hidden[place.slices].all() and not found.hidden[place.bottom + 20 :].any()
+
+    def squares(micrograph):
+        labels = np.zeros(micrograph.image.shape, int)
+        for number, row in enumerate(range(20, 300, 40), 1):
+            labels[row : row + 20, place.left - 40 : place.left - 20] = 2 * number  # beside the inset
+            labels[row : row + 20, place.left - 15 : place.left + 20] = 2 * number + 1  # up to it, where it reaches
+        return np.where(found.hidden, 0, labels)
+
+    result = em.find_particles(found.micrograph, segmenter=squares, hidden=found.hidden)
+    cut = result.table[result.table["touches_border"]]
+    expected = {row for row in range(20, 300, 40) if row < place.bottom + 4}
+    assert {int(round(row - 9.5)) for row in cut["row_px"]} == expected and len(cut) < len(result.table)
+    covered = result.segmentation.labels.astype(bool).sum()
+    seen = image.shape[0] * image.shape[1] - (result.annotations | found.hidden).sum()
+    assert result.summary["coverage"] == pytest.approx(covered / seen)
+
+
+def test_a_panel_that_is_full_of_particles_is_covered_by_no_more_than_all():
+    grey = np.full((320, 420), 200, np.uint8)
+    grey[::40] = grey[:, ::40] = 60
+    hidden = np.zeros(grey.shape, bool)
+    hidden[:160] = True
+    labels = np.zeros(grey.shape, np.int32)
+    for number, (row, col) in enumerate([(row, col) for row in range(160, 320, 40) for col in range(0, 400, 40)], 1):
+        labels[row + 1 : row + 40, col + 1 : col + 40] = number
+    result = em.find_particles(em.Micrograph(grey), segmenter=lambda micrograph: labels, hidden=hidden)
+    assert 0.5 < result.summary["coverage"] <= result.summary["coverage_high"] <= 1

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from emscout.errors import OutputError
-from emscout.literature.mine import FigureOptions, mine
+from emscout.literature.mine import LiteratureOptions, mine
 from emscout.literature.results import COLUMNS
 from emscout.micrograph import Micrograph
 from emscout.synthetic.figure import make_figure
 from emscout.synthetic.particles import make_micrograph
 
-OPTIONS = FigureOptions(model="watershed")
+OPTIONS = LiteratureOptions(model="watershed")
 CAPTION = "Figure 1. TEM images of (a) gold and (b) silver; (c) their sizes."
 
 
@@ -110,7 +110,7 @@ def test_it_resumes_and_gives_the_same_bytes(mined, folder, tmp_path):
 def test_other_options_do_not_overwrite(mined, folder):
     _, out = mined
     with pytest.raises(OutputError, match="`overwrite"):
-        mine([folder], out, FigureOptions(model="watershed", seed=1))
+        mine([folder], out, LiteratureOptions(model="watershed", seed=1))
 
 
 def bar_without_label(length_px):

@@ -1,14 +1,17 @@
 """Composite figures → panels, on figures whose layout is known."""
 
 import hashlib
+import tracemalloc
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from emscout.literature.accuracy import count_found
 from emscout.literature.kinds import kind_of_panel
 from emscout.literature.panels.boxes import Box
+from emscout.literature.panels.grouping import group_ink
 from emscout.literature.panels.split import split_figure
 from emscout.synthetic.figure import LAYOUTS, make_figure
 
@@ -141,3 +144,54 @@ def test_real_micrographs_are_not_cut_up(data):
     files = [file for file in files if hashlib.md5(file.name.encode()).digest()[0] % 2][::4]
     whole = [len(split_figure(np.asarray(Image.open(file).convert("RGB")))) == 1 for file in files]
     assert np.mean(whole) >= 0.95
+
+
+def nearest_groups(cores, others, reach_px):
+    """Kruskal's forest over all pairs, one core a tree: what `group_ink` does, in the plain way."""
+    all_boxes, tree = [*cores, *others], list(range(len(cores) + len(others)))
+
+    def gap(one, other):
+        rows = max(one.top, other.top) - min(one.bottom, other.bottom)
+        cols = max(one.left, other.left) - min(one.right, other.right)
+        return np.hypot(max(rows, 0), max(cols, 0))
+
+    pairs = [(gap(all_boxes[i], all_boxes[j]), i, j) for j in range(len(tree)) for i in range(j)]
+    for distance, i, j in sorted(pairs):
+        low, high = sorted((tree[i], tree[j]))
+        if distance <= reach_px and low != high and high >= len(cores):
+            tree = [low if root == high else root for root in tree]
+    groups = list(cores)
+    for root, box in zip(tree, all_boxes, strict=True):
+        if root < len(cores):
+            groups[root] = groups[root].joined(box)
+    return groups
+
+
+def frames_and_dots(side, share, seed):
+    """Two plots' frames among dots, as booleans."""
+    ink = np.random.default_rng(seed).random((side, side)) < share
+    for first in (side // 20, 11 * side // 20):
+        last = first + 8 * side // 20
+        ink[first, first:last] = ink[last, first : last + 1] = ink[first:last, first] = ink[first:last, last] = True
+    return ink
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_strokes_join_the_nearest_plot_in_steps(seed):
+    ink = frames_and_dots(200, 0.004, seed)
+    labels, _ = ndimage.label(ink, np.ones((3, 3)))
+    parts = [Box(rows.start, cols.start, rows.stop, cols.stop) for rows, cols in ndimage.find_objects(labels)]
+    cores = [box for box in parts if min(box.height, box.width) >= 40]
+    free = [box for box in parts if box not in cores and not any(core.overlap(box) for core in cores)]
+    assert len(cores) == 2 and len(free) > 40
+    assert sorted(group_ink(ink, 40)) == sorted(nearest_groups(cores, free, 40))
+
+
+def test_a_speckled_figure_takes_little_memory():
+    ink = frames_and_dots(2000, 0.003, 0)
+    tracemalloc.start()
+    found = group_ink(ink, 140)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == 2
+    assert peak < 200e6

@@ -39,7 +39,7 @@ def scans(tmp_path_factory):
 def analyzed(scans, tmp_path_factory):
     """One run with every export, looked at by many tests."""
     out = tmp_path_factory.mktemp("out") / "results"
-    options = em.AnalyzeOptions(roi=True, coco=True, parquet=True)
+    options = em.ParticleOptions(roi=True, coco=True, parquet=True)
     return em.analyze([scans], out, options)
 
 
@@ -50,7 +50,7 @@ def counted():
     return SEGMENTED
 
 
-COUNTING = em.AnalyzeOptions(model="tests.particles.counting:segment")
+COUNTING = em.ParticleOptions(model="tests.particles.counting:segment")
 
 
 def test_every_promised_file_is_there(analyzed):
@@ -114,7 +114,7 @@ def test_report_is_one_page_that_needs_nothing_else(analyzed):
 
 
 def test_two_runs_give_the_same_bytes_with_any_number_of_workers(scans, analyzed, tmp_path):
-    options = em.AnalyzeOptions(roi=True, coco=True, parquet=True)
+    options = em.ParticleOptions(roi=True, coco=True, parquet=True)
     em.analyze([scans], tmp_path / "again", options, workers=2)
     assert contents(tmp_path / "again") == contents(analyzed.folder)
 
@@ -156,7 +156,7 @@ def test_nothing_is_overwritten_unasked(tmp_path, change):
     out = tmp_path / "out"
     em.analyze([a], out)
     before = contents(out)
-    again = ([b], None) if change == "images" else ([a], em.AnalyzeOptions(samples=3))
+    again = ([b], None) if change == "images" else ([a], em.ParticleOptions(samples=3))
     with pytest.raises(OutputError, match="`overwrite=True`"):
         em.analyze(again[0], out, again[1])
     assert contents(out) == before
@@ -221,7 +221,7 @@ def test_uncalibrated_images_have_no_nm_and_a_diameter_in_nm_is_refused(tmp_path
     path = write_micrograph(tmp_path / "a.tif", 0, calibrated=False)
     particles = em.analyze([path], tmp_path / "px").tables["particles"]
     assert not [name for name in particles if name.endswith(("_nm", "_nm2"))]
-    images = em.analyze([path], tmp_path / "nm", em.AnalyzeOptions(min_diameter="5nm")).tables["images"]
+    images = em.analyze([path], tmp_path / "nm", em.ParticleOptions(min_diameter="5nm")).tables["images"]
     assert images["status"][0] == "failed" and "pixel size" in images["error"][0]
 
 
@@ -235,7 +235,7 @@ def test_calibrated_and_uncalibrated_images_share_a_table(tmp_path):
 
 def test_the_users_pixel_size_wins(tmp_path):
     path = write_micrograph(tmp_path / "a.tif", 0)
-    row = em.analyze([path], tmp_path / "out", em.AnalyzeOptions(pixel_size="2Å")).tables["images"].iloc[0]
+    row = em.analyze([path], tmp_path / "out", em.ParticleOptions(pixel_size="2Å")).tables["images"].iloc[0]
     assert (row["nm_per_px"], row["calibration_source"]) == (pytest.approx(0.2), "user")
 
 
@@ -243,12 +243,12 @@ def test_the_users_pixel_size_wins(tmp_path):
 def test_a_bound_on_the_diameter_drops_particles_and_changes_no_other(tmp_path, model):
     path = write_micrograph(tmp_path / "a.tif", 0)
     area = "area_px2"
-    every = em.analyze([path], tmp_path / "all", em.AnalyzeOptions(model=model)).tables["particles"]
+    every = em.analyze([path], tmp_path / "all", em.ParticleOptions(model=model)).tables["particles"]
     bound = float(every["equivalent_circular_diameter_nm"].median())
-    options = em.AnalyzeOptions(model=model, min_diameter=f"{bound - 1e-6}nm")
+    options = em.ParticleOptions(model=model, min_diameter=f"{bound - 1e-6}nm")
     large = em.analyze([path], tmp_path / "large", options).tables["particles"]
     assert large[area].tolist() == every.loc[every["equivalent_circular_diameter_nm"] >= bound - 1e-6, area].tolist()
-    options = em.AnalyzeOptions(model=model, max_diameter=f"{bound - 1e-6}nm")
+    options = em.ParticleOptions(model=model, max_diameter=f"{bound - 1e-6}nm")
     small = em.analyze([path], tmp_path / "small", options).tables["particles"]
     assert len(small) + len(large) == len(every)
 
@@ -272,7 +272,7 @@ def test_a_bound_on_the_diameter_drops_particles_and_changes_no_other(tmp_path, 
 )
 def test_wrong_options_are_refused_before_any_work(wrong):
     with pytest.raises(UsageError):
-        em.AnalyzeOptions(**wrong)
+        em.ParticleOptions(**wrong)
 
 
 def test_no_image_to_work_on_is_said(tmp_path):
@@ -284,7 +284,7 @@ def test_no_image_to_work_on_is_said(tmp_path):
 @pytest.mark.parametrize("model", ["particles-v2", "watershed"])
 def test_either_method_finds_the_particles_of_a_clear_image(tmp_path, model):
     path = write_micrograph(tmp_path / "a.tif", 0)
-    report = em.analyze([path], tmp_path / "out", em.AnalyzeOptions(model=model))
+    report = em.analyze([path], tmp_path / "out", em.ParticleOptions(model=model))
     assert len(report.tables["particles"]) == pytest.approx(10, abs=1)
     assert (tmp_path / "out" / "uncertainty" / "a.png").exists() == (model == "particles-v2")
 
@@ -297,9 +297,9 @@ def test_a_particle_of_the_network_says_how_sure_it_is(analyzed):
 
 def test_doubtful_particles_are_dropped_and_counted(tmp_path):
     path = write_micrograph(tmp_path / "a.tif", 0)
-    every = em.analyze([path], tmp_path / "all", em.AnalyzeOptions(max_uncertainty=1)).tables
+    every = em.analyze([path], tmp_path / "all", em.ParticleOptions(max_uncertainty=1)).tables
     bound = float(every["particles"]["uncertainty_nats"].median())
-    sure = em.analyze([path], tmp_path / "sure", em.AnalyzeOptions(max_uncertainty=bound)).tables
+    sure = em.analyze([path], tmp_path / "sure", em.ParticleOptions(max_uncertainty=bound)).tables
     assert sure["particles"]["uncertainty_nats"].max() <= bound
     assert sure["images"]["count_dropped"][0] == len(every["particles"]) - len(sure["particles"]) > 0
     assert sure["images"]["count"][0] == len(sure["particles"])
@@ -308,5 +308,5 @@ def test_doubtful_particles_are_dropped_and_counted(tmp_path):
 def test_an_unknown_model_is_refused_with_the_names_of_those_there_are(tmp_path):
     path = write_micrograph(tmp_path / "a.tif", 0)
     with pytest.raises(UsageError, match="particles-v2"):
-        em.analyze([path], tmp_path / "out", em.AnalyzeOptions(model="particles-v999"))
+        em.analyze([path], tmp_path / "out", em.ParticleOptions(model="particles-v999"))
     assert not (tmp_path / "out").exists()

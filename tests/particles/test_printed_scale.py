@@ -7,7 +7,7 @@ import tifffile
 from PIL import Image
 
 import emscout as em
-from emscout.particles.analyze import AnalyzeOptions, analyze
+from emscout.particles.analyze import ParticleOptions, analyze
 from emscout.synthetic.particles import make_micrograph
 from emscout.synthetic.scale import print_scale
 
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 
 
 def images(out, source, **options):
-    report = analyze([source], out, AnalyzeOptions(model="watershed", **options))
+    report = analyze([source], out, ParticleOptions(model="watershed", **options))
     return report.tables["images"].iloc[0], report.tables["particles"]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from emscout.particles.analyze import AnalyzeOptions, analyze
+from emscout.particles.analyze import ParticleOptions, analyze
 from emscout.synthetic.particles import make_micrograph
 from emscout.synthetic.scale import print_scale
 
@@ -17,6 +17,6 @@ def test_the_printed_scale_of_a_stack_is_that_of_the_file_as_it_is_now(tmp_path)
     for number, (label, length_nm) in enumerate((("100 nm", 100), ("200 nm", 200))):
         image, printed = print_scale(label, "box", length_px=150, ground="banner", side="below", image=grey, seed=6)
         tifffile.imwrite(path, np.stack([image, image]), photometric="minisblack")
-        report = analyze([path], tmp_path / str(number), AnalyzeOptions(model="watershed"), workers=1)
+        report = analyze([path], tmp_path / str(number), ParticleOptions(model="watershed"), workers=1)
         expected = length_nm / printed.length_px
         assert report.tables["images"]["nm_per_px"].tolist() == pytest.approx([expected] * 2, rel=0.01)

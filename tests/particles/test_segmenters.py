@@ -40,7 +40,7 @@ def test_a_function_takes_the_place_of_the_network(scan):
 
 
 def test_a_function_is_found_by_its_name_in_the_folder_too(scan, tmp_path):
-    options = em.AnalyzeOptions(model="tests.particles.test_segmenters:otsu")
+    options = em.ParticleOptions(model="tests.particles.test_segmenters:otsu")
     report = em.analyze([scan], tmp_path / "out", options)
     assert len(report.tables["particles"]) == otsu(em.read(scan)).max()
     assert report.options["model"] == "tests.particles.test_segmenters:otsu"
@@ -76,7 +76,7 @@ def test_what_is_not_a_segmentation_is_refused(scan, returned):
 @pytest.mark.parametrize("name", ["particles-v999", "no.such.module:find", "tests.particles.test_segmenters:gone"])
 def test_an_unknown_segmenter_is_a_sentence(name):
     with pytest.raises(UsageError, match=r"particles-v2|cannot be imported"):
-        em.AnalyzeOptions(model=name)
+        em.ParticleOptions(model=name)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_an_unknown_segmenter_is_a_sentence(name):
 def test_an_option_without_effect_is_refused(model, settings):
     name = next(iter(settings))
     with pytest.raises(UsageError, match=f"pays no attention to `{name}"):
-        em.AnalyzeOptions(model=model, **settings)
+        em.ParticleOptions(model=model, **settings)
 
 
 def test_a_threshold_on_what_a_segmenter_does_not_say_is_refused(scan):
@@ -104,12 +104,12 @@ def test_a_threshold_on_what_a_segmenter_does_not_say_is_refused(scan):
 
 def test_misspelled_and_impossible_options_are_sentences():
     with pytest.raises(UsageError, match="no option `min_diametre`"):
-        em.AnalyzeOptions(min_diametre="5nm")
+        em.ParticleOptions(min_diametre="5nm")
     with pytest.raises(UsageError, match="`samples` must be 1 or more, not 0"):
-        em.AnalyzeOptions(samples=0)
+        em.ParticleOptions(samples=0)
     with pytest.raises(UsageError, match="`min_probability` must be 1 or less, not 2"):
-        em.AnalyzeOptions(min_probability=2)
+        em.ParticleOptions(min_probability=2)
     with pytest.raises(UsageError, match="`polarity` must be auto, bright or dark, not 'black'"):
-        em.AnalyzeOptions(model="watershed", polarity="black")
+        em.ParticleOptions(model="watershed", polarity="black")
     with pytest.raises(UsageError, match="either `options` or its fields"):
-        em.find_particles(em.Micrograph(np.eye(9)), em.AnalyzeOptions(), samples=3)
+        em.find_particles(em.Micrograph(np.eye(9)), em.ParticleOptions(), samples=3)

@@ -13,7 +13,7 @@ import emscout as em
 from emscout.errors import ModelError, NothingToFindError, OutputError, UsageError
 from emscout.io.colour import read_colours
 from emscout.models import load_category_model
-from emscout.specimens.classify import ClassifyOptions, categorize, classify, classify_picture
+from emscout.specimens.classify import SpecimenOptions, categorize, classify, classify_picture
 from emscout.specimens.occlusion import map_evidence
 from emscout.specimens.report.thumbnails import draw_thumbnail
 from emscout.synthetic.particles import make_micrograph
@@ -73,7 +73,7 @@ def test_a_single_grey_value_and_a_wrong_model_are_sentences():
     with pytest.raises(ModelError, match=r"finds particles.* classifies pictures"):
         classify_picture(make_specimen("pores"), "particles-v2")
     with pytest.raises(UsageError, match="`min_probability`"):
-        ClassifyOptions(min_probability=2)
+        SpecimenOptions(min_probability=2)
 
 
 def test_a_batch_goes_on_past_bad_files(pictures, tmp_path):
@@ -127,7 +127,7 @@ def test_the_same_run_gives_the_same_bytes_and_finished_images_are_not_done_agai
 
 def test_images_in_memory_have_the_categories_of_their_files(pictures, tmp_path):
     files = [pictures / name for name in ("holiday.jpg", "pores.png", "grey16.tif")]
-    saved = categorize(files, tmp_path / "out", ClassifyOptions(evidence=False), workers=1)
+    saved = categorize(files, tmp_path / "out", SpecimenOptions(evidence=False), workers=1)
     saved_table = saved.tables["classes"].set_index("image")
     found = classify([em.read(file) for file in files])
     assert found.table["image"].tolist() == ["holiday", "pores", "grey16"]
@@ -150,13 +150,13 @@ def test_a_picture_of_one_grey_value_in_memory_is_a_warning_and_fields_are_check
     ]
     assert classify(make_specimen("pores"), min_probability=1.0).table["category"][0] == ""
     with pytest.raises(UsageError, match="not both"):
-        classify(make_specimen("pores"), ClassifyOptions(), min_probability=0.5)
+        classify(make_specimen("pores"), SpecimenOptions(), min_probability=0.5)
     with pytest.raises(UsageError, match="`min_probability`"):
         classify(make_specimen("pores"), min_probability=2)
 
 
 def test_a_picture_unlike_all_has_the_same_warning_in_the_table_the_report_and_python(pictures, tmp_path):
-    report = categorize([pictures / "holiday.jpg"], tmp_path / "out", ClassifyOptions(evidence=False), workers=1)
+    report = categorize([pictures / "holiday.jpg"], tmp_path / "out", SpecimenOptions(evidence=False), workers=1)
     (notice,) = report.warnings
     assert (notice.code, notice.image) == ("unlike", "holiday") and "unlike those" in notice.sentence
     assert notice.sentence in pd.read_csv(tmp_path / "out" / "classes.csv")["warnings"][0]

@@ -57,9 +57,9 @@ def test_cross_predictions_never_come_from_the_same_source():
     sources = np.repeat([f"s{i}" for i in range(20)], 6)
     marks = generator.standard_normal((20, 40)).repeat(6, axis=0) * 5
     names = np.array(["a", "b"])[generator.permutation(20) % 2].repeat(6)
-    logits, _ = cross_predict(marks, names, sources, 0, settings=HeadSettings(0.3))
+    logits, _ = cross_predict(marks, names, sources, 0)
     assert (np.array(["a", "b"])[logits.argmax(axis=1)] == names).mean() < 0.75
-    by_picture, _ = cross_predict(marks, names, np.arange(120).astype(str), 0, settings=HeadSettings(0.3))
+    by_picture, _ = cross_predict(marks, names, np.arange(120).astype(str), 0)
     assert (np.array(["a", "b"])[by_picture.argmax(axis=1)] == names).mean() > 0.95
 
 

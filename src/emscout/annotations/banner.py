@@ -1,6 +1,6 @@
-"""What is on a picture but not specimen: the microscope's info banner, scale bars, label plates and letters.
+"""Annotations that are drawn on a micrograph: info banner, scale bars, label plates and letters.
 
-All of it is drawn, not recorded: perfectly flat, in the picture's brightest or darkest grey, with sharp edges.
+They are perfectly flat, in the brightest or darkest grey of the picture, with sharp edges.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from scipy import ndimage
 
 __all__ = ["banner_height", "drawn_over"]
 
-FLAT = 0.06  # of the grey range, by which drawn things differ from black or white (JPEG leaves them uneven)
+FLAT = 0.06  # of the grey range, by which annotations may differ from black or white (JPEG leaves them uneven)
 
 
 def banner_height(image: np.ndarray) -> int:
-    """Number of rows that an info banner takes at the lower edge; 0 without one.
+    """Height of the info banner at the lower edge, in rows; 0 without one.
 
     A banner has one colour behind its text and ends at a straight line across the whole width, in the lower quarter:
     where that colour does, or at a line that is ruled there.
@@ -22,18 +22,18 @@ def banner_height(image: np.ndarray) -> int:
     Parameters
     ----------
     image : ndarray of float, shape (H, W)
-        Grey values in 0..1; the columns may be a sample of all.
+        Grey values in 0..1; a sample of the columns is enough.
     """
     height = image.shape[0]
     strip = image[height - height // 4 :]
     if len(strip) < 8:
         return 0
-    text = max(3, height // 64)  # rows a line of text may fill, or a frame at the very edge
+    text = max(3, height // 64)  # rows of a line of text, or of a frame at the edge
     found = _ruled_off(strip)
     for colour in (0.0, 1.0, float(np.median(strip[-text:]))):
         alike = (np.abs(strip - colour) <= FLAT / 2).mean(axis=1)
         other = np.flatnonzero(ndimage.uniform_filter1d(alike, text)[:-text] <= 0.35)
-        if len(other) == 0:  # the colour goes on above: a background, not a banner
+        if len(other) == 0:  # the colour continues above: a background, not a banner
             continue
         top = int(other[-1]) + 1
         for row in range(max(1, top - text), min(len(strip) - 8, top + text + 1)):
@@ -43,7 +43,7 @@ def banner_height(image: np.ndarray) -> int:
 
 
 def _ruled_off(strip: np.ndarray) -> int:
-    """Rows of a strip from a line ruled across it on: all that parts a black banner from black specimen."""
+    """Rows of a strip below a line across it, which separates a black banner from a black specimen."""
     colour = np.median(strip, axis=1)
     ruled = (np.abs(strip - colour[:, np.newaxis]) <= FLAT).mean(axis=1) > 0.97
     for row in np.flatnonzero(ruled[1 : len(strip) - 8]) + 1:
@@ -51,7 +51,7 @@ def _ruled_off(strip: np.ndarray) -> int:
         behind = float(np.median(below))
         stands_out = min(abs(colour[row] - colour[row - 1]), abs(colour[row] - behind)) > 0.5
         flat = np.abs(below - behind) <= FLAT
-        # Fields of text: one colour behind, and more in the line's colour than a border has.
+        # Fields of text: a uniform background, and more in the line's colour than a border has.
         if stands_out and flat.mean() > 0.6 and (np.abs(below - colour[row]) <= FLAT).mean() > 0.02:
             return len(strip) - int(row)
     return 0
@@ -68,7 +68,7 @@ def drawn_over(image: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of bool, shape (H, W)
-        True where something is drawn. Rectangles are recognised anywhere, letters beside a scale bar or in a corner.
+        True where something is drawn: rectangles anywhere, letters beside a scale bar or in a corner.
     """
     brightest, darkest = ndimage.maximum_filter(image, 3), ndimage.minimum_filter(image, 3)
     drawn = np.zeros(image.shape, bool)
@@ -97,7 +97,7 @@ def drawn_over(image: np.ndarray) -> np.ndarray:
 
 
 def _in_a_corner(box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
-    """Where panels of a figure have their letter."""
+    """Whether a box is where panels of a figure have their letter."""
     rows, cols = box
     letter_high = 0.02 * shape[0] < rows.stop - rows.start < 0.15 * shape[0]
     at_side = cols.stop <= 0.25 * shape[1] or cols.start >= 0.75 * shape[1]
@@ -105,7 +105,7 @@ def _in_a_corner(box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
 
 
 def _is_beside(box: tuple[slice, ...], bar: tuple[slice, ...], image_height: int) -> bool:
-    """Where a scale bar has its text."""
+    """Whether a box is where a scale bar has its text."""
     length, reach = bar[1].stop - bar[1].start, 0.14 * image_height
     return bool(
         box[0].start >= bar[0].start - reach
@@ -116,7 +116,7 @@ def _is_beside(box: tuple[slice, ...], bar: tuple[slice, ...], image_height: int
 
 
 def _is_sharp(image: np.ndarray, box: tuple[slice, ...], shape: np.ndarray) -> bool:
-    """Whether the grey is that of the surroundings two pixels away already; a particle's edge is never that sharp."""
+    """Whether the grey reaches that of the surroundings within two pixels; edges of particles are not that sharp."""
     margin = 5
     near = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
     grey = image[near]

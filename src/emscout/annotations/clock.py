@@ -137,7 +137,7 @@ def _beneath(stack: np.ndarray, shifts: np.ndarray, places: np.ndarray) -> np.nd
                 for image, there in zip(stack, shifts, strict=True)
             ]
         )
-        # Ink of another frame lies there in fewer than half of the frames.
+        # Ink is there in fewer than half of the other frames.
         ordered = np.sort(views, axis=0)  # NaN comes last
         known = np.isfinite(views).sum(axis=0)
         middle = np.take_along_axis(ordered, np.maximum(known - 1, 0)[None] // 2, 0)[0]

@@ -16,7 +16,7 @@ from emscout.app.run import add_run_routes
 from emscout.app.words import for_page
 from emscout.errors import UsageError
 from emscout.micrograph import Notice, Report
-from emscout.particles.analyze import AnalyzeOptions, analyze
+from emscout.particles.analyze import ParticleOptions, analyze
 
 __all__ = ["PAGE"]
 
@@ -27,17 +27,17 @@ _PLACE = ("row_px", "col_px", "max_feret_px", "min_feret_px", "orientation_deg")
 _MOST_PARTICLES = 2000
 
 
-def _analyze(path: Path, out: Path, options: AnalyzeOptions, **how: Any) -> Report:
+def _analyze(path: Path, out: Path, options: ParticleOptions, **how: Any) -> Report:
     return analyze([str(path)], out, options, **how)
 
 
 def _make_routes(jobs: Jobs, render: Render) -> APIRouter:
     router = APIRouter()
-    results = add_run_routes(router, jobs, "analyze", AnalyzeOptions, _analyze)
+    results = add_run_routes(router, jobs, "analyze", ParticleOptions, _analyze)
 
     @router.get("")
     def page() -> Response:
-        return render("analyze.html", here="analyze", entries=describe_form(AnalyzeOptions), first=_FIRST)
+        return render("analyze.html", here="analyze", entries=describe_form(ParticleOptions), first=_FIRST)
 
     @router.get("/state")
     def state() -> dict[str, Any] | None:

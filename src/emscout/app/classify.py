@@ -5,12 +5,12 @@ from typing import Any
 
 from emscout.app.run import report_page
 from emscout.micrograph import Report
-from emscout.specimens.classify import ClassifyOptions, categorize
+from emscout.specimens.classify import SpecimenOptions, categorize
 
 __all__ = ["PAGE"]
 
 
-def _classify(path: Path, out: Path, options: ClassifyOptions, **how: Any) -> Report:
+def _classify(path: Path, out: Path, options: SpecimenOptions, **how: Any) -> Report:
     return categorize([path], out, options, **how)
 
 
@@ -19,7 +19,7 @@ PAGE = report_page(
     "Specimens",
     "What kind of specimen is this?",
     "Any pictures: how each was made, or which of your own categories it belongs to, and the evidence for it.",
-    ClassifyOptions,
+    SpecimenOptions,
     ("model", "min_probability"),
     _classify,
     input="Images",

@@ -14,7 +14,7 @@ import numpy as np
 from emscout.app.words import for_page
 from emscout.compute import Progress
 from emscout.crystals.find import CrystalResult, group_notices, judge
-from emscout.crystals.locate import ImageFiles, LocateOptions, list_files, save_result, survey_files
+from emscout.crystals.locate import CrystalOptions, ImageFiles, list_files, save_result, survey_files
 from emscout.crystals.navigation.targets import cells_of
 from emscout.crystals.report.heat_map import cluster_colour, cluster_opacity
 from emscout.crystals.report.mosaic import read_layout
@@ -43,7 +43,7 @@ class JudgedSet:
         self.names = [row["image"] for row in found.survey.images if row["status"] == "ok"]
 
     @property
-    def options(self) -> LocateOptions:
+    def options(self) -> CrystalOptions:
         """With the answers."""
         return self.found.options
 
@@ -131,7 +131,7 @@ class JudgedSet:
             "targets": [self._describe_target(row) for row in targets.head(_MOST_TARGETS).to_dict("records")],
         }
 
-    def _judge(self, options: LocateOptions) -> None:
+    def _judge(self, options: CrystalOptions) -> None:
         _check_clusters(options)
         # When this fails, the result stays as it was.
         self.found = judge(self.found.survey, options, self.found.earlier)
@@ -157,15 +157,15 @@ class JudgedSet:
         return described | stage | {"image": self.names.index(target["image"])}
 
 
-def search(path: Path, options: LocateOptions, progress: Progress) -> JudgedSet:
+def search(path: Path, options: CrystalOptions, progress: Progress) -> JudgedSet:
     """Search the images of a path; raises what `emscout.crystals.locate.locate` raises."""
     _check_clusters(options)
     files = list_files([str(path)], options)
-    survey = survey_files(files, options, workers=1, progress=progress)
+    survey = survey_files(files, options, progress=progress)
     return JudgedSet(files, judge(survey, options, files.earlier))
 
 
-def _check_clusters(options: LocateOptions) -> None:
+def _check_clusters(options: CrystalOptions) -> None:
     if options.recipe.n_clusters > _MOST_CLUSTERS:
         raise UsageError(f"This page shows at most {_MOST_CLUSTERS} clusters: ask for fewer.")
 

@@ -20,7 +20,7 @@ from emscout.app.judged_set import JudgedSet, search
 from emscout.app.page import Page, Render, give_result, result_folder
 from emscout.app.words import for_page
 from emscout.compute import Progress
-from emscout.crystals.locate import LocateOptions
+from emscout.crystals.locate import CrystalOptions
 from emscout.errors import UsageError
 
 __all__ = ["PAGE"]
@@ -77,12 +77,12 @@ def _make_routes(jobs: Jobs, render: Render) -> APIRouter:
 
     @router.get("")
     def page() -> Response:
-        entries = describe_form(LocateOptions, _LEFT_OUT)
+        entries = describe_form(CrystalOptions, _LEFT_OUT)
         return render("locate.html", here="locate", entries=entries, first=_FIRST)
 
     @router.post("/search")
     def start_search(asked: _Search) -> None:
-        options, path = read_form(LocateOptions, asked.options, _LEFT_OUT), whole_path(asked.path)
+        options, path = read_form(CrystalOptions, asked.options, _LEFT_OUT), whole_path(asked.path)
         jobs.start("locate", "search", lambda progress: table.lay(search(path, options, progress)))
 
     @router.get("/state")

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from emscout.cli.options import Overwrite, Workers, takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
 from emscout.cli.screen import for_terminal, make_screen, make_table
-from emscout.particles.analyze import AnalyzeOptions
+from emscout.particles.analyze import ParticleOptions
 from emscout.particles.analyze import analyze as analyze_images
 from emscout.units import spell_length
 
@@ -22,11 +22,11 @@ __all__ = ["analyze"]
 _MAX_ROWS_SHOWN = 20
 
 
-@takes_options(AnalyzeOptions)
+@takes_options(ParticleOptions)
 def analyze(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'scan_*.tif'.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
-    options: AnalyzeOptions,
+    options: ParticleOptions,
     overwrite: Overwrite = False,
     workers: Workers = None,
 ) -> None:

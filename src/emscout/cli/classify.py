@@ -13,18 +13,18 @@ from rich.table import Column, Table
 from emscout.cli.options import Overwrite, Workers, takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
 from emscout.cli.screen import for_terminal, make_screen, make_table
-from emscout.specimens.classify import ClassifyOptions, categorize
+from emscout.specimens.classify import SpecimenOptions, categorize
 
 __all__ = ["classify"]
 
 _MAX_ROWS_SHOWN = 20
 
 
-@takes_options(ClassifyOptions)
+@takes_options(SpecimenOptions)
 def classify(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'scan_*.tif'.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
-    options: ClassifyOptions,
+    options: SpecimenOptions,
     overwrite: Overwrite = False,
     workers: Workers = None,
 ) -> None:

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from emscout.cli.options import takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
 from emscout.cli.screen import for_terminal, make_screen, make_table
-from emscout.literature.mine import FigureOptions, mine
+from emscout.literature.mine import LiteratureOptions, mine
 from emscout.units import spell_length
 
 __all__ = ["figures"]
@@ -21,13 +21,13 @@ __all__ = ["figures"]
 _MAX_ROWS_SHOWN = 30
 
 
-@takes_options(FigureOptions)
+@takes_options(LiteratureOptions)
 def figures(
     paths: Annotated[
         list[str], typer.Argument(help="PDFs, articles (HTML, JATS XML), figures; folders or patterns of these.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
-    options: FigureOptions,
+    options: LiteratureOptions,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
     workers: Annotated[
         int | None,

@@ -14,7 +14,7 @@ from emscout.cli.options import takes_options
 from emscout.cli.progress import progress_bar
 from emscout.cli.screen import for_terminal, make_screen, make_table
 from emscout.crystals.find import group_notices
-from emscout.crystals.locate import LocateOptions
+from emscout.crystals.locate import CrystalOptions
 from emscout.crystals.locate import locate as locate_crystals
 
 __all__ = ["locate"]
@@ -22,11 +22,11 @@ __all__ = ["locate"]
 _MAX_ROWS_SHOWN = 12
 
 
-@takes_options(LocateOptions)
+@takes_options(CrystalOptions)
 def locate(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'Tile_*.tif': one set.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
-    options: LocateOptions,
+    options: CrystalOptions,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
     workers: Annotated[
         int | None,

@@ -67,14 +67,14 @@ def evaluate_crystals(folder: Path, truth: Path, positive: Sequence[str] = ()) -
 
 
 def _score(labelled: pd.DataFrame, targets: pd.DataFrame, is_known: bool) -> dict[str, pd.DataFrame]:
-    # Black tiles, which have no cluster, are a group of their own.
+    # Black tiles have no cluster; they count as a group of their own.
     cluster = labelled["cluster"].fillna(0).astype(int).to_numpy()
     rows = []
     for image, part in labelled.groupby("image", sort=False):
         scores = score_target(part["target"].to_numpy(bool), part["positive"].to_numpy(bool))
         rows.append({"image": image, "n_tiles": len(part), **scores})
     images = pd.DataFrame(rows)
-    # The mean of counts says nothing.
+    # A mean of counts has no meaning.
     counts = ["n_tiles", "n_positive", "n_target"]
     pooled: dict[str, Any] = {"over": "pooled", "n_tiles": len(labelled)}
     pooled |= score_target(labelled["target"].to_numpy(bool), labelled["positive"].to_numpy(bool))

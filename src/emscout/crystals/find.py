@@ -17,7 +17,7 @@ from emscout.crystals.choice.propose import SCORE_STATISTICS
 from emscout.crystals.choice.user_labels import UserLabels, load_user_labels, save_user_labels
 from emscout.crystals.navigation.stage import place_on_stage
 from emscout.crystals.navigation.targets import merge_targets
-from emscout.crystals.options import LocateOptions
+from emscout.crystals.options import CrystalOptions
 from emscout.crystals.survey import ImageSource, Survey, survey_images
 from emscout.crystals.tiles.grid import Lattice, cut_grid, cut_tiles
 from emscout.crystals.tiles.network import PARTICLE_SHARE
@@ -55,7 +55,7 @@ class CrystalResult:
     question : str
         Address of the most uncertain tile, whose label would help most; empty when every tile is labelled.
     warnings : tuple of Notice
-    options : LocateOptions
+    options : CrystalOptions
         All options, with the labels of the user.
     survey : Survey
         What was measured; it does not depend on labels, target or number of clusters.
@@ -72,7 +72,7 @@ class CrystalResult:
     how: str
     question: str
     warnings: tuple[Notice, ...]
-    options: LocateOptions
+    options: CrystalOptions
     survey: Survey = field(repr=False)
     decision: Decision = field(repr=False)
     earlier: UserLabels | None = field(default=None, repr=False)
@@ -89,7 +89,7 @@ class CrystalResult:
         Returns
         -------
         CrystalResult
-            With the labels in ``options.like`` and ``options.unlike``. Labels decide where `LocateOptions` named a
+            With the labels in ``options.like`` and ``options.unlike``. Labels decide where `CrystalOptions` named a
             cluster as ``target``.
 
         Raises
@@ -105,7 +105,7 @@ class CrystalResult:
         return judge(self.survey, options, self.earlier)
 
     def save_labels(self, path: str | Path) -> None:
-        """Save all labels as a file that ``knowledge`` of `LocateOptions` reads on the next grid.
+        """Save all labels as a file that ``knowledge`` of `CrystalOptions` reads on the next grid.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class CrystalResult:
 
 def find_crystals(
     micrographs: Micrograph | Sequence[Micrograph],
-    options: LocateOptions | None = None,
+    options: CrystalOptions | None = None,
     *,
     progress: Progress | None = None,
     **fields: Any,
@@ -132,12 +132,12 @@ def find_crystals(
     ----------
     micrographs : Micrograph or sequence of Micrograph
         Their printed scale is read, unless `emscout.calibrate` has done so.
-    options : LocateOptions, optional
+    options : CrystalOptions, optional
         Or give its fields by name: ``find_crystals(micrographs, grid="30x30")``.
     progress : callable or None
         Called as ``progress(done, total, name)``.
     **fields
-        Fields of `LocateOptions`.
+        Fields of `CrystalOptions`.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def find_crystals(
     """
     if options is not None and fields:
         raise UsageError("Give either `options` or its fields by name, not both.")
-    options = options or LocateOptions(**fields)
+    options = options or CrystalOptions(**fields)
     if options.save_knowledge is not None:
         raise UsageError("`save_knowledge` belongs to `locate`: save the labels of the result with `save_labels`.")
     images = [micrographs] if isinstance(micrographs, Micrograph) else list(micrographs)
@@ -183,7 +183,7 @@ def find_crystals(
 
 def survey_sources(
     sources: Sequence[ImageSource],
-    options: LocateOptions,
+    options: CrystalOptions,
     *,
     workers: int | None = 1,
     progress: Progress | None = None,
@@ -204,14 +204,14 @@ def survey_sources(
     )
 
 
-def judge(survey: Survey, options: LocateOptions, earlier: UserLabels | None = None) -> CrystalResult:
+def judge(survey: Survey, options: CrystalOptions, earlier: UserLabels | None = None) -> CrystalResult:
     """Decide what is crystal, from what was surveyed.
 
     Parameters
     ----------
     survey : Survey
         Made with the same tiles and statistics.
-    options : LocateOptions
+    options : CrystalOptions
         Whose clusters, target and labels count.
     earlier : UserLabels, optional
         Labels from another set.
@@ -274,7 +274,7 @@ def _itself(micrograph: Micrograph) -> Micrograph:
     return micrograph
 
 
-def _cut(shape: tuple[int, int], nm_per_px: float | None, place: str, *, options: LocateOptions) -> Lattice:
+def _cut(shape: tuple[int, int], nm_per_px: float | None, place: str, *, options: CrystalOptions) -> Lattice:
     """The windows of an image."""
     n_rows, n_cols = options.grid_shape
     if options.tile is None and not options.sliding:
@@ -343,7 +343,7 @@ def _describe_images(
     return images[[*columns, "warnings", "status", "error"]]
 
 
-def _notices(tiles: pd.DataFrame, targets: pd.DataFrame, options: LocateOptions) -> list[Notice]:
+def _notices(tiles: pd.DataFrame, targets: pd.DataFrame, options: CrystalOptions) -> list[Notice]:
     """What the user should know about the decision."""
     only_black = tiles.groupby("image", sort=False)["black"].all()
     notices = [
@@ -366,7 +366,7 @@ def _notices(tiles: pd.DataFrame, targets: pd.DataFrame, options: LocateOptions)
     return notices
 
 
-def _explain(decision: Decision, options: LocateOptions) -> str:
+def _explain(decision: Decision, options: CrystalOptions) -> str:
     """What decided the targets."""
     n_labels = len(options.like or ()) + len(options.unlike or ())
     if options.target is not None:

@@ -16,7 +16,7 @@ from emscout.compute import Progress
 from emscout.crystals import results
 from emscout.crystals.choice.user_labels import UserLabels, load_user_labels
 from emscout.crystals.find import CrystalResult, judge, survey_sources
-from emscout.crystals.options import LocateOptions
+from emscout.crystals.options import CrystalOptions
 from emscout.crystals.survey import ImageSource, Survey
 from emscout.io import find_images, read_series
 from emscout.io.files import sha256_of
@@ -24,7 +24,7 @@ from emscout.io.run_folder import list_sources
 from emscout.micrograph import Micrograph, Report
 from emscout.runs import Run
 
-__all__ = ["ImageFiles", "LocateOptions", "list_files", "locate", "save_result", "survey_files"]
+__all__ = ["CrystalOptions", "ImageFiles", "list_files", "locate", "save_result", "survey_files"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class ImageFiles:
 def locate(
     paths: Sequence[str | Path],
     out: str | Path,
-    options: LocateOptions | None = None,
+    options: CrystalOptions | None = None,
     *,
     overwrite: bool = False,
     workers: int | None = None,
@@ -66,7 +66,7 @@ def locate(
         Files, folders and glob patterns; each frame of a stack is an image. All images are judged together.
     out : str or Path
         Folder for the results.
-    options : LocateOptions, optional
+    options : CrystalOptions, optional
     overwrite : bool
         Replace results in ``out`` that were made with other options or from other images.
     workers : int or None
@@ -92,15 +92,21 @@ def locate(
         When the network cannot be loaded.
     OutputError
         When ``out`` cannot be written, or holds other results and ``overwrite`` is not set.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> report = em.locate(["overview"], "found", em.CrystalOptions(grid="30x30"))  # doctest: +SKIP
+    >>> report.tables["targets"][["rank", "image", "row_px", "col_px"]]            # doctest: +SKIP
     """
-    options, out = options or LocateOptions(), Path(out)
+    options, out = options or CrystalOptions(), Path(out)
     files = list_files(paths, options)
     _run(out, files, options).claim(overwrite=overwrite, only_look=True)
     survey = survey_files(files, options, workers=workers, progress=progress)
     return save_result(out, files, judge(survey, options, files.earlier), overwrite=overwrite, progress=progress)
 
 
-def list_files(paths: Sequence[str | Path], options: LocateOptions) -> ImageFiles:
+def list_files(paths: Sequence[str | Path], options: CrystalOptions) -> ImageFiles:
     """Find the images and read the labels from another set; `locate` says what is raised."""
     earlier, sha256 = None, None
     if options.knowledge is not None:
@@ -110,7 +116,7 @@ def list_files(paths: Sequence[str | Path], options: LocateOptions) -> ImageFile
 
 
 def survey_files(
-    files: ImageFiles, options: LocateOptions, *, workers: int | None = None, progress: Progress | None = None
+    files: ImageFiles, options: CrystalOptions, *, workers: int | None = None, progress: Progress | None = None
 ) -> Survey:
     """Read the images and take the statistics of their tiles.
 
@@ -142,7 +148,7 @@ def save_result(
     return results.save_run(out, found, described, paths=files.paths, progress=progress)
 
 
-def _run(out: Path, files: ImageFiles, options: LocateOptions) -> Run:
+def _run(out: Path, files: ImageFiles, options: CrystalOptions) -> Run:
     depends = {"knowledge_sha256": files.earlier_sha256}
     return Run("locate", out, files.sources, options, results.OUTPUTS, depends, grows=False)
 

@@ -17,11 +17,11 @@ from emscout.options import options_class
 from emscout.scale.calibrate import Trust
 from emscout.units import parse_length
 
-__all__ = ["LocateOptions"]
+__all__ = ["CrystalOptions"]
 
 
 @options_class
-class LocateOptions:
+class CrystalOptions:
     """What shapes the result of `locate`; every field is a flag of the command too.
 
     The preset decides fields that are ``None``.

@@ -1,4 +1,4 @@
-"""From what a network says of a particle to the probability that it is one, and how well that probability holds."""
+"""From the outputs of a network to the probability that a particle is right, and how well it is calibrated."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pandas as pd
 
 __all__ = ["cross_validate_calibration", "expected_calibration_error", "fit_calibration", "reliability"]
 
+_BINS = 10
+
 
 def fit_calibration(features: np.ndarray, matched: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
     """Logistic regression of ``matched`` on ``features``.
@@ -16,7 +18,7 @@ def fit_calibration(features: np.ndarray, matched: np.ndarray, names: tuple[str,
     Parameters
     ----------
     features : ndarray of float, shape (n, k)
-        One row a particle.
+        One row for each particle.
     matched : ndarray of bool, shape (n,)
         Whether it matches a true particle at IoU > 0.5.
     names : tuple of str
@@ -25,7 +27,7 @@ def fit_calibration(features: np.ndarray, matched: np.ndarray, names: tuple[str,
     Returns
     -------
     dict
-        ``weights`` by name and ``intercept``, for features as they are.
+        ``weights`` by name and ``intercept``, for unscaled features.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def fit_calibration(features: np.ndarray, matched: np.ndarray, names: tuple[str,
 def cross_validate_calibration(
     features: np.ndarray, matched: np.ndarray, images: np.ndarray, folds: int = 5
 ) -> np.ndarray:
-    """Probability (n,) of each particle, by a regression that saw none of its image.
+    """Probability (n,) of each particle, by a regression fitted without its image.
 
     Parameters
     ----------
@@ -67,33 +69,31 @@ def _fit(features: np.ndarray, matched: np.ndarray) -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression()).fit(features, matched)
 
 
-def expected_calibration_error(probability: np.ndarray, matched: np.ndarray, bins: int = 10) -> float:
+def expected_calibration_error(probability: np.ndarray, matched: np.ndarray) -> float:
     """Mean distance between probability and frequency, over bins of equal count.
 
     Parameters
     ----------
     probability : ndarray of float, shape (n,)
     matched : ndarray of bool, shape (n,)
-    bins : int
 
     Returns
     -------
     float
         In 0..1; NaN without particles.
     """
-    bins_of = reliability(probability, matched, bins)
+    bins_of = reliability(probability, matched)
     gaps = bins_of["particles"] * (bins_of["probability"] - bins_of["matched"]).abs()
     return float(gaps.sum() / len(probability)) if len(probability) else float("nan")
 
 
-def reliability(probability: np.ndarray, matched: np.ndarray, bins: int = 10) -> pd.DataFrame:
+def reliability(probability: np.ndarray, matched: np.ndarray) -> pd.DataFrame:
     """Probability and frequency in bins of equal count.
 
     Parameters
     ----------
     probability : ndarray of float, shape (n,)
     matched : ndarray of bool, shape (n,)
-    bins : int
 
     Returns
     -------
@@ -101,6 +101,6 @@ def reliability(probability: np.ndarray, matched: np.ndarray, bins: int = 10) ->
         One row a bin, lowest first: ``particles`` (their number), ``probability`` (mean), ``matched`` (share).
     """
     order = np.argsort(probability, kind="stable")
-    parts = [part for part in np.array_split(order, bins) if len(part)]
+    parts = [part for part in np.array_split(order, _BINS) if len(part)]
     rows = [(len(part), probability[part].mean(), np.mean(matched[part])) for part in parts]
     return pd.DataFrame(rows, columns=["particles", "probability", "matched"])

@@ -1,4 +1,4 @@
-"""How well categories are told: accuracy, macro-F1, each category, confusions, what the probabilities are worth."""
+"""Accuracy of categories: accuracy, macro-F1, scores of each category, confusions, calibration."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ __all__ = [
     "score_each_category",
 ]
 
+_MOST_CONFUSIONS = 10
+
 BINS = 15
-"""Of the expected calibration error, of equal width."""
+"""Bins of equal width of the expected calibration error."""
 
 
 def score_categories(truth: Sequence[str], probability: np.ndarray, categories: Sequence[str]) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def score_categories(truth: Sequence[str], probability: np.ndarray, categories: 
 
 
 def score_each_category(truth: Sequence[str], probability: np.ndarray, categories: Sequence[str]) -> pd.DataFrame:
-    """Number, precision, recall and F1 of each category; precision is empty where it is never named."""
+    """Number, precision, recall and F1 of each category; precision is empty where a category is never predicted."""
     matrix = confusion_matrix(truth, probability, categories).to_numpy()
     right, true, named = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     return pd.DataFrame(
@@ -66,7 +68,7 @@ def score_each_category(truth: Sequence[str], probability: np.ndarray, categorie
 
 
 def confusion_matrix(truth: Sequence[str], probability: np.ndarray, categories: Sequence[str]) -> pd.DataFrame:
-    """Numbers of pictures: a row a true category, a column a named one."""
+    """Numbers of pictures: one row a true category, one column a predicted one."""
     names = list(categories)
     number = {name: position for position, name in enumerate(names)}
     matrix = np.zeros((len(names), len(names)), int)
@@ -75,14 +77,13 @@ def confusion_matrix(truth: Sequence[str], probability: np.ndarray, categories: 
     return pd.DataFrame(matrix, index=names, columns=names)
 
 
-def commonly_confused(matrix: pd.DataFrame, most: int = 10) -> pd.DataFrame:
+def commonly_confused(matrix: pd.DataFrame) -> pd.DataFrame:
     """The most frequent confusions: ``category``, ``confused_for``, ``count`` and ``percent`` of all pictures.
 
     Parameters
     ----------
     matrix : DataFrame
         Of `confusion_matrix`.
-    most : int
     """
     rows = [
         (true, named, int(matrix.loc[true, named]))
@@ -92,34 +93,33 @@ def commonly_confused(matrix: pd.DataFrame, most: int = 10) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows, columns=["category", "confused_for", "count"])
     table["percent"] = 100 * table["count"] / max(1, matrix.to_numpy().sum())
-    return table.sort_values("count", ascending=False, kind="stable").head(most).reset_index(drop=True)
+    return table.sort_values("count", ascending=False, kind="stable").head(_MOST_CONFUSIONS).reset_index(drop=True)
 
 
-def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """Mean distance between confidence and share of right answers, over bins of equal width (Guo et al. 2017).
+def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Mean distance between confidence and accuracy, over bins of equal width (Guo et al. 2017).
 
     Parameters
     ----------
     confidence : ndarray, shape (n,)
-        Probability of the named category.
+        Probability of the predicted category.
     right : ndarray of bool, shape (n,)
-    bins : int
     """
-    table = calibration_bins(confidence, right, bins)
+    table = calibration_bins(confidence, right)
     gaps = table["count"] * (table["confidence"] - table["accuracy"]).abs()
     return float(gaps.sum() / table["count"].sum()) if len(table) else float("nan")
 
 
-def calibration_bins(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> pd.DataFrame:
+def calibration_bins(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
     """``count``, mean ``confidence`` and ``accuracy`` of each bin that holds pictures."""
-    place = np.minimum((np.asarray(confidence) * bins).astype(int), bins - 1)
+    place = np.minimum((np.asarray(confidence) * BINS).astype(int), BINS - 1)
     table = pd.DataFrame({"bin": place, "confidence": confidence, "accuracy": np.asarray(right, float)})
     grouped = table.groupby("bin")
     return grouped.mean().assign(count=grouped.size()).reset_index(drop=True)[["count", "confidence", "accuracy"]]
 
 
 def coverage_curve(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
-    """What is gained by abstaining: ``coverage`` (share answered, the surest first) and ``accuracy`` of those."""
+    """Accuracy against coverage: ``coverage`` (share of pictures, the most confident first) and their ``accuracy``."""
     order = np.argsort(-np.asarray(confidence), kind="stable")
     answered = np.arange(1, len(order) + 1)
     return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Which images are trained on and which are kept to judge by: one split, by source, for everybody."""
+"""Split of images into training and validation sets, by source: the same for all commands."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from emscout.errors import ReadError, UsageError
 __all__ = ["SPLIT_SEED", "VALIDATION_SHARE", "read_sources", "split_by_source", "split_images"]
 
 SPLIT_SEED = 2021
-"""All runs on the same images keep the same ones for validation."""
+"""Random seed: all runs on the same images keep the same ones for validation."""
 
 VALIDATION_SHARE = 0.19
-"""Share of the images kept for validation where nothing else is asked for."""
+"""Default share of the images kept for validation."""
 
 
 def split_by_source(sources: Sequence[tuple[str, str]], validation: int, seed: int) -> tuple[list[str], list[str]]:
-    """Names for training and for validation: whole sources move to validation until it holds ``validation`` names.
+    """Split names into training and validation: whole sources go to validation until it holds ``validation`` names.
 
     The sources are ordered by their seeded SHA-256, so that the split does not depend on the order of the files.
     """
@@ -53,13 +53,13 @@ def read_sources(folder: Path, names: Sequence[str]) -> list[tuple[str, str]] | 
         return [(name, sources[name]) for name in names]
     except KeyError as error:
         raise ReadError(
-            f"'{path}' does not tell the source of each image ({error} is missing): it needs the columns name and "
-            "source, and a row an image (its name without suffix)."
+            f"'{path}' does not give the source of each image ({error} is missing): it needs the columns name and "
+            "source, and one row for each image (its name without suffix)."
         ) from error
 
 
 def split_images(folder: Path, names: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
-    """Part the names of a folder's labelled images for training and validation, by source where those are known.
+    """Split the names of a folder's labelled images into training and validation sets, by source where known.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def split_images(folder: Path, names: Sequence[str], share: float, seed: int) ->
     training, validation = split_by_source(sources, max(1, round(share * len(names))), seed)
     if not training:
         raise UsageError(
-            f"'{folder}' holds {len(names)} labelled image(s) of one source: training takes at least two sources, one "
+            f"'{folder}' holds {len(names)} labelled image(s) of one source: training needs at least two sources, one "
             "of them for validation. A large image can be cut in two."
         )
     return training, validation

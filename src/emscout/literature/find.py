@@ -179,20 +179,16 @@ def _panel(image: np.ndarray, box: Box, letter: str, name: str, caption: str) ->
         pixels[inset.framed.slices] = _colour_around(pixels, inset.framed)
         hidden[inset.framed.slices] = True
     about = text_of_panel(caption, letter), technique_of(caption, letter)
-    panel = _with_scale(
-        Panel(name, letter, kind, box, pixels, _grey(pixels), hidden, *about), scale_bar_nm(caption, letter)
-    )
+    panel = Panel(name, letter, kind, box, pixels, _grey(pixels), hidden, *about)
     insets = []
     for number, (inset, picture) in enumerate(zip(found, pictures, strict=True), 1):
         suffix = f"-inset{number if len(found) > 1 else ''}"
         place = inset.picture.shifted(box.top, box.left)
         names = name + suffix, (letter + suffix).removeprefix("-")
         bare = np.zeros(picture.shape[:2], bool)
-        # What the caption says of a bar is about that of the panel.
-        insets.append(
-            _with_scale(Panel(*names, kind_of_panel(picture), place, picture, _grey(picture), bare, *about), None)
-        )
-    return replace(panel, insets=tuple(insets))
+        inset_panel = Panel(*names, kind_of_panel(picture), place, picture, _grey(picture), bare, *about)
+        insets.append(_with_scale(inset_panel, None))  # the caption is about the bar of the panel
+    return replace(_with_scale(panel, scale_bar_nm(caption, letter)), insets=tuple(insets))
 
 
 def _with_scale(panel: Panel, caption_nm: float | None) -> Panel:

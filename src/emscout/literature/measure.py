@@ -15,13 +15,13 @@ from emscout.io.run_folder import failed_row
 from emscout.literature.find import Panel, iterate_panels
 from emscout.literature.report import draw_panels
 from emscout.literature.sources.document import Document, Figure
-from emscout.particles.analyze import AnalyzeOptions, save_result
+from emscout.particles.analyze import ParticleOptions, save_result
 from emscout.particles.find import find_particles
 
 __all__ = ["measure_document"]
 
 
-def measure_document(document: Document, name: str, out: Path, options: AnalyzeOptions) -> list[dict[str, Any]]:
+def measure_document(document: Document, name: str, out: Path, options: ParticleOptions) -> list[dict[str, Any]]:
     """Find the panels of a document's figures, measure the micrographs among them and save the pictures.
 
     Parameters
@@ -31,7 +31,7 @@ def measure_document(document: Document, name: str, out: Path, options: AnalyzeO
         With which the names of its panels begin.
     out : Path
         Folder for the results.
-    options : AnalyzeOptions
+    options : ParticleOptions
         How the micrographs are measured.
 
     Returns
@@ -69,7 +69,7 @@ def _unused(document: str, figure: Figure, taken: set[str]) -> str:
 
 
 def _measure_figure(
-    figure: Figure, stem: str, place: dict[str, Any], out: Path, options: AnalyzeOptions
+    figure: Figure, stem: str, place: dict[str, Any], out: Path, options: ParticleOptions
 ) -> list[dict[str, Any]]:
     image = figure.load()
     rows = []
@@ -92,7 +92,7 @@ def _measure_figure(
     return [row | {"overview": f"{stem}.jpg"} for row in rows]
 
 
-def _measure_panel(panel: Panel, row: dict[str, Any], out: Path, options: AnalyzeOptions) -> dict[str, Any]:
+def _measure_panel(panel: Panel, row: dict[str, Any], out: Path, options: ParticleOptions) -> dict[str, Any]:
     """Save the picture of a panel; measure the particles of a micrograph."""
     path = out / "panels" / f"{row['image']}.png"
     with write_atomic(path) as temporary:

@@ -19,15 +19,15 @@ from emscout.literature.measure import measure_document
 from emscout.literature.sources.open import find_documents, open_document
 from emscout.micrograph import Report
 from emscout.options import options_class
-from emscout.particles.analyze import AnalyzeOptions
+from emscout.particles.analyze import ParticleOptions
 from emscout.particles.segment import DEFAULT_MODEL, WATERSHED, model_checksum
 from emscout.runs import Finished, Run, list_files
 
-__all__ = ["FigureOptions", "mine"]
+__all__ = ["LiteratureOptions", "mine"]
 
 
 @options_class
-class FigureOptions:
+class LiteratureOptions:
     """What shapes the result of `mine`; every field is a flag of the command too.
 
     Raises
@@ -54,16 +54,16 @@ class FigureOptions:
     def __post_init__(self) -> None:
         self.for_particles()
 
-    def for_particles(self) -> AnalyzeOptions:
+    def for_particles(self) -> ParticleOptions:
         """The options of the wing that measures the micrographs."""
         # The pixel size of a panel is decided here, with the caption; its bar must not overrule that.
-        return AnalyzeOptions(model=self.model, samples=self.samples, seed=self.seed, trust="metadata")
+        return ParticleOptions(model=self.model, samples=self.samples, seed=self.seed, trust="metadata")
 
 
 def mine(
     paths: Sequence[str | Path],
     out: str | Path,
-    options: FigureOptions | None = None,
+    options: LiteratureOptions | None = None,
     *,
     overwrite: bool = False,
     workers: int | None = None,
@@ -79,7 +79,7 @@ def mine(
     out : str or Path
         Folder for the results. Documents it holds already, made with the same options from the same bytes, are not
         done again.
-    options : FigureOptions, optional
+    options : LiteratureOptions, optional
     overwrite : bool
         Replace results in ``out`` that were made with other options or from other documents.
     workers : int or None
@@ -108,7 +108,7 @@ def mine(
     >>> report = em.mine(["papers"], "mined")                                   # doctest: +SKIP
     >>> report.tables["figures"][["image", "kind", "scale", "count"]]           # doctest: +SKIP
     """
-    options, out = options or FigureOptions(), Path(out)
+    options, out = options or LiteratureOptions(), Path(out)
     sources = list_files(find_documents(paths), key="document")
     depends = {"model_sha256": model_checksum(options.model)}
     run = Run("figures", out, sources, options, results.OUTPUTS, depends, key="document")
@@ -119,7 +119,7 @@ def mine(
 
 
 def _mine_document(
-    source: dict[str, str], *, out: Path, options: FigureOptions, run: dict[str, Any]
+    source: dict[str, str], *, out: Path, options: LiteratureOptions, run: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Do one document, unless it is finished; its rows."""
     name, finished = source["document"], Finished(out)

@@ -13,7 +13,7 @@ from emscout.io.run_folder import describe_run
 from emscout.literature.report import write_figures_page
 from emscout.micrograph import Notice, Report, spell_notices
 from emscout.particles import results as particle_results
-from emscout.particles.analyze import AnalyzeOptions
+from emscout.particles.analyze import ParticleOptions
 from emscout.runs import Outputs, write_table
 
 __all__ = ["COLUMNS", "OUTPUTS", "save_document", "save_run"]
@@ -52,7 +52,7 @@ def save_run(rows: Sequence[dict[str, Any]], out: Path, run: dict[str, Any]) -> 
 
 
 def save_document(
-    rows: list[dict[str, Any]], name: str, out: Path, options: AnalyzeOptions, run: dict[str, Any]
+    rows: list[dict[str, Any]], name: str, out: Path, options: ParticleOptions, run: dict[str, Any]
 ) -> None:
     """Write the tables of the measured panels and the report of one document; rows keep what the table needs."""
     measured = [row.pop("measured") for row in rows if "measured" in row]

@@ -138,7 +138,7 @@ def follow_particles(
     >>> life = em.follow_particles(movie.frames, model="watershed", frame_time="2s", pixel_size="0.5nm")
     >>> life.curves["time_s"].tolist()
     [0.0, 2.0, 4.0, 6.0]
-    >>> int(life.labels(0).max()) == (life.tracks["frame"] == 0).sum()
+    >>> bool(life.labels(0).max() == (life.tracks["frame"] == 0).sum())
     True
     """
     if options is not None and settings:

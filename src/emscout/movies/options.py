@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Interval
 
 from emscout.options import options_class
-from emscout.particles.options import AnalyzeOptions
+from emscout.particles.options import ParticleOptions
 from emscout.particles.segment import DEFAULT_MODEL, WATERSHED, Polarity, check_settings
 from emscout.scale.calibrate import Trust
 from emscout.units import parse_duration
@@ -16,7 +16,7 @@ from emscout.units import parse_duration
 __all__ = ["MovieOptions"]
 
 # An option that means the same for a movie as for an image has the same help.
-_SAME: dict[str, Any] = {option.name: option.metadata for option in fields(AnalyzeOptions)}
+_SAME: dict[str, Any] = {option.name: option.metadata for option in fields(ParticleOptions)}
 
 
 @options_class
@@ -97,9 +97,9 @@ class MovieOptions:
     def frame_time_s(self) -> float | None:
         return None if self.frame_time is None else parse_duration(self.frame_time)
 
-    def for_frames(self) -> AnalyzeOptions:
+    def for_frames(self) -> ParticleOptions:
         """The options that mean the same for each frame as for an image."""
-        return AnalyzeOptions(**{name: getattr(self, name) for name in _FOR_FRAMES})
+        return ParticleOptions(**{name: getattr(self, name) for name in _FOR_FRAMES})
 
 
 _FOR_FRAMES = (

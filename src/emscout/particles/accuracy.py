@@ -32,7 +32,7 @@ from emscout.micrograph import Micrograph, Segmentation
 from emscout.particles.distributions import radial_distribution
 from emscout.particles.find import detect_particles
 from emscout.particles.measure import measure_particles
-from emscout.particles.options import AnalyzeOptions
+from emscout.particles.options import ParticleOptions
 from emscout.particles.report.sweep import plot_sweep
 from emscout.particles.segment import is_network
 from emscout.particles.segmenters.bayesian import default_max_uncertainty, mean_uncertainty
@@ -80,7 +80,7 @@ def evaluate_particles(
     ----------
     images : sequence of LabelledImage
     model, samples, seed
-        As for `emscout.particles.options.AnalyzeOptions`.
+        As for `emscout.particles.options.ParticleOptions`.
     max_uncertainty : float or None
         The filter's threshold in nats; by default the one that the model brings along.
     progress : callable or None
@@ -104,7 +104,7 @@ def evaluate_particles(
         When the model cannot be loaded.
     """
     report = progress or (lambda done, total, name: None)
-    options = AnalyzeOptions(model=str(model), samples=samples, seed=seed)
+    options = ParticleOptions(model=str(model), samples=samples, seed=seed)
     scored = []
     for done, image in enumerate(images):
         report(done, len(images), image.name)
@@ -144,7 +144,7 @@ def save_evaluation(tables: dict[str, pd.DataFrame], out: Path) -> None:
     write_evaluation(out, tables, {"sweep.png": partial(plot_sweep, sweep)} if len(sweep) else {})
 
 
-def _score_image(image: LabelledImage, options: AnalyzeOptions) -> ScoredImage:
+def _score_image(image: LabelledImage, options: ParticleOptions) -> ScoredImage:
     micrograph = calibrate(read(image.path))
     truth = image.draw(micrograph.image.shape)
     try:

@@ -15,18 +15,18 @@ from emscout.io.run_folder import list_sources
 from emscout.micrograph import Report, Series
 from emscout.particles import results
 from emscout.particles.find import ParticleResult, find_particles
-from emscout.particles.options import AnalyzeOptions
+from emscout.particles.options import ParticleOptions
 from emscout.particles.segment import model_checksum
 from emscout.runs import Finished, Run
 from emscout.scale import NoScale, ScaleReading, calibrate, read_scale
 
-__all__ = ["AnalyzeOptions", "analyze", "save_result"]
+__all__ = ["ParticleOptions", "analyze", "save_result"]
 
 
 def analyze(
     paths: Sequence[str | Path],
     out: str | Path,
-    options: AnalyzeOptions | None = None,
+    options: ParticleOptions | None = None,
     *,
     overwrite: bool = False,
     workers: int | None = None,
@@ -41,7 +41,7 @@ def analyze(
     out : str or Path
         Folder for the results. Images it holds already, made with the same options from the same bytes, are not
         done again.
-    options : AnalyzeOptions, optional
+    options : ParticleOptions, optional
     overwrite : bool
         Replace results in ``out`` that were made with other options or from other images.
     workers : int or None
@@ -67,10 +67,10 @@ def analyze(
     Examples
     --------
     >>> import emscout as em
-    >>> report = em.analyze(["micrographs"], "results", em.AnalyzeOptions(min_diameter="5nm"))  # doctest: +SKIP
+    >>> report = em.analyze(["micrographs"], "results", em.ParticleOptions(min_diameter="5nm"))  # doctest: +SKIP
     >>> report.tables["particles"]["equivalent_circular_diameter_nm"].describe()                # doctest: +SKIP
     """
-    options, out = options or AnalyzeOptions(), Path(out)
+    options, out = options or ParticleOptions(), Path(out)
     sources = list_sources(find_images(paths), partial(_open, options=options))
     depends = {"model_sha256": model_checksum(options.model)}
     run = Run("analyze", out, sources, options, results.OUTPUTS, depends)
@@ -81,11 +81,11 @@ def analyze(
     )
 
 
-def _open(path: Path, options: AnalyzeOptions) -> Series:
+def _open(path: Path, options: ParticleOptions) -> Series:
     return read_series(path, pixel_size_nm=options.pixel_size_nm, resample=options.resample)
 
 
-def _analyze_source(source: dict[str, Any], *, out: Path, options: AnalyzeOptions) -> dict[str, Any]:
+def _analyze_source(source: dict[str, Any], *, out: Path, options: ParticleOptions) -> dict[str, Any]:
     """Do one image, unless it is finished; its row of ``images``."""
     source = source | {"sha256": sha256_of(Path(source["path"]))}
     if (row := Finished(out).load(source["image"], source)) is not None:

@@ -12,7 +12,7 @@ from emscout.errors import NothingToFindError, UsageError
 from emscout.micrograph import Micrograph, Notice, Segmentation
 from emscout.particles.distributions import radial_distribution, size_distribution, summarize_particles
 from emscout.particles.measure import measure_particles
-from emscout.particles.options import AnalyzeOptions
+from emscout.particles.options import ParticleOptions
 from emscout.particles.segment import Segmenter, drop_annotations, is_network, segment_particles
 from emscout.particles.segmenters.bayesian import default_max_uncertainty, filter_particles
 from emscout.scale import annotation_mask, banner_mask, calibrate
@@ -61,7 +61,7 @@ class ParticleResult:
 
 def find_particles(
     micrograph: Micrograph,
-    options: AnalyzeOptions | None = None,
+    options: ParticleOptions | None = None,
     *,
     segmenter: Segmenter | None = None,
     hidden: np.ndarray | None = None,
@@ -73,7 +73,7 @@ def find_particles(
     ----------
     micrograph : Micrograph
         Its printed scale is read, unless `calibrate` has done so.
-    options : AnalyzeOptions, optional
+    options : ParticleOptions, optional
         Or give its fields by name: ``find_particles(m, min_diameter="5nm")``.
     segmenter : callable, optional
         ``segmenter(micrograph)`` gives a Segmentation, or labels: integers of shape (H, W) with 0 as background. It
@@ -82,7 +82,7 @@ def find_particles(
         Where something covers the specimen, such as an inset: no particle can be seen there, and those that reach it
         are cut by it. An info banner is found without it.
     **settings
-        Fields of `AnalyzeOptions`.
+        Fields of `ParticleOptions`.
 
     Returns
     -------
@@ -110,14 +110,14 @@ def find_particles(
     """
     if options is not None and settings:
         raise UsageError("Give either `options` or its fields by name, not both.")
-    options = options or AnalyzeOptions(**settings)
+    options = options or ParticleOptions(**settings)
     if options.pixel_size_nm is not None or options.trust is not None or micrograph.scale is None:
         micrograph = calibrate(micrograph, trust=options.trust, pixel_size_nm=options.pixel_size_nm)
     return _find(micrograph, options, segmenter or options.model, hidden)
 
 
 def _find(
-    micrograph: Micrograph, options: AnalyzeOptions, model: str | Segmenter, hidden: np.ndarray | None
+    micrograph: Micrograph, options: ParticleOptions, model: str | Segmenter, hidden: np.ndarray | None
 ) -> ParticleResult:
     """Find the particles of a micrograph whose pixel size is decided."""
     image = micrograph.image
@@ -180,14 +180,14 @@ def _find(
 
 
 def detect_particles(
-    micrograph: Micrograph, options: AnalyzeOptions, model: str | Segmenter, annotations: np.ndarray
+    micrograph: Micrograph, options: ParticleOptions, model: str | Segmenter, annotations: np.ndarray
 ) -> Segmentation:
     """Every particle of a micrograph, doubtful ones too, but none that is print.
 
     Parameters
     ----------
     micrograph : Micrograph
-    options : AnalyzeOptions
+    options : ParticleOptions
     model : str or callable
         As for `emscout.particles.segment.find_segmenter`.
     annotations : ndarray of bool, shape (H, W)
@@ -214,7 +214,7 @@ def detect_particles(
 
 
 def apply_thresholds(
-    found: Segmentation, options: AnalyzeOptions, model: str | Segmenter
+    found: Segmentation, options: ParticleOptions, model: str | Segmenter
 ) -> tuple[Segmentation, Segmentation]:
     """What counts and what is too doubtful, by the thresholds asked for or the network's own.
 

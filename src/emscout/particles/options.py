@@ -13,11 +13,11 @@ from emscout.particles.segment import DEFAULT_MODEL, WATERSHED, Polarity, check_
 from emscout.scale.calibrate import Trust
 from emscout.units import parse_length
 
-__all__ = ["AnalyzeOptions"]
+__all__ = ["ParticleOptions"]
 
 
 @options_class
-class AnalyzeOptions:
+class ParticleOptions:
     """What shapes the result of `analyze`; every field is a flag of the command too.
 
     Raises

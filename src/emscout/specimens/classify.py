@@ -33,7 +33,7 @@ from emscout.specimens.views import crop_banner, view_picture
 __all__ = [
     "Classification",
     "ClassificationResult",
-    "ClassifyOptions",
+    "SpecimenOptions",
     "categorize",
     "classify",
     "classify_picture",
@@ -41,7 +41,7 @@ __all__ = [
 
 
 @options_class
-class ClassifyOptions:
+class SpecimenOptions:
     """What shapes the result of `classify` and `categorize`; every field is a flag of the command too.
 
     Raises
@@ -169,7 +169,7 @@ def _classify_view(view: np.ndarray, model: CategoryModel, min_probability: floa
 
 def classify(
     micrographs: Micrograph | np.ndarray | Sequence[Micrograph | np.ndarray],
-    options: ClassifyOptions | None = None,
+    options: SpecimenOptions | None = None,
     **settings: Any,
 ) -> ClassificationResult:
     """Find the category of micrographs: what `categorize` does with each image of a folder.
@@ -179,10 +179,10 @@ def classify(
     micrographs : Micrograph, ndarray or sequence of these
         Arrays are grey values (H, W) of any real dtype, or red, green, blue (H, W, 3) as uint8. Of a micrograph that
         was read from a file the colours of the file count.
-    options : ClassifyOptions, optional
+    options : SpecimenOptions, optional
         Or give its fields by name: ``classify(m, model="kinds-v1/model.onnx")``.
     **settings
-        Fields of `ClassifyOptions`.
+        Fields of `SpecimenOptions`.
 
     Returns
     -------
@@ -207,7 +207,7 @@ def classify(
     """
     if options is not None and settings:
         raise UsageError("Give either `options` or its fields by name, not both.")
-    options = options or ClassifyOptions(**settings)
+    options = options or SpecimenOptions(**settings)
     model = load_category_model(options.model)
     pictures = [micrographs] if isinstance(micrographs, Micrograph | np.ndarray) else list(micrographs)
     rows: list[dict[str, Any]] = []
@@ -229,7 +229,7 @@ def classify(
 def categorize(
     paths: Sequence[str | Path],
     out: str | Path,
-    options: ClassifyOptions | None = None,
+    options: SpecimenOptions | None = None,
     *,
     overwrite: bool = False,
     workers: int | None = None,
@@ -244,7 +244,7 @@ def categorize(
     out : str or Path
         Folder for the results. Images it holds already, done with the same options from the same bytes, are not done
         again.
-    options : ClassifyOptions, optional
+    options : SpecimenOptions, optional
     overwrite : bool
         Replace results in ``out`` that were made with other options or from other images.
     workers : int or None
@@ -272,7 +272,7 @@ def categorize(
     >>> report = em.categorize(["micrographs"], "sorted")            # doctest: +SKIP
     >>> report.tables["classes"]["category"].value_counts()          # doctest: +SKIP
     """
-    options = options or ClassifyOptions()
+    options = options or SpecimenOptions()
     out = Path(out)
     sources = list_sources(find_images(paths), read_series)
     model = load_category_model(options.model)
@@ -289,7 +289,7 @@ def _failed(source: dict[str, Any], sentence: str) -> dict[str, Any]:
     return failed_row(source, sentence if source["path"] in sentence else f"'{source['path']}': {sentence}")
 
 
-def _classify_source(source: dict[str, Any], *, out: Path, options: ClassifyOptions, evidence: bool) -> dict[str, Any]:
+def _classify_source(source: dict[str, Any], *, out: Path, options: SpecimenOptions, evidence: bool) -> dict[str, Any]:
     """Do one image, unless it is finished; its row of ``classes``."""
     source = source | {"sha256": sha256_of(Path(source["path"]))}
     finished = Finished(out)
@@ -299,7 +299,7 @@ def _classify_source(source: dict[str, Any], *, out: Path, options: ClassifyOpti
     return row
 
 
-def _classify_file(source: dict[str, Any], out: Path, options: ClassifyOptions, evidence: bool) -> dict[str, Any]:
+def _classify_file(source: dict[str, Any], out: Path, options: SpecimenOptions, evidence: bool) -> dict[str, Any]:
     model = load_category_model(options.model)
     pixels = read_colours(source["path"], frame=source["frame"])
     view = _view(pixels, model)

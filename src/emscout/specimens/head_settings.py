@@ -27,12 +27,13 @@ def cross_predict(
     sources: Labels,
     n_statistics: int,
     *,
-    settings: HeadSettings | None = None,
     folds: int = 5,
     seed: int = 0,
     tick: Callable[[], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits (n, K) and novelty (n,) of each picture by a head that was fitted to none of its source.
+
+    Settings are chosen anew for each fold, within what that fold is fitted to.
 
     Where what is left holds fewer than two categories, all are as likely, and the novelty is infinite.
 
@@ -40,8 +41,6 @@ def cross_predict(
     ----------
     features, categories, sources, n_statistics
         As in `fit_head`; the K categories are in alphabetical order.
-    settings : HeadSettings or None
-        ``None`` chooses them anew for each fold, within what that fold is fitted to.
     folds, seed : int
     tick : callable or None
         As in `choose_settings`.
@@ -51,7 +50,7 @@ def cross_predict(
     logits, novelty = np.full((len(names), len(order)), -1e3), np.full(len(names), np.inf)
     for seen, held in split_folds(names, groups, folds, seed):
         part = features[seen], names[seen], groups[seen], n_statistics
-        head = fit_head(*part, settings or choose_settings(*part, seed=seed, tick=tick))
+        head = fit_head(*part, choose_settings(*part, seed=seed, tick=tick))
         found, novelty[held] = head.predict(features[held])
         # A category may be of one source only: then nothing is left to learn it from.
         logits[np.ix_(held, np.searchsorted(order, head.categories))] = found

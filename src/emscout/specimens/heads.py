@@ -38,7 +38,7 @@ KNOWN_SHARE = 0.95
 """Share of pictures of sources not trained on that count as known."""
 
 _FIT_TOLERANCE = 1e-6
-"""Of a regression; at the library's own, 1e-4, it ends so early that rounding errors tell pictures apart."""
+"""Tolerance of a regression; with the library's own, 1e-4, it ends so early that rounding errors matter."""
 
 _LEAST_VARIANCE = 1e-10
 """Directions in which pictures vary less, in units of the first, are rounding errors."""

@@ -81,25 +81,25 @@ def make_figure(
     rows : sequence of int
         Number of panels in each row.
     kinds : sequence of str
-        Keys of `DRAWN`; the panels take them in turn.
+        Keys of `DRAWN`; the panels use them in turn.
     gutter, gutter_px : str, int
         Colour and width of what lies between panels; 0 px: panels touch.
     margin_px : int
-        Of the same colour, around all panels.
+        Width of a margin of the same colour around all panels.
     width_px : int
         Of the figure without its margin.
     row_px : (int, int)
         Least and greatest height of a row.
     letters : {'inside', 'above', 'none'}
-        Where each panel's letter stands; ``above`` needs a gutter or margin of 20 px, and is drawn left.
+        Where each panel's letter is; ``above`` needs a gutter or margin of 20 px, and is drawn left.
     letter_form : str
-        How it looks: ``"({})"``, ``"{})"`` or ``"{}"``.
+        Form of the letters: ``"({})"``, ``"{})"`` or ``"{}"``.
     scale_bar : bool
         Whether micrographs have a labelled bar.
     jpeg_quality : int or None
         Store as JPEG and read again, as journals do; ``None`` leaves the pixels as drawn.
     seed : int
-        The same arguments give the same bytes.
+        Random seed; the same arguments give the same bytes.
 
     Returns
     -------
@@ -217,7 +217,7 @@ def _drawing(shape: tuple[int, int], scale_bar: bool, rng: np.random.Generator) 
 def _photograph(
     shape: tuple[int, int], scale_bar: bool, rng: np.random.Generator
 ) -> tuple[np.ndarray, dict[str, object]]:
-    """Colours that run into one another, with things of one colour in front, as a camera sees vials on a bench."""
+    """Blurred colours with objects of one colour in front, like a photograph of vials on a bench."""
     noise = rng.standard_normal((*shape, 3))
     scene = ndimage.gaussian_filter(noise, (shape[0] / 6, shape[1] / 6, 0.3))
     scene = 120 + 60 * scene / scene.std() + rng.uniform(-40, 40, 3)
@@ -240,7 +240,7 @@ def _ink_box(panel: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def _write_letter(image: np.ndarray, corner: tuple[int, int], text: str, plate: bool) -> None:
-    """Write into the image, in black or white, whichever shows."""
+    """Write into the image, in black or white, whichever is visible."""
     row, col = corner
     canvas = Image.fromarray(image)
     draw = ImageDraw.Draw(canvas)

@@ -1,4 +1,4 @@
-"""Micrographs with a printed scale whose ends and value are known, in the styles of microscopes and of journals."""
+"""Micrographs with a printed scale of known ends and value, in the styles of microscopes and journals."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ Ground = Literal["overlay", "plate", "banner"]
 Side = Literal["above", "below", "left", "right"]
 
 BAR_STYLES: tuple[Style, ...] = ("line", "box", "caps", "ticks", "split", "outline")
-_FINE = 4  # everything is drawn this many times larger, and shrunk
+_FINE = 4  # everything is drawn this many times larger, then downscaled
 _TICKS = 11
 _BANNER_TEXT = ("SU8010 5.0kV 9.2mm x220k SE(UL) 7/10/2018", "HV 15.00 kV  WD 4.1 mm  mag 50 000 x")
 
 
 @dataclass(frozen=True)
 class PrintedScale:
-    """What was printed.
+    """A printed scale.
 
     Parameters
     ----------
     x0_px, x1_px, row_px : float
         Ends (between the middles of caps and ticks) and middle row of the bar.
     box : tuple of float
-        top, bottom, left, right of all that was drawn: bar, label, plate.
+        top, bottom, left, right of everything that was drawn: bar, label, plate.
     banner_px : int
         Height of the banner at the lower edge.
     """
@@ -68,22 +68,22 @@ def print_scale(
     label : str
         Written beside the bar; nothing where it is empty.
     style : {'line', 'box', 'caps', 'ticks', 'split', 'outline'}
-        ``split``: parted by its label; ``ticks``: eleven strokes without a line.
+        ``split``: interrupted by its label; ``ticks``: eleven strokes without a line.
     length_px : float
         Of the bar; 0 draws none.
     side : {'above', 'below', 'left', 'right'}
-        Where the label stands; ``split`` has it in the middle.
+        Where the label is; with ``split`` it is in the middle.
     ground : {'overlay', 'plate', 'banner'}
-        What the scale is printed on; a banner tells other numbers too.
+        What the scale is printed on; a banner holds other numbers, too.
     ink : int
         Grey of bar and text, 0..255.
     font_px : int
-        Height of the letters; all else follows.
+        Height of the letters; everything else is drawn in proportion.
     shape : tuple of int
     image : ndarray of uint8, shape (H, W), or None
         Micrograph to print on, instead of a synthetic one.
     seed : int
-        Of the micrograph and of where the bar stands.
+        Random seed of the micrograph and the place of the bar.
 
     Returns
     -------

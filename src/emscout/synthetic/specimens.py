@@ -1,4 +1,4 @@
-"""Small pictures of three kinds of specimen, as different as a network must be able to tell: for tests and the docs."""
+"""Small pictures of three kinds of specimen that a network can distinguish easily: for tests and the docs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = ("fibres", "particles", "pores")
 
 
 def make_specimen(kind: str, side_px: int = 128, *, seed: int = 0) -> np.ndarray:
-    """A picture of a specimen of one of `KINDS`: uint8 (side_px, side_px).
+    """Draw a picture of a specimen of one of `KINDS`: uint8 (side_px, side_px).
 
     Parameters
     ----------

@@ -242,7 +242,7 @@ def assess_cluster_counts(
     Returns
     -------
     DataFrame
-        ``n_clusters`` (as far as half of the points can fill so many), ``silhouette`` (-1 to 1) and ``stability``: the
+        ``n_clusters`` (as many as half of the points can fill), ``silhouette`` (-1 to 1) and ``stability``: the
         mean adjusted Rand index between the labels that two disjoint random halves give to all points.
     """
     from sklearn.metrics import adjusted_rand_score, silhouette_score

@@ -45,7 +45,7 @@ _RARE, _RICH, _DARKER, _BESIDE_BARS, _MORE_BESIDE_BARS, _LIKELIER = 0.12, 4.0, 0
 HALF_SHARE = 0.2
 """Share of particle in a tile, by the network, that gives a score of ½: a tile is positive above a fifth."""
 
-_WORTH_LABELS = 10  # the network, or the depth, counts as much as so many labels
+_WORTH_LABELS = 10  # the weight of the network, or of the depth, as a number of labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,7 @@ def decide(
         scores = combine_scores(share[usable], HALF_SHARE, scores, n_labels)
     elif depth is not None:
         scores = combine_scores(depth[usable], DEEP, scores, n_labels)
-    # A label is right for its own tile, whatever the others teach.
+    # A labelled tile keeps its label.
     scores[crystal], scores[not_crystal] = 1.0, 0.0
     tiles["score"] = _at(usable, scores, len(tiles))
     if crystal:

@@ -235,7 +235,7 @@ def propose_target(tiles: pd.DataFrame) -> Proposal:
     """
     seen = tiles["cluster"].notna().to_numpy(bool)
     if not seen.any():
-        raise NothingToFindError("All tiles are black: there is no film to look for crystals on.")
+        raise NothingToFindError("All tiles are black: there is no film to search.")
     deviation = tiles["standard_deviation"].to_numpy(float)
     calm = float(np.quantile(deviation[seen], 0.125))
     described = pd.DataFrame(

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from emscout.crystals.find import CrystalResult, group_notices
-from emscout.crystals.options import LocateOptions
+from emscout.crystals.options import CrystalOptions
 from emscout.crystals.report.heat_map import TARGET_COLOUR, TilePicture, cluster_colour, cluster_opacity
 from emscout.crystals.report.pictures import commonest_cluster, crop_targets, crop_tiles, make_tile_pictures
 from emscout.report.html import as_uri, versions_of, write_html
@@ -111,7 +111,7 @@ def write_report(
     )
 
 
-def _command(paths: Sequence[str], out: Path, options: LocateOptions) -> str:
+def _command(paths: Sequence[str], out: Path, options: CrystalOptions) -> str:
     """The command that makes this run, without the labels, which the page adds."""
     words = ["emscout", "locate", *paths, "-o", str(out), "--overwrite"]
     for option in fields(options):

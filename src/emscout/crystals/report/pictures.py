@@ -121,7 +121,7 @@ def draw_cluster_counts(found: CrystalResult, greys: Mapping[str, np.ndarray]) -
     for n_clusters in COUNTS:
         try:
             tiles = assign_clusters(found.tiles, replace(recipe, n_clusters=n_clusters), found.options.seed)
-        except EmscoutError:  # too few different tiles for so many
+        except EmscoutError:  # too few different tiles
             continue
         proposal = propose_target(tiles)
         outlined = tiles.assign(target=(tiles["cluster"] == proposal.cluster).fillna(False).astype(bool))

@@ -38,7 +38,7 @@ def measure_curves(
     -------
     DataFrame
         One row a frame: ``frame``, ``time_s`` where known, then ``n``, ``mean_radius_px``, ``coverage``,
-        ``volume_px3`` (as of spheres), each with ``_low`` and ``_high``.
+        ``volume_px3`` (as spheres), each with ``_low`` and ``_high``.
 
     Notes
     -----

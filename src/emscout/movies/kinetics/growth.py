@@ -56,17 +56,17 @@ def growth_exponent(
     -------
     DataFrame
         Two rows: ``method`` (``mean-radius``, ``single-particles``), ``n``, ``n_low``, ``n_high``, ``k`` (px^n per unit
-        of time), ``k_low``, ``k_high``. NaN where too few particles or frames, or no growth, leave it open.
+        of time), ``k_low``, ``k_high``. NaN where there are too few particles or frames, or no growth.
 
     Notes
     -----
-    - ``mean-radius`` fits the law to the curve. A few hundred particles that grow by less than half again do not tie
-      n down, as its interval says, and sizes that did not begin with the shape of steady ripening bend the curve.
+    - ``mean-radius`` fits the law to the curve. With a few hundred particles that grow by less than half, n is not well
+      determined, as its interval shows, and sizes that did not begin with the shape of steady ripening bend the curve.
     - ``single-particles`` fits dr/dt = K / r^(n-1) · (r / r* - 1), the mean field of ripening (Lifshitz & Slyozov 1961,
       doi:10.1016/0022-3697(61)90054-3; Wagner 1961), to the speeds of all particles over stretches of eight frames,
       with a critical radius r* for each sixth of the movie. It needs no steady state and no loss-free volume, and
-      every particle tells of n: small ones shrink the faster the larger n is. k is 4K/9, which the mean radius follows
-      when n is 3.
+      every particle gives information on n: the larger n is, the faster small ones shrink. k is 4K/9, which the mean
+      radius follows when n is 3.
     """
     _check(tracks, times)
     table = tracks.loc[~tracks["touches_border"]] if "touches_border" in tracks else tracks
@@ -88,7 +88,7 @@ def growth_exponent(
 def _check(tracks: pd.DataFrame, times: np.ndarray) -> None:
     missing = [name for name in ("frame", "particle", "area_px2") if name not in tracks]
     if missing:
-        raise UsageError(f"The growth exponent needs the column {missing[0]} in the table of tracks.")
+        raise UsageError(f"The table of tracks has no column {missing[0]}, without which there is no growth exponent.")
     if len(tracks) and tracks["frame"].max() >= len(times):
         raise UsageError(
             f"There are {len(times)} times but a frame {tracks['frame'].max()}: give a time to every frame."
@@ -105,8 +105,8 @@ def fit_power_law(times: np.ndarray, mean_radius_px: np.ndarray) -> tuple[float,
     Returns
     -------
     n, k : float
-        NaN with fewer than four points or a radius that does not grow; also where n runs to the edge of what is
-        considered, 0.5 to 8.
+        NaN with fewer than four points, for a radius that does not grow, or where n reaches a limit of the search, 0.5
+        or 8.
     """
     t, r = np.asarray(times, dtype=float), np.asarray(mean_radius_px, dtype=float)
     finite = np.isfinite(t) & np.isfinite(r)
@@ -216,7 +216,7 @@ def _from_particles(
     period[order] = np.arange(len(r)) * _PERIODS // len(r)
     who = np.searchsorted(names, speeds.particle)
     keep = np.ones(len(r), dtype=bool)
-    for _ in range(2):  # once more without what is far off, such as an error that no event tells of
+    for _ in range(2):  # once more without outliers, such as errors of segmentation that make no event
         best = _best_exponent(r[keep], speed[keep], period[keep], who[keep], weights[:1])[0]
         left = speed - _terms(r, period, best[0]) @ best[1:]
         keep = np.abs(left - np.median(left)) <= 5 * 1.4826 * np.median(np.abs(left - np.median(left)))
@@ -228,7 +228,7 @@ def _from_particles(
 
 
 def _terms(r: np.ndarray, period: np.ndarray, n: float) -> np.ndarray:
-    """What multiplies K / r* of each period, and K, in the speed of growth over stretches of radii r."""
+    """The factors of K / r* of each period, and of K, in the speed of growth over stretches of radii r."""
     # A slope by least squares is the mean of the speeds between frames, the middle ones weighing most.
     i = np.arange(1, _STRETCH)
     weight = i * (_STRETCH - i)

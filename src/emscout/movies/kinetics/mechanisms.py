@@ -57,7 +57,7 @@ def assign_mechanisms(tracks: pd.DataFrame, events: pd.DataFrame, field_area_px2
         - ``area_first_px2``, ``area_last_px2``: medians of up to five frames;
         - ``by_mergers_px2``: sum of the jumps of area at mergers and splits; ``by_exchange_px2``: the steady change,
           and ``exchange_z``: over its standard deviation (jumps at errors of segmentation are in neither);
-        - ``neighbours_px3``: of one that vanished, the volume, as of spheres, that the larger half of the particles
+        - ``neighbours_px3``: of one that vanished, the volume (as spheres) that the larger half of the particles
           within four mean distances gained over twelve frames, its last ones if it was seen that long;
         - ``mechanism``: one of `MECHANISMS`.
 

@@ -233,7 +233,7 @@ class Template:
         )
 
     def _ghost(self, aligned: np.ndarray, gain: float) -> float:
-        """The highest second copy of the specimen, over the first, in a frame that lies on the template."""
+        """The highest second copy of the specimen, over the first, in a frame that is aligned with the template."""
         once = fft.rfft2(self.grid.window * fft.irfft2(self._conjugate.conj(), self.grid.shape))
         rest = fft.irfft2((aligned - gain * once) * self._conjugate, self.grid.shape)
         enough = self._energy > 0.5 * self._energy[0, 0]

@@ -127,7 +127,7 @@ def plot_curves(curves: pd.DataFrame, events: pd.DataFrame, time_axis: TimeAxis,
         ("n", "number of particles", 1.0),
         ("mean_radius_px", f"mean radius ({unit})", length),
         ("coverage", "area covered (%)", 100.0),
-        ("volume_px3", f"volume as of spheres ({unit}³)", length**3),
+        ("volume_px3", f"volume, as spheres ({unit}³)", length**3),
     )
     # No line over a frame that was not measured.
     table = curves.set_index("frame").reindex(range(len(time_axis.when)))

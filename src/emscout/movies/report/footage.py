@@ -26,7 +26,7 @@ class Footage:
     labels : callable
         Number of a measured frame to its label map, with the numbers of the column ``label`` of `tracks`.
     origins : mapping of int to (int, int)
-        Of each measured frame, where in the frame as recorded the first pixel of its label map lies.
+        First pixel of the label image of each measured frame, in the recorded frame.
     field : (slice, slice)
         What is shown, in pixels of the first good frame.
     drift, tracks, events : DataFrame
@@ -59,11 +59,11 @@ class Footage:
         return rows.stop - rows.start, cols.stop - cols.start
 
     def drift_px(self, number: int | np.ndarray) -> np.ndarray:
-        """Where the specimen lies in a frame relative to the first good one: row and column."""
+        """Place of the specimen in a frame relative to the first good one: row and column."""
         return self.drift[["row_px", "col_px"]].to_numpy(dtype=float)[number]
 
     def corner_px(self, number: int) -> np.ndarray:
-        """Where in a frame as recorded the first pixel of what is shown lies: row and column."""
+        """First pixel of what is shown, in the recorded frame: row and column."""
         return self.drift_px(number) + [part.start for part in self.field]
 
     def in_view(self) -> np.ndarray:

@@ -30,7 +30,7 @@ from emscout.report.overlay import write_png
 
 __all__ = ["write_movie_page"]
 
-# A page to send by mail: a larger clip lies beside it.
+# The page should be small enough to send by mail: a larger clip is saved beside it.
 _LARGEST_EMBEDDED_BYTES = 8_000_000
 _MOST_EVENTS = 400
 _MOST_FAULTS = 200

@@ -101,7 +101,7 @@ def area_bands(
     -------
     DataFrame
         ``label``, ``area_low_px2``, ``area_high_px2``: areas with the threshold moved by one standard deviation of the
-        frame's noise in a pixel, towards the particles' grey and away from it. Neighbours share what lies between.
+        frame's noise in a pixel, towards the particles' grey and away from it. Neighbours share the space between them.
     """
     found = _find(image, model, polarity, split=False)
     count = int(labels.max(initial=0))

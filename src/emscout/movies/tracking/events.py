@@ -190,11 +190,11 @@ def _row(movie: Observations, kind: str, time: int, numbers: set[int], merger: M
 
 
 def _at_edge(movie: Observations, particle: int) -> str:
-    """Where a particle is that is no longer seen: ``inside``, ``left``, or ``unknown``, as the edge hid half of it."""
+    """Where a particle went that is no longer seen: ``inside``, ``left``, or ``unknown`` if the edge hid half of it."""
     track = movie.tracks[particle]
     time = int(track.time[-1]) + 1
     slack = 2 * movie.jitter_px
-    # How far its middle is inside; of what is cut, the middle of what is left lies farther in.
+    # Distance of its middle from the edge; of a cut particle, the middle of the visible part is farther inside.
     room = np.array([movie.to_edge_px(*seen) for seen in zip(track.place, track.time, strict=True)])
     room -= HALF_CUT * track.radius_px
     then = movie.to_edge_px(track.place_at(time - SETTLE, time, time), time) - HALF_CUT * float(track.radius_px[-1])

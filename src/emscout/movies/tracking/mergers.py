@@ -167,7 +167,7 @@ def _prior(movie: Observations, part: int) -> float:
 
 
 def _covers(movie: Observations, time: int, parts: tuple[int, ...], whole: int) -> bool:
-    """Whether the whole lies over the middle of each part."""
+    """Whether the whole covers the middle of each part."""
     track = movie.tracks[whole]
     i = int(np.searchsorted(track.time, time))
     if i == len(track.time):

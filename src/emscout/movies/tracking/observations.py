@@ -88,7 +88,7 @@ class Observations:
         return track.shrinks(self.noise_px) and track.volume_px3(last + 1 - _RECENT, last + 1, last + 1) < near
 
     def to_edge_px(self, place: np.ndarray, time: int) -> float:
-        """How far a place lies from the nearest edge of what a frame shows; negative beyond it."""
+        """Distance of a place from the nearest edge of what a frame shows; negative beyond it."""
         top, left, bottom, right = self.view[time]
         row, col = place
         return float(min(row - top, col - left, bottom - row, right - col))

@@ -195,7 +195,7 @@ def _measure(signed: np.ndarray, raised: np.ndarray, rows: slice, cols: slice, b
         return None
     level = raised[core[0] : core[-1] + 1].mean(axis=0)
     seen_by = float(np.median(level[cols]))
-    # Pure white is told from what is nearly white, but drawn on something darker still.
+    # A pure white bar is separated from nearly white surroundings, but may be drawn on something darker still.
     contrast = max(seen_by, _contrast_aside(signed, core, cols))
     level = level + (contrast - seen_by)
     left = find_end(level, cols.start, -1, contrast, seen_by / 2)
