@@ -118,7 +118,7 @@ def parse_length_px(text: str, nm_per_px: float | None, owner: str) -> float:
     Raises
     ------
     UsageError
-        When it is no length, or needs the pixel size of an image that has none.
+        When it is not a length, or needs a pixel size that the image does not have.
     """
     value, unit = parse_length(text)
     if unit == "px":
@@ -151,7 +151,7 @@ def parse_duration(text: str) -> float:
     Raises
     ------
     UsageError
-        When it is no positive time with its unit.
+        When it is not a positive time with its unit.
     """
     match = re.fullmatch(r"\s*((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-zA-Zµμ]+)\s*", text)
     factor = _S_PER_UNIT.get(match[2].replace("µ", "u").replace("μ", "u").lower()) if match else None

@@ -43,7 +43,7 @@ def image_axes(path: Path, axes: Sequence[Axis], shape: Sequence[int], dtype: np
     Raises
     ------
     ReadError
-        When the array is no image and no stack of images.
+        When the array is neither an image nor a stack of images.
     """
     size = " x ".join(map(str, shape))
     if dtype.kind == "c":

@@ -202,7 +202,7 @@ def read_label_image(truth: Path, shape: tuple[int, int] | None = None) -> np.nd
     Raises
     ------
     ReadError
-        When it cannot be read, is no label image or is not of that shape.
+        When it cannot be read, is not a label image, or has another shape.
     """
     try:
         labels = tifffile.imread(truth) if truth.suffix.lower() in (".tif", ".tiff") else np.asarray(Image.open(truth))

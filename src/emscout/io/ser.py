@@ -61,7 +61,7 @@ def read_ser(path: Path, read_with_library: Callable[[Path], Signal]) -> Signal:
     (dimensions,) = struct.unpack_from("<I", head, 30 if is_long else 26)
     if not 0 < valid <= total:
         raise ReadError(f"'{path}' holds no finished image: its acquisition was stopped before the first.")
-    # RosettaSciIO believes these numbers: it takes what is no frame for one, and memory for as many as there may be.
+    # RosettaSciIO believes these numbers: it would read what is not a frame as one, and reserve memory for all of them.
     if table + total * 2 * (8 if is_long else 4) > path.stat().st_size or dimensions > 4:
         raise ReadError(f"'{path}' is damaged: it names more frames than it can hold.")
     offsets = np.fromfile(path, "<u8" if is_long else "<u4", valid, offset=table).astype(np.int64)

@@ -70,7 +70,7 @@ def body_of(model: str | Path) -> onnx.ModelProto:
     Raises
     ------
     ModelError
-        When it is no classifier of emscout's.
+        When it is not a classifier of emscout.
     """
     load_category_model(model)  # refuses what is damaged or foreign
     graph = onnx.load(model_path(model))

@@ -100,7 +100,7 @@ def particle_loss(
     ignored
         (B, H, W) bool: pixels whose truth is unknown.
     generator
-        Of the same device; draws the particles and the points looked at.
+        Of the same device; draws the particles and the points that are compared.
     largest_sample
         At most this many particles enter the Lovász term.
     """
