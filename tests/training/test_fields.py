@@ -60,9 +60,9 @@ def test_what_is_unknown_weighs_nothing():
     logits = torch.zeros(1, 4, 96, 96)
     other = logits.clone()
     other[:, :3, :50] = 5
-    assert field_loss(logits, batch.targets, batch.weights).total == field_loss(
-        other, batch.targets, batch.weights
-    ).total
+    assert (
+        field_loss(logits, batch.targets, batch.weights).total == field_loss(other, batch.targets, batch.weights).total
+    )
 
 
 def test_the_loss_of_the_truth_is_the_least():

@@ -1,7 +1,7 @@
 """From the fields of a network that sees pixels at full resolution to particles: seeds and a watershed.
 
-The four fields are the chance of a particle at each pixel (`matter`), the distance from its outline over the farthest in
-this particle (`ridge`), the chance of an outline (`edge`) and of a core (`core`).
+The four fields are the chance of a particle at each pixel (`matter`), the distance from its outline over the greatest
+in this particle (`ridge`), the chance of an outline (`edge`) and of a core (`core`).
 """
 
 from __future__ import annotations

@@ -92,6 +92,7 @@ def _begin(shape: tuple[int, int], contrast: Contrast, rng: np.random.Generator)
 def _expose(scene: Scene, support: np.ndarray | float = 0.0, *, faint: float = 0.08) -> Drawn:
     """The picture of a scene: thickness of the ``support`` in parts of the particles' signal; least contrast."""
     rng, shape = scene.rng, scene.shape
+    image: np.ndarray
     if scene.contrast == "se":
         hidden = ndimage.gaussian_filter((scene.labels > 0).astype(np.float32), rng.uniform(1.5, 5))
         image = scene.signal - np.where(scene.labels == 0, rng.uniform(0, 0.2) * hidden, 0)
@@ -351,6 +352,7 @@ def _rafts(shape: tuple[int, int], rng: np.random.Generator) -> Drawn:
     kind = {"box": "cube", "rods": "rod", "plates": "platelet"}.get(style, "raft")
     for aggregate in range(1, rafts + 1):
         turn = rng.uniform(0, math.pi)
+        ahead, aside = np.array([[-math.sin(turn), math.cos(turn)], [math.cos(turn), math.sin(turn)]])
         middle = rng.uniform(0.15, 0.85, 2) * shape
         pitch_v = 2 * size + gap
         pitch_u = pitch_v * (aspect if style in ("rods", "plates") else 1.0)
@@ -373,7 +375,10 @@ def _rafts(shape: tuple[int, int], rng: np.random.Generator) -> Drawn:
                 v, u = (value + 0.15 * gap * rng.standard_normal() for value in (v, u))
                 if style in ("rods", "plates"):
                     u += 0.1 * pitch_u * rng.standard_normal()
-                centre = middle + (v * math.cos(turn) - u * math.sin(turn), u * math.cos(turn) + v * math.sin(turn))
+                centre = middle + u * ahead + v * aside
+                    u,
+                    v,
+                )
                 row, col = np.clip(centre.astype(int), 0, np.array(shape) - 1)
                 if not stacked and belongs[scene.labels[row, col]] not in (0, aggregate):
                     continue

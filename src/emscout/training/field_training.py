@@ -1,4 +1,4 @@
-"""Train the network of fields on real and synthetic views: a loop that can end at any moment and goes on where it was."""
+"""Train the network of fields on real and synthetic views: a loop that can be interrupted and resumed at any time."""
 
 from __future__ import annotations
 

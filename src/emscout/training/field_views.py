@@ -10,6 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from emscout.particles.fields import contrast_channels
@@ -165,9 +166,11 @@ def _cut(one: _Held, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, 
     grey = cv2.warpAffine(one.halves[level], smaller, size, flags=cv2.INTER_LINEAR | flags, borderValue=fill)
     near = cv2.INTER_NEAREST | flags
     labels = cv2.warpAffine(one.truth.labels.astype(np.float32), full, size, flags=near).astype(np.int32)
-    flags_known = one.truth.matter_known.astype(np.uint8) | one.truth.instances_known.astype(np.uint8) << 1
-    known = cv2.warpAffine(flags_known, full, size, flags=near)
-    return grey.astype(np.float32) / 255, labels, (known & 1) > 0, (known & 2) > 0
+    matter_known, instances_known = (
+        cv2.warpAffine(known.astype(np.uint8), full, size, flags=near) > 0
+        for known in (one.truth.matter_known, one.truth.instances_known)
+    )
+    return grey.astype(np.float32) / 255, labels, matter_known, instances_known
 
 
 def draw_synthetic(rng: np.random.Generator) -> View:
@@ -212,9 +215,12 @@ def _make_targets(view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     both = down & (labels[1:] > 0) & (labels[:-1] > 0)
     apart[:-1] &= ~both
     distance = cv2.distanceTransform(apart.astype(np.uint8), cv2.DIST_L2, 5) + 0.5 * matter
-    farthest = np.zeros(len(areas), np.float32)
-    np.maximum.at(farthest, labels.ravel(), distance.ravel())
-    ridge = np.where(matter, distance / np.maximum(farthest, 0.5)[labels], 0)
+    # A particle that another crosses is seen in pieces, each with a crest of its own.
+    pieces, count = ndimage.label(apart)
+    farthest = np.full(count + 1, 0.5, np.float32)
+    np.maximum.at(farthest, pieces.ravel(), distance.ravel())
+    ridge = np.where(matter, np.minimum(distance / farthest[pieces], 1), 0)
+    ridge[matter & ~apart] = 0.0
     core = view.cores > 0
     # Small particles count for more than their few pixels, and so does what parts particles that nearly touch.
     balance = np.clip(np.sqrt(300 / np.maximum(areas, 1)), 0.7, 4).astype(np.float32)
