@@ -376,9 +376,6 @@ def _rafts(shape: tuple[int, int], rng: np.random.Generator) -> Drawn:
                 if style in ("rods", "plates"):
                     u += 0.1 * pitch_u * rng.standard_normal()
                 centre = middle + u * ahead + v * aside
-                    u,
-                    v,
-                )
                 row, col = np.clip(centre.astype(int), 0, np.array(shape) - 1)
                 if not stacked and belongs[scene.labels[row, col]] not in (0, aggregate):
                     continue
