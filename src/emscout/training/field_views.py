@@ -217,9 +217,10 @@ def _make_targets(view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     distance = cv2.distanceTransform(apart.astype(np.uint8), cv2.DIST_L2, 5) + 0.5 * matter
     # A particle that another crosses is seen in pieces, each with a crest of its own.
     pieces, count = ndimage.label(apart)
-    farthest = np.full(count + 1, 0.5, np.float32)
+    farthest = np.full(count + 1, 1.0, np.float32)
     np.maximum.at(farthest, pieces.ravel(), distance.ravel())
-    ridge = np.where(matter, np.minimum(distance / farthest[pieces], 1), 0)
+    # Half a pixel less, so that the crest of something thin is not broken where it is narrower by one pixel.
+    ridge = np.where(matter, np.minimum(distance / (farthest - 0.5)[pieces], 1), 0)
     ridge[matter & ~apart] = 0.0
     core = view.cores > 0
     # Small particles count for more than their few pixels, and so does what parts particles that nearly touch.
