@@ -16,7 +16,7 @@ from scipy import ndimage
 from skimage.measure import regionprops_table
 
 from emscout.io.labels import read_label_image
-from emscout.particles.bayesian import normalise_grey
+from emscout.particles.segmenters.bayesian import normalise_grey
 
 __all__ = ["SETS", "RealImage", "Truth", "assign_folds", "find_real_images", "guess_kind", "read_kinds"]
 
