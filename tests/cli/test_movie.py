@@ -77,7 +77,7 @@ def test_stopped_it_says_how_to_go_on(frames, tmp_path, monkeypatch):
     monkeypatch.setitem(SEGMENTERS, "watershed", stop)
     result = movie(frames, "-o", tmp_path / "out")
     assert result.exit_code == 130
-    assert "continues from there" in result.output
+    assert "repeat the command to continue" in result.output
 
 
 def test_a_result_is_scored_against_masks(frames, tmp_path):

@@ -52,26 +52,29 @@ def tiles():
     return table
 
 
-def with_targets(tiles, *targets):
-    """Targets of one tile each, in order of rank, in the middle of their tile."""
+def with_targets(tiles, **targets):
+    """Targets of one tile each, ``rank_N=(image, row, col)``, in the middle of their tile."""
     table = tiles.copy()
     rows = []
-    for rank, (image, row, col) in enumerate(targets, start=1):
+    for name, (image, row, col) in targets.items():
+        rank = int(name.removeprefix("rank_"))
         table.loc[(table["image"] == image) & (table["row"] == row) & (table["col"] == col), "target_rank"] = rank
         rows.append({"rank": rank, "image": image, "row_px": 10 * row + 4.5, "col_px": 10 * col + 4.5})
     return table, pd.DataFrame(rows, columns=["rank", "image", "row_px", "col_px"])
 
 
 def test_recall_counts_crystals_and_tiles_by_rank(tiles):
-    table, targets = with_targets(tiles, ("a", 1, 1), ("b", 0, 0), ("b", 2, 0), ("a", 0, 0))
-    scores = recall_of_first(table, targets, (1, 2, 3, 4))
-    assert [scores[f"recall_{n}"] for n in (1, 2, 3, 4)] == pytest.approx([1 / 3, 1 / 3, 2 / 3, 2 / 3])
-    assert [scores[f"tile_recall_{n}"] for n in (1, 2, 3, 4)] == pytest.approx([1 / 5, 1 / 5, 2 / 5, 3 / 5])
+    table, targets = with_targets(
+        tiles, rank_10=("a", 1, 1), rank_11=("b", 0, 0), rank_20=("b", 2, 0), rank_50=("a", 0, 0)
+    )
+    scores = recall_of_first(table, targets)
+    assert [scores[f"recall_{n}"] for n in (10, 20, 50)] == pytest.approx([1 / 3, 2 / 3, 2 / 3])
+    assert [scores[f"tile_recall_{n}"] for n in (10, 20, 50)] == pytest.approx([1 / 5, 2 / 5, 3 / 5])
 
 
 def test_the_same_place_in_another_image_is_another_place(tiles):
-    table, targets = with_targets(tiles, ("b", 3, 3))
-    assert recall_of_first(table, targets, (10,))["recall_10"] == 0
+    table, targets = with_targets(tiles, rank_1=("b", 3, 3))
+    assert recall_of_first(table, targets)["recall_10"] == 0
 
 
 def test_no_target_and_no_crystal(tiles):

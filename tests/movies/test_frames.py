@@ -106,7 +106,7 @@ def test_specks_are_no_frames(tmp_path):
 def test_what_does_not_exist_is_said(tmp_path):
     with pytest.raises(UsageError, match="does not exist"):
         open_movie(tmp_path / "nothing.tif")
-    with pytest.raises(UsageError, match="holds no image"):
+    with pytest.raises(UsageError, match="contains no image"):
         open_movie(tmp_path)
 
 

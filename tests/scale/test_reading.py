@@ -128,7 +128,7 @@ def test_a_point_that_only_one_look_sees(monkeypatch):
         return [replace(first, text="2.0 µm" if pixels == 700_000 else "20 µm")]
 
     monkeypatch.setattr("emscout.scale.reading.read_lines", read_lines)
-    assert "differently at each look" in no_scale(image)
+    assert "Repeated readings" in no_scale(image)
 
 
 def test_a_bar_cut_by_the_border():

@@ -78,6 +78,12 @@ def follow(
         When the network cannot be loaded.
     OutputError
         When ``out`` cannot be written, or holds other results and ``overwrite`` is not set.
+
+    Examples
+    --------
+    >>> import emscout as em
+    >>> report = em.follow("heating.tif", "heated", em.MovieOptions(frame_time="0.5s"))  # doctest: +SKIP
+    >>> report.tables["curves"][["time_s", "n"]]                                         # doctest: +SKIP
     """
     options, path, out = options or MovieOptions(), Path(path), Path(out)
     series, printed = read_printed_scale(_open(path, options), options.trust)

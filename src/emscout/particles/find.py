@@ -20,7 +20,7 @@ from emscout.tables import to_physical
 
 __all__ = ["ParticleResult", "apply_thresholds", "detect_particles", "find_particles"]
 
-# Particles expected to be right, over those found: below it the user is told.
+# Particles expected to be right, over those found: below it there is a warning.
 _DOUBTFUL = 0.7
 
 
@@ -151,7 +151,9 @@ def _find(
         warnings.append(
             Notice(
                 "doubtful",
-                f"Of {len(particles)} particles only about {expected:.0f} are expected to be right.",
+                "The only particle found is probably not one."
+                if len(particles) == 1
+                else f"Only about {expected:.0f} of the {len(particles)} particles found are expected to be right.",
                 "Look at the overlay, or drop the doubtful ones with `min_probability=0.5`.",
             )
         )
