@@ -200,7 +200,7 @@ def write_evaluation(
     *,
     float_format: str | None = "%.6g",
 ) -> None:
-    """Write the tables of an evaluation as CSV, those that have rows, and its plots.
+    """Write the tables of an evaluation as CSV, those that have columns, and its plots.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def write_evaluation(
         When it cannot be written.
     """
     for name, table in tables.items():
-        if len(table):
+        if len(table.columns):
             write_table(out, name, table, float_format=float_format)
     for name, plot in (plots or {}).items():
         with write_atomic(out / name) as path:
