@@ -133,7 +133,7 @@ def evaluate_particles(
 
 
 def save_evaluation(tables: dict[str, pd.DataFrame], out: Path) -> None:
-    """Write each table as CSV and the sweep as ``sweep.png``.
+    """Write each table that has rows as CSV, and the sweep as ``sweep.png``.
 
     Raises
     ------
@@ -141,7 +141,9 @@ def save_evaluation(tables: dict[str, pd.DataFrame], out: Path) -> None:
         When ``out`` cannot be written.
     """
     sweep = tables["sweep"]
-    write_evaluation(out, tables, {"sweep.png": partial(plot_sweep, sweep)} if len(sweep) else {})
+    # Without uncertainties there is neither sweep nor calibration.
+    known = {name: table for name, table in tables.items() if len(table)}
+    write_evaluation(out, known, {"sweep.png": partial(plot_sweep, sweep)} if len(sweep) else {})
 
 
 def _score_image(image: LabelledImage, options: ParticleOptions) -> ScoredImage:
