@@ -15,7 +15,7 @@ from emscout.particles.measure import measure_particles
 from emscout.particles.options import ParticleOptions
 from emscout.particles.segment import Segmenter, drop_annotations, is_network, segment_particles
 from emscout.particles.segmenters.bayesian import default_max_uncertainty, filter_particles
-from emscout.scale import annotation_mask, banner_mask, calibrate
+from emscout.scale import annotation_masks, calibrate
 from emscout.tables import to_physical
 
 __all__ = ["ParticleResult", "apply_thresholds", "detect_particles", "find_particles"]
@@ -122,11 +122,13 @@ def _find(
     """Find the particles of a micrograph whose pixel size is decided."""
     image = micrograph.image
     warnings = list(micrograph.warnings)
-    annotations = annotation_mask(image, micrograph.scale)
-    cover = banner_mask(image) if hidden is None else banner_mask(image) | hidden
+    cover, annotations = annotation_masks(image, micrograph.scale)
+    unseen = annotations
+    if hidden is not None:
+        cover, unseen = cover | hidden, annotations | hidden
     empty = None
     try:
-        found = detect_particles(micrograph, options, model, annotations if hidden is None else annotations | hidden)
+        found = detect_particles(micrograph, options, model, unseen)
     except NothingToFindError as error:
         found, empty = Segmentation(np.zeros(image.shape, np.int32)), Notice("empty", str(error))
     segmentation, doubtful = apply_thresholds(found, options, model)
@@ -142,7 +144,7 @@ def _find(
             )
         )
     shape, nm_per_px = (image.shape[0], image.shape[1]), micrograph.nm_per_px
-    field_px2 = int(image.size - (annotations | cover).sum())
+    field_px2 = int(image.size - unseen.sum())
     figures = summarize_particles(particles, shape, nm_per_px, field_px2=field_px2, seed=options.seed)
     # dtype object: one row of counts and lengths, which must not turn all into floats.
     summary = to_physical(pd.DataFrame([figures], dtype=object), nm_per_px)

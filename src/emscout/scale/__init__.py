@@ -2,7 +2,7 @@
 
 from emscout.scale.calibrate import calibrate, choose_calibration
 from emscout.scale.colour import read_scale
-from emscout.scale.masks import annotation_mask, banner_mask
+from emscout.scale.masks import annotation_mask, annotation_masks
 from emscout.scale.read_scales import read_scales
 from emscout.scale.reading import NoScale, ScaleReading, read_scale_bar
 
@@ -10,7 +10,7 @@ __all__ = [
     "NoScale",
     "ScaleReading",
     "annotation_mask",
-    "banner_mask",
+    "annotation_masks",
     "calibrate",
     "choose_calibration",
     "read_scale",

@@ -9,21 +9,10 @@ from emscout.annotations.banner import banner_height, drawn_over
 from emscout.scale.grey import to_uint8
 from emscout.scale.reading import NoScale, ScaleReading
 
-__all__ = ["annotation_mask", "banner_mask"]
+__all__ = ["annotation_mask", "annotation_masks"]
 
 _MARGIN_PX = 2  # blur around print from JPEG and interpolation
 _SAMPLED = 1024  # columns are enough to find a banner
-
-
-def banner_mask(image: np.ndarray) -> np.ndarray:
-    """Where the microscope's info banner hides the specimen: bool, of the image's shape (H, W)."""
-    mask = np.zeros(image.shape, bool)
-    grey = to_uint8(image)
-    if grey is not None:
-        step = max(1, image.shape[1] // _SAMPLED)
-        banner = banner_height(grey[:, ::step].astype(np.float32) / 255)
-        mask[image.shape[0] - banner :] = True
-    return mask
 
 
 def annotation_mask(image: np.ndarray, reading: ScaleReading | NoScale | None) -> np.ndarray:
@@ -40,16 +29,39 @@ def annotation_mask(image: np.ndarray, reading: ScaleReading | NoScale | None) -
     ndarray of bool, shape (H, W)
         True where something is printed, including the plate behind a label.
     """
-    mask = banner_mask(image)
-    if reading is None or (grey := to_uint8(image)) is None:
-        return mask
+    return annotation_masks(image, reading)[1]
+
+
+def annotation_masks(image: np.ndarray, reading: ScaleReading | NoScale | None) -> tuple[np.ndarray, np.ndarray]:
+    """Where the banner hides the specimen, and where anything is printed.
+
+    Parameters
+    ----------
+    image, reading
+        As for `annotation_mask`.
+
+    Returns
+    -------
+    banner, annotations : ndarray of bool, shape (H, W)
+        The second holds the first.
+    """
+    banner = np.zeros(image.shape, bool)
+    grey = to_uint8(image)
+    if grey is None:
+        return banner, banner.copy()
+    step = max(1, image.shape[1] // _SAMPLED)
+    height = banner_height(grey[:, ::step].astype(np.float32) / 255)
+    banner[image.shape[0] - height :] = True
+    mask = banner.copy()
+    if reading is None:
+        return banner, mask
     bar, line = reading.bar, reading.line
     if bar is not None:
         mask[_slices((bar.top, bar.bottom, bar.x0, bar.x1), image.shape, _MARGIN_PX)] = True
     if line is not None:
         mask[_slices((line.top, line.bottom, line.left, line.right), image.shape, _MARGIN_PX)] = True
     _add_plate(mask, grey, reading)
-    return mask
+    return banner, mask
 
 
 def _add_plate(mask: np.ndarray, grey: np.ndarray, reading: ScaleReading | NoScale) -> None:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 from torch import Tensor, nn
 
-from emscout.io.files import write_atomic
-from emscout.models import AUTOENCODER_INPUT_NAMES, AUTOENCODER_OUTPUT_NAMES, METADATA_KEY
+from emscout.models import AUTOENCODER_INPUT_NAMES, AUTOENCODER_OUTPUT_NAMES
 from emscout.training.autoencoder_options import STRIDE_PX, AutoencoderOptions
-from emscout.training.export import OPSET
-from emscout.training.onnx_file import strip_notes
+from emscout.training.onnx_file import trace_network, write_model
 
 __all__ = ["REACH_PX", "Autoencoder", "describe", "export_autoencoder"]
 
@@ -89,12 +84,7 @@ def export_autoencoder(network: Autoencoder, path: Path, description: dict[str, 
         if tensor.name in weights:
             tensor.CopyFrom(numpy_helper.from_array(weights.pop(tensor.name), tensor.name))
     assert not weights, f"the graph has no {', '.join(weights)}"
-    helper.set_model_props(model, {METADATA_KEY: json.dumps(description)})
-    onnx.checker.check_model(model, full_check=True)
-    content = model.SerializeToString(deterministic=True)
-    with write_atomic(path) as temporary:
-        temporary.write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
+    return write_model(path, model, description)
 
 
 def _draw_graph(features: int) -> onnx.ModelProto:
@@ -107,21 +97,13 @@ def _draw_graph(features: int) -> onnx.ModelProto:
 @lru_cache(maxsize=1)
 def _graph_content(features: int) -> bytes:
     rows, cols = torch.export.Dim("rows", min=1, max=8192), torch.export.Dim("cols", min=1, max=8192)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
+    with torch.random.fork_rng(devices=[]):
+        model = trace_network(
             Autoencoder(features).eval(),
             (torch.zeros(1, 1, 24 * STRIDE_PX, 16 * STRIDE_PX),),
-            dynamo=True,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=list(AUTOENCODER_INPUT_NAMES),
-            output_names=list(AUTOENCODER_OUTPUT_NAMES),
+            inputs=AUTOENCODER_INPUT_NAMES,
+            outputs=AUTOENCODER_OUTPUT_NAMES,
             dynamic_shapes=({2: STRIDE_PX * rows, 3: STRIDE_PX * cols},),
         )
-    assert program is not None
-    model = program.model_proto
-    strip_notes(model)
     return model.SerializeToString(deterministic=True)

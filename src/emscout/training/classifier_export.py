@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +10,15 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from emscout.errors import ModelError
-from emscout.io.files import write_atomic
-from emscout.models import CATEGORY_INPUT_NAMES, CATEGORY_OUTPUT_NAMES, METADATA_KEY, load_category_model, model_path
+from emscout.models import CATEGORY_INPUT_NAMES, CATEGORY_OUTPUT_NAMES, load_category_model, model_path
 from emscout.specimens.heads import CLIP, Head
-from emscout.training.onnx_file import strip_notes
+from emscout.training.onnx_file import trace_network, write_model
 
 if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["body_of", "export_body", "write_classifier"]
 
-OPSET = 18
 _PREFIX = "head/"
 _LARGE = 1024
 
@@ -44,22 +38,13 @@ def export_body(body: nn.Module, side_px: int) -> onnx.ModelProto:
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             return self.body(pixels.permute(0, 3, 1, 2).float())
 
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            FromPixels().eval(),
-            (torch.zeros(2, side_px, side_px, 3, dtype=torch.uint8),),
-            dynamo=True,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=list(CATEGORY_INPUT_NAMES),
-            output_names=[CATEGORY_OUTPUT_NAMES[1]],
-            dynamic_shapes=({0: torch.export.Dim("pictures", min=1, max=4096)},),
-        )
-    assert program is not None
-    model = program.model_proto
-    strip_notes(model)
+    model = trace_network(
+        FromPixels().eval(),
+        (torch.zeros(2, side_px, side_px, 3, dtype=torch.uint8),),
+        inputs=CATEGORY_INPUT_NAMES,
+        outputs=[CATEGORY_OUTPUT_NAMES[1]],
+        dynamic_shapes=({0: torch.export.Dim("pictures", min=1, max=4096)},),
+    )
     _halve_weights(model)
     return model
 
@@ -146,13 +131,7 @@ def write_classifier(body: onnx.ModelProto, head: Head, path: Path, description:
     for name in CATEGORY_OUTPUT_NAMES:
         tensor = given.get(name) or helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name])
         model.graph.output.append(tensor)
-    del model.metadata_props[:]
-    helper.set_model_props(model, {METADATA_KEY: json.dumps(description)})
-    onnx.checker.check_model(model, full_check=True)
-    content = model.SerializeToString(deterministic=True)
-    with write_atomic(path) as temporary:
-        temporary.write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
+    return write_model(path, model, description)
 
 
 def _halve_weights(model: onnx.ModelProto) -> None:

@@ -1,10 +1,7 @@
 """From a checkpoint to the file that is shipped: an ONNX graph that carries its own description."""
 
 import copy
-import hashlib
-import json
 import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,14 +11,12 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from emscout.io.files import write_atomic
-from emscout.models import INPUT_NAMES, METADATA_KEY, OUTPUT_NAMES
+from emscout.models import INPUT_NAMES, OUTPUT_NAMES
 from emscout.particles.segmenters.instances import Settings
 from emscout.training.data import OUTSIDE_GREY
 from emscout.training.network import (
@@ -34,9 +29,7 @@ from emscout.training.network import (
     enlarge_verdict,
     locate,
 )
-from emscout.training.onnx_file import strip_notes
-
-OPSET = 18
+from emscout.training.onnx_file import trace_network, write_model
 
 _QUANTISED = ("Conv", "Relu", "MaxPool", "Concat", "Resize")
 
@@ -137,30 +130,16 @@ def export_network(
         torch.zeros(1, 1, 3 * STRIDE_PX, 2 * STRIDE_PX),
         *(torch.ones(3, channels, 1, 1) for channels in DROPOUT_CHANNELS),
     )
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            SampledNetwork(network),
-            example,
-            dynamo=True,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=list(INPUT_NAMES),
-            output_names=list(OUTPUT_NAMES),
-            dynamic_shapes=({2: STRIDE_PX * rows, 3: STRIDE_PX * cols}, {0: samples}, {0: samples}),
-        )
-    assert program is not None
-    model = program.model_proto
+    model = trace_network(
+        SampledNetwork(network),
+        example,
+        inputs=INPUT_NAMES,
+        outputs=OUTPUT_NAMES,
+        dynamic_shapes=({2: STRIDE_PX * rows, 3: STRIDE_PX * cols}, {0: samples}, {0: samples}),
+    )
     if examples:
         model = _quantise(model, examples)
-    strip_notes(model)
-    helper.set_model_props(model, {METADATA_KEY: json.dumps(description)})
-    onnx.checker.check_model(model, full_check=True)
-    content = model.SerializeToString(deterministic=True)
-    with write_atomic(path) as temporary:
-        temporary.write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
+    return write_model(path, model, description)
 
 
 class _Examples(CalibrationDataReader):

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
-from onnx import helper
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emscout.models import METADATA_KEY
 from emscout.training.field_network import DROPOUT_CHANNELS, INPUT_CHANNELS, STRIDE_PX, FieldNetwork, TrunkName
-from emscout.training.onnx_file import strip_notes
+from emscout.training.onnx_file import trace_network, write_model
 
 __all__ = ["SampledFields", "export_fields", "load_field_network"]
 
-OPSET = 18
 INPUT_NAMES = ("channels", "coarse_mask", "fine_mask")
 OUTPUT_NAMES = ("fields", "chance", "information")
 
@@ -82,24 +74,11 @@ def export_fields(network: FieldNetwork, path: Path, description: dict[str, Any]
         torch.zeros(1, INPUT_CHANNELS, 3 * STRIDE_PX, 2 * STRIDE_PX),
         *(torch.ones(3, channels, 1, 1) for channels in DROPOUT_CHANNELS),
     )
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            SampledFields(network),
-            example,
-            dynamo=True,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=list(INPUT_NAMES),
-            output_names=list(OUTPUT_NAMES),
-            dynamic_shapes=({2: STRIDE_PX * rows, 3: STRIDE_PX * cols}, {0: samples}, {0: samples}),
-        )
-    assert program is not None
-    model = program.model_proto
-    strip_notes(model)
-    helper.set_model_props(model, {METADATA_KEY: json.dumps(description)})
-    onnx.checker.check_model(model, full_check=True)
-    content = model.SerializeToString(deterministic=True)
-    path.write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
+    model = trace_network(
+        SampledFields(network),
+        example,
+        inputs=INPUT_NAMES,
+        outputs=OUTPUT_NAMES,
+        dynamic_shapes=({2: STRIDE_PX * rows, 3: STRIDE_PX * cols}, {0: samples}, {0: samples}),
+    )
+    return write_model(path, model, description)
