@@ -13,7 +13,7 @@ from emscout.training.checkpoints import newest_checkpoint
 from emscout.training.field_export import export_fields, load_field_network
 from emscout.training.field_losses import field_loss
 from emscout.training.field_network import DROPOUT_CHANNELS, FieldNetwork, draw_field_masks
-from emscout.training.field_training import FieldTrainingOptions, field_rate, train_fields
+from emscout.training.field_training import FieldTrainingOptions, train_fields
 from emscout.training.field_views import View, draw_synthetic, make_batch
 
 
@@ -140,12 +140,6 @@ def test_a_run_that_is_taken_up_ends_like_one_that_was_not_interrupted(data, tmp
     assert newest_checkpoint(parts).name == newest_checkpoint(whole).name == "checkpoint-0000002.pt"
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert json.loads((parts / "options.json").read_text())["trunk"] == "plain"
-
-
-def test_the_rate_rises_and_falls():
-    rates = [field_rate(step, 1000) for step in (0, 199, 500, 999)]
-    assert rates[0] < 0.01
-    assert rates[1] > rates[2] > rates[3] > 0
 
 
 def test_options_that_make_no_sense_are_refused():

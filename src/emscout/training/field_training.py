@@ -34,7 +34,7 @@ from emscout.training.field_views import (
 )
 from emscout.training.options import open_run
 from emscout.training.real_sets import N_FOLDS, assign_folds, find_real_images
-from emscout.training.schedule import update_average
+from emscout.training.schedule import rate_factor, update_average
 
 __all__ = ["FieldTrainingOptions", "train_fields"]
 
@@ -42,6 +42,11 @@ _LOG = logging.getLogger(__name__)
 
 _PRETRAINED_RATE = 0.25
 """Of the others' learning rate: layers trained on ImageNet."""
+
+_CONSTANT_PART = 0.8
+"""Of the run: a checkpoint before the rate falls can be taken up again by a longer or a shorter run."""
+
+_AVERAGE_DECAY = 0.998
 
 _REPORT_STEPS = 20
 _REAL_VIEWS = 48
@@ -60,7 +65,7 @@ class FieldTrainingOptions:
 
     steps: int = field(default=30000, metadata={"help": "Number of training steps."})
     batch: int = field(default=6, metadata={"help": "Views in a step."})
-    rate: float = field(default=1.5e-3, metadata={"help": "Highest learning rate."})
+    rate: float = field(default=1e-3, metadata={"help": "Highest learning rate."})
     trunk: TrunkName = field(default="lite0", metadata={"help": "lite0 starts from ImageNet, plain from nothing."})
     held_fold: int | None = field(
         default=0, metadata={"help": "Fold of sources, 0 to 4, that is never trained on; none: all are trained on."}
@@ -158,6 +163,8 @@ def begin_fields(options: FieldTrainingOptions, *, pretrained: bool) -> State[Fi
     """The state before the first step; ImageNet's weights are read where no checkpoint will bring others."""
     torch.manual_seed(options.seed)
     network = FieldNetwork(options.trunk, pretrained=pretrained)
+    # A step takes 0.7 times as long on two cores.
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = FieldNetwork(options.trunk, pretrained=False)
     average.load_state_dict(network.state_dict())
     average.eval().requires_grad_(False)
@@ -177,21 +184,16 @@ def begin_fields(options: FieldTrainingOptions, *, pretrained: bool) -> State[Fi
     )
 
 
-def field_rate(step: int, steps: int) -> float:
-    """Learning rate over its highest: a warm-up, and half a cosine to a hundredth at the end."""
-    warm = min(1.0, (step + 1) / 200)
-    return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
-
-
 def take_field_step(state: State[FieldNetwork], pool: Pool, options: FieldTrainingOptions) -> dict[str, float]:
     """Train on one batch; the terms of the loss."""
-    factor = field_rate(state.step, options.steps)
+    factor = rate_factor(state.step, state.step / options.steps, _CONSTANT_PART)
     for group in state.optimizer.param_groups:
         group["lr"] = group["highest"] * factor
     rng = np.random.default_rng((options.seed, state.step))
     batch = draw_batch(pool, options.batch, rng, options.synthetic_share)
     state.network.train()
-    logits = state.network(batch.channels, *draw_field_masks(options.batch, state.mask_generator))
+    channels = batch.channels.contiguous(memory_format=torch.channels_last)
+    logits = state.network(channels, *draw_field_masks(options.batch, state.mask_generator))
     loss = field_loss(logits, batch.targets, batch.weights)
     state.optimizer.zero_grad(set_to_none=True)
     loss.total.backward()
@@ -200,7 +202,7 @@ def take_field_step(state: State[FieldNetwork], pool: Pool, options: FieldTraini
     if math.isfinite(parts["norm"]) and math.isfinite(parts["total"]):
         state.optimizer.step()
     state.step += 1
-    update_average(state.average, state.network, state.step)
+    update_average(state.average, state.network, state.step, _AVERAGE_DECAY)
     return parts
 
 

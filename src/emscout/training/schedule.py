@@ -31,15 +31,15 @@ def choose_device(device: Device) -> torch.device:
     return torch.device(wanted if device == "auto" else device)
 
 
-def rate_factor(step: int, progress: float) -> float:
+def rate_factor(step: int, progress: float, constant_part: float = CONSTANT_PART) -> float:
     """Learning rate over its highest: a linear warm-up, a plateau, and a straight line to zero at the end."""
-    return max(0.0, min(1.0, (step + 1) / WARMUP_STEPS, (1.0 - progress) / (1.0 - CONSTANT_PART)))
+    return max(0.0, min(1.0, (step + 1) / WARMUP_STEPS, (1.0 - progress) / (1.0 - constant_part)))
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, step: int) -> None:
+def update_average(average: nn.Module, network: nn.Module, step: int, longest: float = AVERAGE_DECAY) -> None:
     """Bring the running mean of the weights up to date after a step (counted from 1)."""
-    decay = min(AVERAGE_DECAY, (1 + step) / (10 + step))
+    decay = min(longest, (1 + step) / (10 + step))
     for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
         if mean.is_floating_point():
             mean.lerp_(value, 1 - decay)
