@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from emscout.cli.options import takes_options
+from emscout.cli.options import Overwrite, Workers, takes_options
 from emscout.cli.progress import kept_when_interrupted, progress_bar
 from emscout.cli.screen import for_terminal, make_screen, make_table
 from emscout.literature.mine import LiteratureOptions, mine
@@ -28,11 +28,8 @@ def figures(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
     options: LiteratureOptions,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Processes to use; by default one a core when there are many documents."),
-    ] = None,
+    overwrite: Overwrite = False,
+    workers: Workers = None,
 ) -> None:
     """Split the figures of papers into panels and measure the micrographs among them.
 

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from emscout.cli.options import takes_options
+from emscout.cli.options import Overwrite, Workers, takes_options
 from emscout.cli.progress import progress_bar
 from emscout.cli.screen import for_terminal, make_screen, make_table
 from emscout.crystals.find import group_notices
@@ -27,11 +27,8 @@ def locate(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'Tile_*.tif': one set.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
     options: CrystalOptions,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Processes to use; by default one a core when there are many images."),
-    ] = None,
+    overwrite: Overwrite = False,
+    workers: Workers = None,
 ) -> None:
     """Find the crystals on overview images of a grid.
 

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
+from emscout.cli.options import Overwrite, Workers
 from emscout.cli.progress import kept_when_interrupted, progress_bar
 from emscout.cli.screen import for_terminal, make_screen, make_table
 from emscout.scale.read_scales import read_scales
@@ -23,11 +24,8 @@ _MAX_ROWS_SHOWN = 40
 def scale(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'figure_*.png'.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Processes to use; by default one a core when there are many images."),
-    ] = None,
+    overwrite: Overwrite = False,
+    workers: Workers = None,
 ) -> None:
     """Read the scale bars that are printed in images.
 
