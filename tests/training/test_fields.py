@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from emscout.errors import UsageError
-from emscout.particles.fields import FieldSettings, contrast_channels, label_fields, score_instances
+from emscout.particles.segmenters.fields import FieldSettings, contrast_channels, label_fields, score_instances
 from emscout.synthetic.kinds import draw_kind
 from emscout.training.checkpoints import newest_checkpoint
 from emscout.training.field_export import export_fields, load_field_network

@@ -26,15 +26,19 @@ __all__ = [
     "AUTOENCODER_OUTPUT_NAMES",
     "CATEGORY_INPUT_NAMES",
     "CATEGORY_OUTPUT_NAMES",
+    "FIELD_INPUT_NAMES",
+    "FIELD_OUTPUT_NAMES",
     "INPUT_NAMES",
     "METADATA_KEY",
     "MODELS",
     "OUTPUT_NAMES",
     "AutoencoderModel",
     "CategoryModel",
+    "FieldModel",
     "Model",
     "load_autoencoder_model",
     "load_category_model",
+    "load_field_model",
     "load_model",
     "model_path",
 ]
@@ -50,6 +54,8 @@ INPUT_NAMES = ("image", "coarse_mask", "fine_mask")
 OUTPUT_NAMES = ("maps", "features")
 CATEGORY_INPUT_NAMES = ("pixels",)
 CATEGORY_OUTPUT_NAMES = ("logits", "features", "novelty", "embedding")
+FIELD_INPUT_NAMES = ("channels", "coarse_mask", "fine_mask")
+FIELD_OUTPUT_NAMES = ("fields", "chance", "information")
 AUTOENCODER_INPUT_NAMES = ("image",)
 AUTOENCODER_OUTPUT_NAMES = ("reconstruction",)
 
@@ -133,6 +139,37 @@ class Model(_Loaded):
 
 
 @dataclass(frozen=True, eq=False)
+class FieldModel(_Loaded):
+    """A network that says of each pixel what lies there: see `emscout.particles.segmenters.fields`."""
+
+    described = ("name", "task", "stride_px", "dropout_rate", "dropout_channels", "settings", "calibration")
+    task = "particle fields"
+    purpose = "finds particles by fields"
+
+    @classmethod
+    def fits(cls, session: InferenceSession, description: dict[str, Any]) -> bool:
+        inputs = {tensor.name: tensor.shape for tensor in session.get_inputs()}
+        channels = [2, *description["dropout_channels"]]
+        return (
+            tuple(inputs) == FIELD_INPUT_NAMES
+            and all(
+                len(shape) == 4 and shape[1] == count for shape, count in zip(inputs.values(), channels, strict=True)
+            )
+            and tuple(tensor.name for tensor in session.get_outputs()) == FIELD_OUTPUT_NAMES
+        )
+
+    def run(
+        self, channels: np.ndarray, masks: tuple[np.ndarray, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Fields (4, H, W) of channels (2, H, W), and over the samples of the masks, both (H/2, W/2), the chance of a
+        particle and its mutual information in nats; all float32. The sides are multiples of the stride.
+        """
+        values = dict(zip(FIELD_INPUT_NAMES, (channels[None], *masks), strict=True))
+        fields, chance, information = self.session.run(list(FIELD_OUTPUT_NAMES), values)
+        return fields[0], chance[0, 0], information[0, 0]
+
+
+@dataclass(frozen=True, eq=False)
 class CategoryModel(_Loaded):
     """A network that classifies pictures."""
 
@@ -187,7 +224,7 @@ class AutoencoderModel(_Loaded):
         return reconstruction[0, 0]
 
 
-_KINDS: dict[str, type[_Loaded]] = {kind.task: kind for kind in (Model, CategoryModel, AutoencoderModel)}
+_KINDS: dict[str, type[_Loaded]] = {kind.task: kind for kind in (Model, FieldModel, CategoryModel, AutoencoderModel)}
 _Kind = TypeVar("_Kind", bound=_Loaded)
 
 
@@ -207,6 +244,11 @@ def load_model(model: str | Path) -> Model:
         When the file is damaged, or not a model of emscout.
     """
     return _load(model, Model)
+
+
+def load_field_model(model: str | Path) -> FieldModel:
+    """Load a network of fields; otherwise as `load_model`."""
+    return _load(model, FieldModel)
 
 
 def load_category_model(model: str | Path) -> CategoryModel:

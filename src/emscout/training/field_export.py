@@ -10,13 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from emscout.models import FIELD_INPUT_NAMES, FIELD_OUTPUT_NAMES
 from emscout.training.field_network import DROPOUT_CHANNELS, INPUT_CHANNELS, STRIDE_PX, FieldNetwork, TrunkName
 from emscout.training.onnx_file import trace_network, write_model
 
 __all__ = ["SampledFields", "export_fields", "load_field_network"]
-
-INPUT_NAMES = ("channels", "coarse_mask", "fine_mask")
-OUTPUT_NAMES = ("fields", "chance", "information")
 
 
 class SampledFields(nn.Module):
@@ -77,8 +75,8 @@ def export_fields(network: FieldNetwork, path: Path, description: dict[str, Any]
     model = trace_network(
         SampledFields(network),
         example,
-        inputs=INPUT_NAMES,
-        outputs=OUTPUT_NAMES,
+        inputs=FIELD_INPUT_NAMES,
+        outputs=FIELD_OUTPUT_NAMES,
         dynamic_shapes=({2: STRIDE_PX * rows, 3: STRIDE_PX * cols}, {0: samples}, {0: samples}),
     )
     return write_model(path, model, description)

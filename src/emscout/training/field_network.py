@@ -16,7 +16,7 @@ FIELDS = ("matter", "ridge", "edge", "core")
 """Logits: a particle is there; how far from the outline, over the farthest of this particle; its outline; its core."""
 
 INPUT_CHANNELS = 2
-"""Local and global contrast: see `emscout.particles.fields.contrast_channels`."""
+"""Local and global contrast: see `emscout.particles.segmenters.fields.contrast_channels`."""
 
 STRIDE_PX = 32
 """Both sides of an image given to the network are multiples of this."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from emscout.errors import UsageError
 from emscout.evaluate.particles import iou_pairs
-from emscout.particles.fields import FieldSettings, label_fields
+from emscout.particles.segmenters.fields import FieldSettings, label_fields
 from emscout.synthetic.kinds import KINDS
 from emscout.training.checkpoints import State, load_checkpoint, newest_checkpoint, save_checkpoint
 from emscout.training.field_losses import field_loss

@@ -13,7 +13,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from emscout.particles.fields import contrast_channels
+from emscout.particles.segmenters.fields import contrast_channels
 from emscout.synthetic.imaging import add_print, degrade
 from emscout.synthetic.kinds import KINDS
 from emscout.training.real_sets import RealImage, Truth

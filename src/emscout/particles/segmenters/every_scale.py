@@ -1,0 +1,177 @@
+"""Particles by a network of fields that looks at every scale of an image: found, compared, one answer drawn.
+
+Distance and edge fields that a watershed turns into particles follow Cellpose (Stringer et al. 2021,
+doi:10.1038/s41592-020-01018-x) and StarDist in spirit; Monte-Carlo dropout and mutual information are those of
+`emscout.particles.segmenters.bayesian`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from emscout.errors import ModelError, UsageError
+from emscout.micrograph import Segmentation
+from emscout.models import FieldModel, load_field_model
+from emscout.particles.segmenters.bayesian import draw_masks
+from emscout.particles.segmenters.fields import FieldSettings
+from emscout.particles.segmenters.nesting import (
+    Choice,
+    Level,
+    choose_level,
+    drop_rivals,
+    find_overlaps,
+    measure_agreement,
+)
+from emscout.particles.segmenters.pyramid import FEATURES, Candidate, Pyramid, enlarge_mask, find_candidates
+
+__all__ = ["segment_every_scale"]
+
+CANDIDATE_FEATURES = (*FEATURES, "log_diameter_squared", "agreement")
+PARTICLE_FEATURES = ("candidate_logit", "same_sign", "relative_size_squared", "nested")
+
+
+class Found(NamedTuple):
+    """What was found at all scales, and what follows from it."""
+
+    candidates: list[Candidate]
+    probability: np.ndarray
+    choice: Choice
+
+
+def segment_every_scale(
+    image: np.ndarray, *, model: str | Path, samples: int = 30, level: Level = "auto", seed: int = 0
+) -> Segmentation:
+    """Find particles of any size and say how sure each of them is.
+
+    Parameters
+    ----------
+    image : ndarray of a real dtype, shape (H, W)
+        Grey values; may be mapped from a file. What is not finite is taken for background.
+    model : str or Path
+        A name in `emscout.models.MODELS`, or the path of an ONNX file.
+    samples : int
+        Monte-Carlo samples, at least 1; with one sample alone there is no uncertainty (all zero).
+    level : {'auto', 'smallest', 'largest', 'all'}
+        Which particles count where some lie in or on others: see `emscout.particles.segmenters.nesting.choose_level`.
+    seed : int
+        Of the dropout masks.
+
+    Returns
+    -------
+    Segmentation
+        ``uncertainty`` is the mutual information of each pixel in nats, ``score`` the probability that a particle
+        matches a true one at an IoU of 0.5 or more.
+
+    Raises
+    ------
+    NothingToFindError
+        When the image is constant or holds no finite value.
+    UsageError
+        When ``samples`` is less than 1.
+    ModelError
+        When the model cannot be loaded.
+    """
+    if samples < 1:
+        raise UsageError(f"The number of samples is 1 or more, not {samples}.")
+    found = predict_candidates(image, load_field_model(model), samples=samples, level=level, seed=seed)
+    return draw_particles(image.shape, found, found.choice.counted)
+
+
+def predict_candidates(
+    image: np.ndarray, model: FieldModel, *, samples: int, level: Level = "auto", seed: int = 0
+) -> Found:
+    """Everything that `segment_every_scale` draws, and what it leaves out."""
+    description = model.description
+    masks = draw_masks(samples, description["dropout_channels"], description["dropout_rate"], seed)
+    pyramid = Pyramid(image)
+    candidates = find_candidates(pyramid, model, masks, read_settings(model))
+    overlaps = find_overlaps(candidates, {one.level: pyramid.shape(one.level) for one in candidates})
+    calibration = description["calibration"]
+    first = apply_logistic(
+        candidate_features(candidates, measure_agreement(candidates, overlaps)), calibration["candidate"]
+    )
+    kept, inside = drop_rivals(candidates, first, overlaps)
+    probability = first.copy()
+    if kept:
+        features = particle_features(
+            [candidates[index] for index in kept], first[kept], [index in inside for index in kept]
+        )
+        probability[kept] = apply_logistic(features, calibration["particle"])
+    return Found(candidates, probability, choose_level(candidates, kept, inside, probability, level))
+
+
+def candidate_features(candidates: Sequence[Candidate], agreement: np.ndarray) -> np.ndarray:
+    """`CANDIDATE_FEATURES` (n, 8) of candidates."""
+    own = np.array([one.features for one in candidates]).reshape(-1, len(FEATURES))
+    size = own[:, FEATURES.index("log_diameter")]
+    own[:, FEATURES.index("contrast")] = np.abs(own[:, FEATURES.index("contrast")])
+    return np.column_stack([own, size**2, agreement])
+
+
+def particle_features(candidates: Sequence[Candidate], probability: np.ndarray, nested: Sequence[bool]) -> np.ndarray:
+    """`PARTICLE_FEATURES` (n, 4) of the candidates that are left: how each compares with the others of its image."""
+    clipped = np.clip(probability, 1e-6, 1 - 1e-6)
+    bright = np.array([one.features[FEATURES.index("contrast")] for one in candidates]) > 0
+    total = clipped.sum()
+    share = clipped[bright].sum() / total
+    same = np.where(bright, share, 1 - share)
+    size = np.array([one.features[FEATURES.index("log_diameter")] + one.level * np.log(2) for one in candidates])
+    order = np.argsort(size)
+    middle = size[order][np.searchsorted(np.cumsum(clipped[order]), total / 2)]
+    return np.column_stack([np.log(clipped / (1 - clipped)), same, (size - middle) ** 2, np.array(nested, float)])
+
+
+def apply_logistic(features: np.ndarray, coefficients: dict[str, Any]) -> np.ndarray:
+    """Probability (n,) from features (n, k)."""
+    return 1 / (1 + np.exp(-(features @ np.array(coefficients["weights"]) + coefficients["intercept"])))
+
+
+def read_settings(model: FieldModel) -> FieldSettings:
+    """How the fields of a model are read.
+
+    Raises
+    ------
+    ModelError
+        When another version of emscout wrote it.
+    """
+    try:
+        return FieldSettings(**model.description["settings"])
+    except TypeError as error:
+        name = model.description["name"]
+        raise ModelError(f"{name}: this model is of another version of emscout; train or export it anew.") from error
+
+
+def draw_particles(shape: tuple[int, ...], found: Found, indices: Sequence[int]) -> Segmentation:
+    """Labels of some candidates in an image of that shape: smaller ones lie on larger ones."""
+    labels = np.zeros(shape, np.int32)
+    uncertainty = np.zeros(shape, np.float32)
+    sizes = [np.count_nonzero(found.candidates[index].mask) * 4.0 ** found.candidates[index].level for index in indices]
+    for place in np.argsort(sizes, kind="stable")[::-1]:
+        one = found.candidates[indices[place]]
+        row, col, mask, information = _at_image_size(one)
+        area = labels[row : row + mask.shape[0], col : col + mask.shape[1]]
+        mask = mask[: area.shape[0], : area.shape[1]]
+        area[mask] = place + 1
+        told = uncertainty[row : row + mask.shape[0], col : col + mask.shape[1]]
+        told[mask] = information[: area.shape[0], : area.shape[1]][mask]
+    # What is wholly covered by others has no pixel left.
+    present = np.bincount(labels.ravel(), minlength=len(indices) + 1)[1:] > 0
+    number = np.append(0, np.where(present, np.cumsum(present), 0)).astype(np.int32)
+    return Segmentation(number[labels], uncertainty, found.probability[list(indices)][present])
+
+
+def _at_image_size(one: Candidate) -> tuple[int, int, np.ndarray, np.ndarray]:
+    """Row, column, mask and information of a candidate in pixels of the image."""
+    if one.level >= 0:
+        factor = 2**one.level
+        information = one.information.repeat(factor, 0).repeat(factor, 1)
+        return one.row * factor, one.col * factor, enlarge_mask(one.mask, one.level), information
+    odd = one.row % 2, one.col % 2
+    mask = np.pad(one.mask, ((odd[0], 0), (odd[1], 0)))
+    information = np.pad(one.information, ((odd[0], 1), (odd[1], 1)), mode="edge")[::2, ::2]
+    small = enlarge_mask(mask, one.level)
+    return one.row // 2, one.col // 2, small, information[: small.shape[0], : small.shape[1]]
