@@ -27,6 +27,7 @@ COLUMNS = [
     "contrast",
     "touches_border",
     "nearest_neighbour_px",
+    "aggregate",
     "shape",
     "shape_score",
 ]

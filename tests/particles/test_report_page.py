@@ -10,6 +10,7 @@ from PIL import Image
 from tests.report.conftest import CENTRES, SHAPE, disc_labels, particle_table
 
 from emscout.micrograph import Notice
+from emscout.particles.aggregates import measure_aggregates
 from emscout.particles.report.page import write_page
 from emscout.report.overlay import draw_overlay, draw_uncertainty, write_png
 
@@ -82,12 +83,18 @@ def one_image(name, nm_per_px):
         }
     )
     radial = pd.DataFrame({"r_px": [10.0, 20.0], "g": [0.0, 1.2], "g_error": [np.nan, 0.3], "pairs": [0, 5]})
-    return row, {"particles": particles, "distributions": distributions, "radial_distribution": radial}
+    aggregates = measure_aggregates(particles, disc_labels(CENTRES), nm_per_px)
+    return row, {
+        "particles": particles,
+        "aggregates": aggregates,
+        "distributions": distributions,
+        "radial_distribution": radial,
+    }
 
 
 def run_of(images, folder):
     """Arguments of `write_page` for a run over (name, nm_per_px) pairs."""
-    rows, parts = [], {"particles": [], "distributions": [], "radial_distribution": []}
+    rows, parts = [], {"particles": [], "aggregates": [], "distributions": [], "radial_distribution": []}
     for name, nm_per_px in images:
         row, tables = one_image(name, nm_per_px)
         rows.append(row)
@@ -189,7 +196,8 @@ def test_frames_that_fail_alike_are_told_once(tmp_path):
 def test_a_run_in_which_all_failed_has_a_page(tmp_path):
     nothing = pd.DataFrame({"image": []})
     images = pd.DataFrame({"image": ["bad"], "path": ["bad.dm3"], "status": ["failed"], "error": ["bad.dm3 is empty."]})
-    tables = {"images": images, "particles": nothing, "distributions": nothing, "radial_distribution": nothing}
+    kinds = ("particles", "aggregates", "distributions", "radial_distribution")
+    tables = {"images": images} | dict.fromkeys(kinds, nothing)
     page = page_of({"tables": tables, "overlays": {}, "uncertainties": {}, "provenance": PROVENANCE}, tmp_path)
     assert "bad.dm3 is empty." in page.text
 
@@ -197,7 +205,7 @@ def test_a_run_in_which_all_failed_has_a_page(tmp_path):
 def test_an_image_without_particles_says_why(tmp_path):
     run = run_of([("a", 0.5), ("none", 0.5)], tmp_path)
     tables = run["tables"]
-    for kind in ("particles", "distributions", "radial_distribution"):
+    for kind in ("particles", "aggregates", "distributions", "radial_distribution"):
         tables[kind] = tables[kind][tables[kind]["image"] == "a"]
     summary = [column for column in tables["images"] if column.startswith(("d10", "d50", "d90", "coverage"))]
     tables["images"].loc[1, summary] = np.nan

@@ -31,13 +31,14 @@ def particle_table(labels, nm_per_px=None):
                 "equivalent_circular_diameter_px": diameter,
                 "aspect_ratio": 1.0 + 0.01 * label,
                 "circularity": 0.9,
+                "aggregate": pd.NA,
                 "touches_border": bool(cut),
                 "shape": "sphere",
             }
         )
         if nm_per_px is not None:
             rows[-1]["equivalent_circular_diameter_nm"] = diameter * nm_per_px
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"aggregate": "Int64"})
 
 
 CENTRES = [(40, 40), (40, 90), (100, 60), (150, 200), (0, 250)]

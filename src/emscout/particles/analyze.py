@@ -52,8 +52,8 @@ def analyze(
     Returns
     -------
     Report
-        Tables ``particles``, ``images``, ``distributions`` and ``radial_distribution``, and the warnings of all images.
-        An image that failed has its sentence in ``images.error``; it never ends the run.
+        Tables ``particles``, ``images``, ``aggregates``, ``distributions`` and ``radial_distribution``, and the
+        warnings of all images. An image that failed has its sentence in ``images.error``; it never ends the run.
 
     Raises
     ------

@@ -10,6 +10,7 @@ import pandas as pd
 
 from emscout.errors import NothingToFindError, UsageError
 from emscout.micrograph import Micrograph, Notice, Segmentation
+from emscout.particles.aggregates import measure_aggregates
 from emscout.particles.distributions import radial_distribution, size_distribution, summarize_particles
 from emscout.particles.measure import measure_particles
 from emscout.particles.options import ParticleOptions
@@ -41,6 +42,8 @@ class ParticleResult:
     summary : dict
         Counts, coverage, D10/D50/D90, means and their 95 % bootstrap intervals: the columns of ``images.csv`` from
         ``height_px`` on. What is unknown is None or NaN.
+    aggregates : DataFrame
+        One row for each group of particles that touch: see `emscout.particles.aggregates.measure_aggregates`.
     distributions, radial_distribution : DataFrame
         Histograms and g(r), as they are saved.
     annotations : ndarray of bool, shape (H, W)
@@ -53,6 +56,7 @@ class ParticleResult:
     doubtful: Segmentation
     table: pd.DataFrame
     summary: dict[str, Any]
+    aggregates: pd.DataFrame
     distributions: pd.DataFrame
     radial_distribution: pd.DataFrame
     annotations: np.ndarray
@@ -176,6 +180,7 @@ def _find(
             "count_dropped": int(doubtful.labels.max(initial=0)),
             "count_expected": expected,
         },
+        measure_aggregates(particles, segmentation.labels, nm_per_px),
         size_distribution(particles),
         to_physical(radial_distribution(centroids, shape, areas_px2=areas_px2), nm_per_px),
         annotations,

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from emscout.errors import UsageError
 from emscout.micrograph import Micrograph, Segmentation
+from emscout.particles.aggregates import find_aggregates
 from emscout.particles.segmenters.bayesian import mean_uncertainty
 from emscout.particles.shapes import name_shape
 from emscout.tables import to_physical
@@ -37,6 +38,7 @@ _COLUMNS = {
     "contrast": "float64",
     "touches_border": "bool",
     "nearest_neighbour_px": "float64",
+    "aggregate": "Int64",
     "shape": "str",
     "shape_score": "float64",
 }
@@ -109,6 +111,7 @@ def measure_particles(
     - ``solidity`` compares pixel counts: of the particle, and of the pixels whose centres lie in its convex hull.
     - ``contrast`` is against background pixels farther than 1 px and at most 4 px away, never against other particles;
       NaN where no such pixel is left, as between particles packed without a gap.
+    - ``aggregate`` numbers the groups of particles that touch; it is missing where a particle touches no other.
     - ``orientation_deg`` is 0 for a particle without a long axis.
     - Of 1 to 8 pixels no shape can be named: ``irregular`` with score 0.
     """
@@ -124,9 +127,11 @@ def measure_particles(
         for label, box in enumerate(ndimage.find_objects(labels), start=1)
         if box is not None
     ]
-    table = pd.DataFrame(rows, columns=[name for name in _COLUMNS if name != "nearest_neighbour_px"])
+    table = pd.DataFrame(rows, columns=[name for name in _COLUMNS if name not in ("nearest_neighbour_px", "aggregate")])
     centroids = table[["row_px", "col_px"]].to_numpy(dtype=float)
     table["nearest_neighbour_px"] = _nearest_neighbour(centroids)
+    aggregate = pd.Series(find_aggregates(labels)[table["label"].to_numpy(dtype=int) - 1], dtype="Int64")
+    table["aggregate"] = aggregate.mask(aggregate == 0)
     table = table[list(_COLUMNS)].astype(_COLUMNS)
     index = table["label"].to_numpy() - 1
     if segmentation.score is not None:

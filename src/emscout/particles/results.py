@@ -29,7 +29,7 @@ from emscout.runs import FINISHED, Outputs, write_table
 __all__ = ["OUTPUTS", "save_image", "save_run"]
 
 _LAST = ("warnings", "status", "error")
-_TABLES = ("particles", "images", "distributions", "radial_distribution")
+_TABLES = ("particles", "images", "aggregates", "distributions", "radial_distribution")
 _FILES = (*(f"{name}.{kind}" for name in _TABLES for kind in ("csv", "parquet")), "coco.json", "report.html")
 OUTPUTS = Outputs(_FILES, ("labels", "overlays", "uncertainty", "rois"))
 
@@ -57,6 +57,7 @@ def save_image(out: Path, row: dict[str, Any], found: ParticleResult) -> None:
             write_png(path, draw_uncertainty(found.segmentation.uncertainty))
     tables = {
         "particles": found.table,
+        "aggregates": found.aggregates,
         "distributions": found.distributions,
         "radial_distribution": found.radial_distribution,
     }
@@ -109,7 +110,7 @@ def _collect(out: Path, rows: Sequence[dict[str, Any]]) -> dict[str, pd.DataFram
     """The tables of all images, each with the column ``image`` first."""
     done = [row["image"] for row in rows if row["status"] != "failed"]
     tables = {}
-    for kind in ("particles", "distributions", "radial_distribution"):
+    for kind in ("particles", "aggregates", "distributions", "radial_distribution"):
         parts = {name: pd.read_parquet(out / FINISHED / f"{name}.{kind}.parquet") for name in done}
         if kind == "particles" and not done:
             parts = {"": measure_particles(Segmentation(np.zeros((1, 1), np.int32)), Micrograph(np.zeros((1, 1))))}

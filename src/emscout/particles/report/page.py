@@ -47,7 +47,7 @@ def write_page(
     path : path-like
         The file to write.
     tables : mapping of str to DataFrame
-        ``images`` and ``particles``, ``distributions`` and ``radial_distribution`` as they are saved.
+        ``images``, ``particles``, ``aggregates``, ``distributions`` and ``radial_distribution`` as they are saved.
     overlays : mapping of str to Path
         The picture of each image that has one, by image name.
     uncertainties : mapping of str to Path
@@ -64,7 +64,7 @@ def write_page(
     compact = len(images) - len(failed) > _MOST_IMAGES_IN_FULL
     of_image = {
         kind: dict(list(tables[kind].groupby("image", sort=False)))
-        for kind in ("particles", "distributions", "radial_distribution")
+        for kind in ("particles", "aggregates", "distributions", "radial_distribution")
     }
     picture_bytes = _PICTURES_BYTES // max(1, len(overlays))
     rows = []

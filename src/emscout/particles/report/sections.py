@@ -93,7 +93,7 @@ def detail_image(row: Mapping[Any, Any], parts: Mapping[str, pd.DataFrame | None
     row : mapping
         A row of ``images``.
     parts : mapping of str to DataFrame or None
-        What ``particles``, ``distributions`` and ``radial_distribution`` hold of that image.
+        What ``particles``, ``aggregates``, ``distributions`` and ``radial_distribution`` hold of that image.
     """
     particles = parts["particles"]
     if particles is None or particles.empty:
@@ -101,7 +101,7 @@ def detail_image(row: Mapping[Any, Any], parts: Mapping[str, pd.DataFrame | None
     unit = _unit(row)
     inside = particles[~particles["touches_border"].astype(bool)]
     return {
-        "figures": _key_figures(row, unit),
+        "figures": _key_figures(row, unit) + _aggregate_figures(parts["aggregates"], unit),
         "plots": _plots(row, unit, parts, len(particles)),
         "shapes": _shape_composition(inside),
         "particles": _particle_list(particles, unit),
@@ -125,6 +125,20 @@ def _key_figures(row: Mapping[Any, Any], unit: str) -> list[tuple[str, str, str,
         if pd.notna(row.get(column)):
             value, low, high = (row.get(f"{column}{end}", math.nan) * factor for end in ("", "_low", "_high"))
             figures.append((name, *_with_interval(value, low, high), shown_unit))
+    return figures
+
+
+def _aggregate_figures(aggregates: pd.DataFrame | None, unit: str) -> list[tuple[str, str, str, str]]:
+    """How many groups of particles that touch there are, and how large: nothing where there are none."""
+    if aggregates is None or aggregates.empty:
+        return []
+    inside = aggregates[~aggregates["touches_border"].astype(bool)]
+    figures = [("Aggregates of particles that touch", str(len(aggregates)), "", "")]
+    if len(inside):
+        figures += [
+            ("Particles in one (median)", _number(inside["n_particles"].median()), "", ""),
+            ("Radius of gyration (median)", _number(inside[f"radius_of_gyration_{unit}"].median()), "", unit),
+        ]
     return figures
 
 

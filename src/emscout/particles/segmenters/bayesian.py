@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -306,7 +307,9 @@ def _ramp(length: int) -> np.ndarray:
     return np.minimum(from_end / OVERLAP_PX, 1).astype(np.float32)
 
 
-def estimate_probability(features: np.ndarray, calibration: dict[str, object]) -> np.ndarray:
-    """Probability (n,) of each particle to match a true one, from `FEATURES` (n, 5) and logistic coefficients."""
-    weights = np.array([calibration["weights"].get(name, 0.0) for name in FEATURES])  # type: ignore[attr-defined]
+def estimate_probability(
+    features: np.ndarray, calibration: dict[str, Any], names: tuple[str, ...] = FEATURES
+) -> np.ndarray:
+    """Probability (n,) of each particle to match a true one, from named features (n, k) and logistic coefficients."""
+    weights = np.array([calibration["weights"].get(name, 0.0) for name in names])
     return 1 / (1 + np.exp(-(features @ weights + calibration["intercept"])))

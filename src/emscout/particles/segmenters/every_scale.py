@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from emscout.errors import ModelError, UsageError
 from emscout.micrograph import Segmentation
 from emscout.models import FieldModel, load_field_model
-from emscout.particles.segmenters.bayesian import draw_masks
+from emscout.particles.segmenters.bayesian import draw_masks, estimate_probability
 from emscout.particles.segmenters.fields import FieldSettings
 from emscout.particles.segmenters.nesting import (
     Choice,
@@ -91,16 +91,15 @@ def predict_candidates(
     candidates = find_candidates(pyramid, model, masks, read_settings(model))
     overlaps = find_overlaps(candidates, {one.level: pyramid.shape(one.level) for one in candidates})
     calibration = description["calibration"]
-    first = apply_logistic(
-        candidate_features(candidates, measure_agreement(candidates, overlaps)), calibration["candidate"]
-    )
+    features = candidate_features(candidates, measure_agreement(candidates, overlaps))
+    first = estimate_probability(features, calibration["candidate"], CANDIDATE_FEATURES)
     kept, inside = drop_rivals(candidates, first, overlaps)
     probability = first.copy()
     if kept:
         features = particle_features(
             [candidates[index] for index in kept], first[kept], [index in inside for index in kept]
         )
-        probability[kept] = apply_logistic(features, calibration["particle"])
+        probability[kept] = estimate_probability(features, calibration["particle"], PARTICLE_FEATURES)
     return Found(candidates, probability, choose_level(candidates, kept, inside, probability, level))
 
 
@@ -125,11 +124,6 @@ def particle_features(candidates: Sequence[Candidate], probability: np.ndarray, 
     return np.column_stack([np.log(clipped / (1 - clipped)), same, (size - middle) ** 2, np.array(nested, float)])
 
 
-def apply_logistic(features: np.ndarray, coefficients: dict[str, Any]) -> np.ndarray:
-    """Probability (n,) from features (n, k)."""
-    return 1 / (1 + np.exp(-(features @ np.array(coefficients["weights"]) + coefficients["intercept"])))
-
-
 def read_settings(model: FieldModel) -> FieldSettings:
     """How the fields of a model are read.
 
@@ -152,7 +146,7 @@ def draw_particles(shape: tuple[int, ...], found: Found, indices: Sequence[int])
     sizes = [np.count_nonzero(found.candidates[index].mask) * 4.0 ** found.candidates[index].level for index in indices]
     for place in np.argsort(sizes, kind="stable")[::-1]:
         one = found.candidates[indices[place]]
-        row, col, mask, information = _at_image_size(one)
+        row, col, mask, information = at_image_size(one)
         area = labels[row : row + mask.shape[0], col : col + mask.shape[1]]
         mask = mask[: area.shape[0], : area.shape[1]]
         area[mask] = place + 1
@@ -164,7 +158,7 @@ def draw_particles(shape: tuple[int, ...], found: Found, indices: Sequence[int])
     return Segmentation(number[labels], uncertainty, found.probability[list(indices)][present])
 
 
-def _at_image_size(one: Candidate) -> tuple[int, int, np.ndarray, np.ndarray]:
+def at_image_size(one: Candidate) -> tuple[int, int, np.ndarray, np.ndarray]:
     """Row, column, mask and information of a candidate in pixels of the image."""
     if one.level >= 0:
         factor = 2**one.level
