@@ -93,13 +93,12 @@ def measure_aggregates(particles: pd.DataFrame, labels: np.ndarray, nm_per_px: f
     number[particles["label"]] = particles["aggregate"].fillna(0)
     count = int(number.max(initial=0))
     sums = np.zeros((4, count + 1))
-    cols = np.arange(labels.shape[1], dtype=float)
     for start in range(0, len(labels), _STRIP_PX):
         group = number[labels[start : start + _STRIP_PX]]
-        row, col = np.nonzero(group)
-        owner, row, col = group[row, col], row + float(start), cols[col]
-        for index, values in enumerate((None, row, col, row**2 + col**2)):
-            sums[index] += np.bincount(owner, values, minlength=count + 1)
+        place = np.nonzero(group)
+        rows, cols = place[0] + float(start), place[1].astype(float)
+        for index, values in enumerate((None, rows, cols, rows**2 + cols**2)):
+            sums[index] += np.bincount(group[place], values, minlength=count + 1)
     area = sums[0, 1:]
     mean_row, mean_col, mean_square = sums[1:, 1:] / area
     members = particles[particles["aggregate"].notna()].groupby("aggregate")
