@@ -184,11 +184,17 @@ class Segmentation:
         Per-pixel epistemic uncertainty in nats, where the method gives one.
     score : ndarray of float, shape (n,), or None
         Score of particle ``i + 1``, where the method gives one.
+    cores : ndarray of int32, shape (H, W), or None
+        Where particles are cores in shells: the number of the particle to whose core a pixel belongs.
+    warnings : tuple of Notice
+        What the method says about the image.
     """
 
     labels: np.ndarray
     uncertainty: np.ndarray | None = None
     score: np.ndarray | None = None
+    cores: np.ndarray | None = None
+    warnings: tuple[Notice, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labels.ndim != 2 or self.labels.dtype != np.int32:

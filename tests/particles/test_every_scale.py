@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
 
+import emscout as em
 from emscout.errors import NothingToFindError
 from emscout.particles.segmenters.every_scale import Found, draw_particles
 from emscout.particles.segmenters.fields import FieldSettings, contrast_channels, label_fields
-from emscout.particles.segmenters.nesting import choose_level, drop_rivals, find_overlaps, measure_agreement
+from emscout.particles.segmenters.nesting import Choice, choose_level, drop_rivals, find_overlaps, measure_agreement
 from emscout.particles.segmenters.pyramid import Candidate, Pyramid, find_candidates
+
+_ALL = Choice([], [], {}, "largest", "")
 
 
 class _BrightIsMatter:
@@ -28,7 +31,7 @@ def _disc(level, row, col, radius, p=0.9):
     rows, cols = np.mgrid[:side, :side] + 0.5
     away = np.hypot(rows + top - row / factor, cols + left - col / factor)
     mask = away <= radius / factor
-    return Candidate(level, top, left, mask, np.zeros(mask.shape, np.float16), np.zeros(6), 0.0), p
+    return Candidate(level, top, left, mask, np.zeros(mask.shape, np.float16), np.zeros(6), None), p
 
 
 def _choose(*discs, level="auto", shape=(256, 256)):
@@ -63,7 +66,7 @@ def test_a_large_image_gives_the_particles_of_one_piece():
     channels = contrast_channels(whole)
     fields, _, _ = _BrightIsMatter().run(channels, ())
     expected = label_fields(*fields[:3], FieldSettings())
-    found = draw_particles(image.shape, Found(finest, np.ones(len(finest)), None), range(len(finest))).labels
+    found = draw_particles(image.shape, Found(finest, np.ones(len(finest)), _ALL), range(len(finest))).labels
     assert ((found > 0) == (expected > 0)).all()
     assert found.max() == expected.max()
 
@@ -122,17 +125,35 @@ def test_spots_on_a_support(level, radii):
     spots = [_disc(0, 128 + 30 * np.sin(k), 128 + 30 * np.cos(k), 4) for k in range(5)]
     candidates, choice = _choose(*spots, _disc(2, 128, 128, 60, 0.6), level=level)
     assert _radii(candidates, choice.counted) == radii
-    assert choice.kind == ("supports" if level == "auto" else "")
+    assert choice.nested == "supports"
 
 
-def test_cores_and_shells_are_the_shells_with_their_cores():
-    pairs = [(_disc(0, row, 60, 10), _disc(1, row, 60, 25)) for row in (60, 130, 200)]
-    candidates, choice = _choose(*[one for pair in pairs for one in pair])
-    assert _radii(candidates, choice.counted) == [25] * 3
-    assert _radii(candidates, choice.core_of.values()) == [10] * 3
-    assert choice.kind == "cores"
-    _, smallest = _choose(*[one for pair in pairs for one in pair], level="smallest")
-    assert _radii(candidates, smallest.counted) == [10] * 3
+def _drawn_diameters(candidates, choice, shape=(256, 256)):
+    found = draw_particles(shape, Found(candidates, np.full(len(candidates), 0.9), choice), choice.counted)
+    table = em.measure_particles(found, em.Micrograph(np.zeros(shape)))
+    return table[[name for name in table if name in ("equivalent_circular_diameter_px", "core_diameter_px")]]
+
+
+@pytest.mark.parametrize("seen", ["as a particle of its own", "as a core"])
+def test_cores_and_shells_are_the_shells_with_their_cores(seen):
+    discs = []
+    for row in (60, 130, 200):
+        core, shell = _disc(0, row, 60, 10), _disc(0, row, 60, 25)
+        if seen == "as a core":
+            rows, cols = np.mgrid[: shell[0].mask.shape[0], : shell[0].mask.shape[1]]
+            inner = np.hypot(rows + shell[0].row - row + 0.5, cols + shell[0].col - 60 + 0.5) <= 10
+            discs.append((shell[0]._replace(core=inner), 0.9))
+        else:
+            discs += [core, (_disc(1, row, 60, 25)[0], 0.9)]
+    candidates, choice = _choose(*discs)
+    assert choice.nested == "cores"
+    shells = _drawn_diameters(candidates, choice)
+    assert shells["equivalent_circular_diameter_px"].tolist() == pytest.approx([50] * 3, rel=0.03)
+    assert shells["core_diameter_px"].tolist() == pytest.approx([20] * 3, rel=0.03)
+    candidates, smallest = _choose(*discs, level="smallest")
+    cores = _drawn_diameters(candidates, smallest)
+    assert cores["equivalent_circular_diameter_px"].tolist() == pytest.approx([20] * 3, rel=0.03)
+    assert "core_diameter_px" not in cores
 
 
 def test_two_populations_side_by_side_both_count():
@@ -157,7 +178,7 @@ def test_agreement_is_the_overlap_with_another_scale():
 @pytest.mark.parametrize("level", [-1, 0, 1, 2, 3])
 def test_a_disc_of_any_scale_is_drawn_where_it_lies(level):
     one, p = _disc(level, 101, 118, 40)
-    found = draw_particles((256, 256), Found([one], np.array([p]), None), [0])
+    found = draw_particles((256, 256), Found([one], np.array([p]), _ALL), [0])
     row, col = np.nonzero(found.labels)
     assert (row.mean() + 0.5, col.mean() + 0.5) == pytest.approx((101, 118), abs=2.0**level / 2 + 0.5)
     assert len(row) == pytest.approx(np.pi * 40**2, rel=0.03)

@@ -81,7 +81,8 @@ def measure_particles(
     -------
     DataFrame
         The columns of the table `particles` from ``label`` on, one row a particle in order of label, and
-        ``probability`` and ``uncertainty_nats`` where the segmentation has them; with ``_nm`` and ``_nm2`` columns
+        ``probability`` and ``uncertainty_nats`` where the segmentation has them, ``core_diameter_px`` and
+        ``shell_thickness_px`` where it knows cores; with ``_nm`` and ``_nm2`` columns
         where calibrated.
 
     Raises
@@ -138,6 +139,11 @@ def measure_particles(
         table["probability"] = np.asarray(segmentation.score, dtype=float)[index]
     if segmentation.uncertainty is not None:
         table["uncertainty_nats"] = mean_uncertainty(segmentation)[index]
+    if segmentation.cores is not None:
+        areas = np.bincount(segmentation.cores.ravel(), minlength=int(labels.max(initial=0)) + 1)[table["label"]]
+        core = np.where(areas > 0, 2 * np.sqrt(areas / np.pi), np.nan)
+        table["core_diameter_px"] = core
+        table["shell_thickness_px"] = (table["equivalent_circular_diameter_px"] - core) / 2
     return to_physical(table, micrograph.nm_per_px)
 
 

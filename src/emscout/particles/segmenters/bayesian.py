@@ -7,6 +7,7 @@ only, and its masks are drawn here, so that a seed gives the same bytes everywhe
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,8 @@ def select_particles(segmentation: Segmentation, keep: np.ndarray) -> Segmentati
     score = None if segmentation.score is None else segmentation.score[keep]
     # Nothing kept is the common case (nothing dropped): zeros that are never touched take no memory.
     labels = number[segmentation.labels] if keep.any() else np.zeros(segmentation.labels.shape, np.int32)
-    return Segmentation(labels, segmentation.uncertainty, score)
+    cores = None if segmentation.cores is None else number[segmentation.cores]
+    return replace(segmentation, labels=labels, score=score, cores=cores)
 
 
 def read_settings(model: Model) -> Settings:

@@ -140,22 +140,38 @@ def read_settings(model: FieldModel) -> FieldSettings:
 
 
 def draw_particles(shape: tuple[int, ...], found: Found, indices: Sequence[int]) -> Segmentation:
-    """Labels of some candidates in an image of that shape: smaller ones lie on larger ones."""
-    labels = np.zeros(shape, np.int32)
-    uncertainty = np.zeros(shape, np.float32)
-    sizes = [np.count_nonzero(found.candidates[index].mask) * 4.0 ** found.candidates[index].level for index in indices]
-    for place in np.argsort(sizes, kind="stable")[::-1]:
-        one = found.candidates[indices[place]]
-        row, col, mask, information = at_image_size(one)
+    """Labels of some candidates in an image of that shape, smaller ones on larger ones, and of their cores."""
+    only_cores = found.choice.level == "smallest" and found.choice.nested == "cores"
+    cores = found.choice.cores
+    if only_cores:
+        indices = [index for index in indices if index in cores]
+    drawn = [cores[index] if only_cores else found.candidates[index] for index in indices]
+    labels, uncertainty = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+    core_labels = np.zeros(shape, np.int32) if found.choice.nested == "cores" and not only_cores else None
+    for place in np.argsort([_area_px2(one) for one in drawn], kind="stable")[::-1]:
+        row, col, mask, information = at_image_size(drawn[place])
         area = labels[row : row + mask.shape[0], col : col + mask.shape[1]]
         mask = mask[: area.shape[0], : area.shape[1]]
         area[mask] = place + 1
         told = uncertainty[row : row + mask.shape[0], col : col + mask.shape[1]]
         told[mask] = information[: area.shape[0], : area.shape[1]][mask]
+        if core_labels is not None and indices[place] in cores:
+            row, col, mask, _ = at_image_size(cores[indices[place]])
+            area = core_labels[row : row + mask.shape[0], col : col + mask.shape[1]]
+            area[mask[: area.shape[0], : area.shape[1]]] = place + 1
     # What is wholly covered by others has no pixel left.
-    present = np.bincount(labels.ravel(), minlength=len(indices) + 1)[1:] > 0
+    present = np.bincount(labels.ravel(), minlength=len(drawn) + 1)[1:] > 0
     number = np.append(0, np.where(present, np.cumsum(present), 0)).astype(np.int32)
-    return Segmentation(number[labels], uncertainty, found.probability[list(indices)][present])
+    return Segmentation(
+        number[labels],
+        uncertainty,
+        found.probability[list(indices)][present],
+        None if core_labels is None else number[core_labels],
+    )
+
+
+def _area_px2(one: Candidate) -> float:
+    return np.count_nonzero(one.mask) * 4.0**one.level
 
 
 def at_image_size(one: Candidate) -> tuple[int, int, np.ndarray, np.ndarray]:

@@ -26,12 +26,18 @@ Overlaps = dict[int, dict[int, float]]
 
 
 class Choice(NamedTuple):
-    """``counted`` and ``left_out``: indices of candidates; ``core_of``: of a counted particle, that in its centre."""
+    """Which candidates count.
+
+    ``counted`` and ``left_out`` are indices of candidates; ``cores`` are the cores of those that have one; ``level`` is
+    what was decided, and ``nested`` why: larger ones are what smaller ones lie on (``supports``), or shells around
+    ``cores``; empty where nothing lies in or on another.
+    """
 
     counted: list[int]
     left_out: list[int]
-    core_of: dict[int, int]
-    kind: Literal["", "supports", "cores"]
+    cores: dict[int, Candidate]
+    level: Level
+    nested: Literal["", "supports", "cores"]
 
 
 def find_overlaps(candidates: Sequence[Candidate], shapes: dict[int, tuple[int, int]]) -> Overlaps:
@@ -158,49 +164,45 @@ def choose_level(
         From `drop_rivals`.
     probability : ndarray of float, shape (n,)
     level : {'auto', 'smallest', 'largest', 'all'}
-        ``auto``: the larger ones where most of them hold one concentric core, the smaller ones where they are many
-        on each, else the larger ones.
+        ``auto``: the larger ones where most particles have a core, the smaller ones where many lie on one, else the
+        larger ones. Cores are counted by themselves with ``smallest``: see `Choice.cores`.
     """
     members: dict[int, list[int]] = defaultdict(list)
     for one, other in inside.items():
         members[other].append(one)
-    cores = {
-        outer: members[outer][0]
-        for outer in members
-        if _is_core(candidates[outer], [candidates[i] for i in members[outer]])
-    }
+    cores = {index: core for index in kept if (core := _core_of(candidates, index, members[index])) is not None}
     crowded = {outer for outer in members if probability[members[outer]].sum() >= _ON_SUPPORT}
-    kind: Literal["", "supports", "cores"] = ""
+    nested: Literal["", "supports", "cores"] = ""
+    if probability[list(cores)].sum() > max(probability[list(kept)].sum() / 2, probability[list(crowded)].sum()):
+        nested = "cores"
+    elif crowded:
+        nested = "supports"
+    decided = level
     if level == "auto":
-        if len(cores) > len(crowded):
-            level, kind = "largest", "cores"
-        elif crowded:
-            level, kind = "smallest", "supports"
-        else:
-            level = "largest"
-    if level == "all":
+        decided = "smallest" if nested == "supports" else "largest"
+    if decided == "all":
         counted = list(kept)
-    elif level == "smallest":
-        # A texture of one or two specks does not make a support of a particle.
-        outer = crowded if kind else set(members)
-        below = {one for one, other in inside.items() if kind and other not in crowded}
-        counted = [one for one in kept if one not in outer and one not in below]
-    else:
+    elif decided == "largest" or nested != "supports":
         counted = [one for one in kept if one not in inside]
+    else:
+        # A texture of one or two specks does not make a support of a particle.
+        counted = [one for one in kept if one not in crowded and inside.get(one, one) in (one, *crowded)]
     chosen = set(counted)
-    return Choice(
-        counted,
-        [one for one in kept if one not in chosen],
-        {outer: core for outer, core in cores.items() if outer in chosen},
-        kind,
-    )
+    left_out = [one for one in kept if one not in chosen]
+    return Choice(counted, left_out, {one: cores[one] for one in counted if one in cores}, decided, nested)
 
 
-def _is_core(outer: Candidate, inner: Sequence[Candidate]) -> bool:
+def _core_of(candidates: Sequence[Candidate], index: int, members: Sequence[int]) -> Candidate | None:
+    """The core of a particle: what lies in its middle by itself, or what the network takes for its core."""
+    outer = candidates[index]
+    if len(members) == 1 and _is_core(outer, candidates[members[0]]):
+        return candidates[members[0]]
+    return None if outer.core is None else outer._replace(mask=outer.core, core=None)
+
+
+def _is_core(outer: Candidate, inner: Candidate) -> bool:
     """Whether one particle lies in the middle of another: nearer to its centre than an eighth of its diameter."""
-    if len(inner) != 1:
-        return False
-    place, middle = _centre(inner[0]), _centre(outer)
+    place, middle = _centre(inner), _centre(outer)
     diameter = 2 * np.sqrt(np.count_nonzero(outer.mask) / np.pi) * 2.0**outer.level
     return bool(np.hypot(*(place - middle)) < diameter / 8)
 

@@ -33,6 +33,9 @@ _TINY_PX = 8.0
 _SMALLEST_PX = 4.0
 """Smaller particles of a coarser scale are left to the finer one."""
 
+_LEAST_CORE = 0.04
+"""Of the area of a particle: a smaller core, or a shell of less, is below a fifth of its diameter and not believed."""
+
 _SAMPLED_PX = 2**24
 """Of larger images every n-th pixel tells the range of greys."""
 
@@ -46,7 +49,7 @@ class Candidate(NamedTuple):
     ``mask`` (bool, (h, w)) begins, in pixels of that scale. ``information`` (float16, (h, w)) is the mutual information
     in nats, ``features`` (float, (6,)) are `FEATURES`: mean chance of a particle, highest ridge, mean chance of an
     outline along its rim, mean mutual information, logarithm of the diameter in pixels of the scale, and how much
-    brighter it is than its surroundings. ``core`` is the share of its pixels that belong to a core.
+    brighter it is than its surroundings. ``core`` (bool, (h, w)) is where its core lies, None where it has none.
     """
 
     level: int
@@ -55,7 +58,7 @@ class Candidate(NamedTuple):
     mask: np.ndarray
     information: np.ndarray
     features: np.ndarray
-    core: float
+    core: np.ndarray | None
 
 
 class Pyramid:
@@ -251,7 +254,8 @@ def _cut_out(
                 grey[box][mask].mean() - around,
             ]
         )
-        core_share = float((cores[box][mask] > 0.5).mean())
+        inside = mask & (cores[box] > 0.5)
+        has_core = _LEAST_CORE < np.count_nonzero(inside) / area < 1 - _LEAST_CORE
         yield Candidate(
             level,
             top + place[0].start,
@@ -259,7 +263,7 @@ def _cut_out(
             mask,
             inner.astype(np.float16),
             features,
-            core_share,
+            inside if has_core else None,
         )
 
 
