@@ -173,7 +173,8 @@ def choose_level(
     cores = {index: core for index in kept if (core := _core_of(candidates, index, members[index])) is not None}
     crowded = {outer for outer in members if probability[members[outer]].sum() >= _ON_SUPPORT}
     nested: Literal["", "supports", "cores"] = ""
-    if probability[list(cores)].sum() > max(probability[list(kept)].sum() / 2, probability[list(crowded)].sum()):
+    outermost = [one for one in kept if one not in inside]
+    if probability[list(cores)].sum() > max(probability[outermost].sum() / 2, probability[list(crowded)].sum()):
         nested = "cores"
     elif crowded:
         nested = "supports"
@@ -183,7 +184,7 @@ def choose_level(
     if decided == "all":
         counted = list(kept)
     elif decided == "largest" or nested != "supports":
-        counted = [one for one in kept if one not in inside]
+        counted = outermost
     else:
         # A texture of one or two specks does not make a support of a particle.
         counted = [one for one in kept if one not in crowded and inside.get(one, one) in (one, *crowded)]
