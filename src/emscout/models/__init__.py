@@ -38,8 +38,8 @@ __all__ = [
     "Model",
     "load_autoencoder_model",
     "load_category_model",
-    "load_field_model",
     "load_model",
+    "load_particle_model",
     "model_path",
 ]
 
@@ -246,9 +246,9 @@ def load_model(model: str | Path) -> Model:
     return _load(model, Model)
 
 
-def load_field_model(model: str | Path) -> FieldModel:
-    """Load a network of fields; otherwise as `load_model`."""
-    return _load(model, FieldModel)
+def load_particle_model(model: str | Path) -> Model | FieldModel:
+    """Load a network that finds particles, of either kind; otherwise as `load_model`."""
+    return _load(model, Model, FieldModel)  # type: ignore[return-value]  # joined to their common ancestor
 
 
 def load_category_model(model: str | Path) -> CategoryModel:
@@ -266,10 +266,10 @@ def model_path(model: str | Path) -> Path:
     return Path(__file__).parent / MODELS[str(model)][0] if str(model) in MODELS else Path(model)
 
 
-def _load(model: str | Path, kind: type[_Kind]) -> _Kind:
+def _load(model: str | Path, *kinds: type[_Kind]) -> _Kind:
     path = model_path(model)
     if str(model) not in MODELS and path.suffix.lower() != ".onnx":
-        names = "".join(f"{name}, or " for name in kind.shipped)
+        names = "".join(f"{name}, or " for kind in kinds for name in kind.shipped)
         raise UsageError(f"There is no model '{model}': give {names}the path of an .onnx file.")
     expected = MODELS[str(model)][1] if str(model) in MODELS else None
     try:
@@ -279,8 +279,8 @@ def _load(model: str | Path, kind: type[_Kind]) -> _Kind:
     except OSError as error:
         raise ModelError(f"{path}: the model cannot be read ({error.strerror}).") from error
     loaded = _load_file(path.resolve(), changed, expected)
-    if not isinstance(loaded, kind):
-        raise ModelError(f"{path}: this model {loaded.purpose}; give one that {kind.purpose}.")
+    if not isinstance(loaded, kinds):
+        raise ModelError(f"{path}: this model {loaded.purpose}; give one that {kinds[0].purpose}.")
     return loaded
 
 

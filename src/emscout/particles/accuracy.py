@@ -34,8 +34,8 @@ from emscout.particles.find import detect_particles
 from emscout.particles.measure import measure_particles
 from emscout.particles.options import ParticleOptions
 from emscout.particles.report.sweep import plot_sweep
-from emscout.particles.segment import is_network
-from emscout.particles.segmenters.bayesian import default_max_uncertainty, mean_uncertainty
+from emscout.particles.segment import default_thresholds, is_network
+from emscout.particles.segmenters.bayesian import mean_uncertainty
 from emscout.runs import write_evaluation
 from emscout.scale import annotation_mask, calibrate
 
@@ -112,7 +112,7 @@ def evaluate_particles(
     report(len(images), len(images), "scores")
     uncertain = is_network(str(model))
     if uncertain and max_uncertainty is None:
-        max_uncertainty = default_max_uncertainty(model)
+        max_uncertainty, _ = default_thresholds(model)
     per_image, scores = [], []
     for particles, limit in (("all", np.inf), ("filtered", max_uncertainty))[: 1 + uncertain]:
         table = _score(scored, np.inf if limit is None else limit)

@@ -14,8 +14,14 @@ from emscout.particles.aggregates import measure_aggregates
 from emscout.particles.distributions import radial_distribution, size_distribution, summarize_particles
 from emscout.particles.measure import measure_particles
 from emscout.particles.options import ParticleOptions
-from emscout.particles.segment import Segmenter, drop_annotations, is_network, segment_particles
-from emscout.particles.segmenters.bayesian import default_max_uncertainty, filter_particles
+from emscout.particles.segment import (
+    Segmenter,
+    default_thresholds,
+    drop_annotations,
+    is_network,
+    segment_particles,
+)
+from emscout.particles.segmenters.bayesian import filter_particles
 from emscout.scale import annotation_masks, calibrate
 from emscout.tables import to_physical
 
@@ -135,6 +141,7 @@ def _find(
         found = detect_particles(micrograph, options, model, unseen)
     except NothingToFindError as error:
         found, empty = Segmentation(np.zeros(image.shape, np.int32)), Notice("empty", str(error))
+    warnings += found.warnings
     segmentation, doubtful = apply_thresholds(found, options, model)
     particles = measure_particles(segmentation, micrograph, hidden=cover)
     if particles.empty:
@@ -216,6 +223,7 @@ def detect_particles(
         diameter=options.diameter,
         samples=options.samples,
         seed=options.seed,
+        level=options.level,
         polarity=options.polarity,
         split=options.split,
     )
@@ -235,7 +243,9 @@ def apply_thresholds(
     for name, known in (("min_probability", found.score), ("max_uncertainty", found.uncertainty)):
         if getattr(options, name) is not None and known is None and found.labels.any():
             raise UsageError(f"`{name}` has no effect, because the segmenter gives no such value: leave it out.")
-    max_uncertainty = options.max_uncertainty
-    if max_uncertainty is None and found.uncertainty is not None and isinstance(model, str) and is_network(model):
-        max_uncertainty = default_max_uncertainty(model)
-    return filter_particles(found, max_uncertainty=max_uncertainty, min_probability=options.min_probability)
+    max_uncertainty, min_probability = options.max_uncertainty, options.min_probability
+    if isinstance(model, str) and is_network(model):
+        defaults = default_thresholds(model)
+        max_uncertainty = defaults[0] if max_uncertainty is None else max_uncertainty
+        min_probability = defaults[1] if min_probability is None else min_probability
+    return filter_particles(found, max_uncertainty=max_uncertainty, min_probability=min_probability)

@@ -10,6 +10,7 @@ from annotated_types import Ge, Interval
 from emscout.errors import UsageError
 from emscout.options import options_class
 from emscout.particles.segment import DEFAULT_MODEL, WATERSHED, Polarity, check_settings
+from emscout.particles.segmenters.nesting import Level
 from emscout.scale.calibrate import Trust
 from emscout.units import parse_length
 
@@ -53,6 +54,13 @@ class ParticleOptions:
         metadata={
             "help": "Typical diameter, e.g. 20nm or 40px, where the network's own estimate fails.",
             "metavar": "LENGTH",
+        },
+    )
+    level: Level = field(
+        default="auto",
+        metadata={
+            "help": "Which particles count where some lie in or on larger ones, as on a support or in a shell: "
+            "smallest, largest, or all; auto decides from the image, and says so."
         },
     )
     samples: Annotated[int, Ge(1)] = field(

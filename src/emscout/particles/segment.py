@@ -15,9 +15,11 @@ import numpy as np
 
 from emscout.errors import NothingToFindError, UsageError
 from emscout.micrograph import Micrograph, Segmentation
-from emscout.models import MODELS, load_model
-from emscout.particles.segmenters.bayesian import segment_bayesian, select_particles
+from emscout.models import MODELS, FieldModel, load_particle_model
+from emscout.particles.segmenters.bayesian import read_settings, segment_bayesian, select_particles
+from emscout.particles.segmenters.every_scale import segment_every_scale
 from emscout.particles.segmenters.multiscale import segment_component_tree
+from emscout.particles.segmenters.nesting import Level
 from emscout.units import parse_length_px
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "Polarity",
     "Segmenter",
     "check_settings",
+    "default_thresholds",
     "drop_annotations",
     "find_segmenter",
     "is_network",
@@ -39,8 +42,8 @@ Polarity = Literal["auto", "bright", "dark"]
 Segmenter = Callable[..., Segmentation | np.ndarray]
 """``segmenter(micrograph)`` gives a `Segmentation`, or labels: integers of shape (H, W), 0 is background.
 
-It is also given those of the settings ``diameter`` (str), ``samples``, ``seed`` (int), ``polarity`` (str) and ``split``
-(bool) that it names as keyword parameters.
+It is also given those of the settings ``diameter`` (str), ``samples``, ``seed`` (int), ``level`` (str), ``polarity``
+(str) and ``split`` (bool) that it names as keyword parameters.
 """
 
 DEFAULT_MODEL = "particles-v2"
@@ -51,7 +54,7 @@ _GROUP = "emscout.segmenters"
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")  # package.module:function
 
 # What each setting is where nothing is asked for.
-_SETTINGS: dict[str, Any] = {"diameter": None, "samples": 30, "polarity": "auto", "split": True}
+_SETTINGS: dict[str, Any] = {"diameter": None, "samples": 30, "level": "auto", "polarity": "auto", "split": True}
 
 _MOST_UNDER_PRINT = 0.3  # share of a particle under banner, bar or label, beyond which it is these that were found
 
@@ -65,9 +68,17 @@ def segment_by_network(
     model: str | Path = DEFAULT_MODEL,
     diameter: str | None = None,
     samples: int = 30,
+    level: Level = "auto",
     seed: int = 0,
 ) -> Segmentation:
-    """Find particles by a Bayesian network; see `emscout.particles.segmenters.bayesian.segment_bayesian`."""
+    """Find particles by a Bayesian network.
+
+    See `emscout.particles.segmenters.every_scale.segment_every_scale`, and for networks that look at one scale
+    `emscout.particles.segmenters.bayesian.segment_bayesian`.
+    """
+    loaded = load_particle_model(model)
+    if isinstance(loaded, FieldModel):
+        return segment_every_scale(micrograph.image, loaded, samples=samples, level=level, seed=seed)
     if micrograph.image.size > _MOST_PX_FOR_NETWORK:
         raise UsageError(f"{_name(micrograph)} is too large for a network: take `model={WATERSHED}`, or cut it up.")
     diameter_px = _in_px(diameter, micrograph)
@@ -151,7 +162,7 @@ def check_settings(model: str, settings: Mapping[str, Any]) -> None:
     ----------
     model : str
     settings : mapping of str to object
-        Options by field; ``diameter``, ``samples``, ``polarity``, ``split``, ``min_probability`` and
+        Options by field; ``diameter``, ``samples``, ``level``, ``polarity``, ``split``, ``min_probability`` and
         ``max_uncertainty`` are checked.
 
     Raises
@@ -161,6 +172,9 @@ def check_settings(model: str, settings: Mapping[str, Any]) -> None:
     """
     taken = _parameters(find_segmenter(model))
     asked = [name for name, default in _SETTINGS.items() if name in settings and settings[name] != default]
+    if is_network(model) and {"diameter", "level"} & set(asked):
+        # A network that looks at every scale needs no diameter, and one that looks at one scale sees no levels.
+        taken -= {"diameter" if isinstance(load_particle_model(model), FieldModel) else "level"}
     unheeded = [name for name in asked if name not in taken]
     if model == WATERSHED:
         unheeded += [name for name in ("min_probability", "max_uncertainty") if settings.get(name) is not None]
@@ -190,7 +204,15 @@ def model_checksum(model: str) -> str | None:
     ModelError
         When the network cannot be loaded.
     """
-    return load_model(model).sha256 if is_network(model) else None
+    return load_particle_model(model).sha256 if is_network(model) else None
+
+
+def default_thresholds(model: str | Path) -> tuple[float | None, float | None]:
+    """What validation of a network found best: the largest mean uncertainty, in nats, and the least probability."""
+    loaded = load_particle_model(model)
+    if isinstance(loaded, FieldModel):
+        return None, loaded.description["min_probability"]
+    return read_settings(loaded).max_uncertainty, None
 
 
 def segment_particles(
@@ -211,7 +233,8 @@ def segment_particles(
     min_diameter, max_diameter : str or None
         Equivalent circular diameter below or above which a particle is dropped, with its unit: ``"5nm"``, ``"12px"``.
     **settings
-        ``diameter`` (str or None, the typical diameter with its unit), ``samples`` and ``seed`` (int), ``polarity``
+        ``diameter`` (str or None, the typical diameter with its unit), ``samples`` and ``seed`` (int), ``level``
+        (``auto``, ``smallest``, ``largest`` or ``all``), ``polarity``
         (``auto``, ``bright`` or ``dark``), ``split`` (bool); each segmenter is given those it takes.
 
     Returns

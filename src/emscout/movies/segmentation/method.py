@@ -22,8 +22,15 @@ from emscout.movies.segmentation.autoencoder import (
     segment_autoencoder,
 )
 from emscout.particles.find import apply_thresholds
-from emscout.particles.segment import WATERSHED, Polarity, Segmenter, is_network, segment_particles
-from emscout.particles.segmenters.bayesian import default_max_uncertainty, normalise_grey, select_particles
+from emscout.particles.segment import (
+    WATERSHED,
+    Polarity,
+    Segmenter,
+    default_thresholds,
+    is_network,
+    segment_particles,
+)
+from emscout.particles.segmenters.bayesian import normalise_grey, select_particles
 from emscout.particles.segmenters.multiscale import segment_component_tree
 from emscout.particles.segmenters.outlines import HALF_HEIGHT, refine_outlines, smooth_finely
 from emscout.units import parse_length_px
@@ -61,7 +68,7 @@ class Method:
     def max_uncertainty_nats(self) -> float | None:
         """Mean uncertainty above which a particle, and a pixel of its rim, is too doubtful."""
         if self.kind == "network" and self.options.max_uncertainty is None:
-            return default_max_uncertainty(self.options.model)
+            return default_thresholds(self.options.model)[0]
         return self.options.max_uncertainty
 
     def find(self, micrograph: Micrograph) -> Segmentation:

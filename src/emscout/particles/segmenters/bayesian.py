@@ -130,11 +130,6 @@ def predict_particles(
     return labels, resize(maps[4], grey.shape), instances.features[drawn]
 
 
-def default_max_uncertainty(model: str | Path) -> float:
-    """The mean mutual information, in nats, above which particles are better dropped, as validation of a model says."""
-    return read_settings(load_model(model)).max_uncertainty
-
-
 def filter_particles(
     segmentation: Segmentation, *, max_uncertainty: float | None = None, min_probability: float | None = None
 ) -> tuple[Segmentation, Segmentation]:

@@ -8,14 +8,14 @@ doi:10.1038/s41592-020-01018-x) and StarDist in spirit; Monte-Carlo dropout and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from emscout.errors import ModelError, UsageError
-from emscout.micrograph import Segmentation
-from emscout.models import FieldModel, load_field_model
+from emscout.micrograph import Notice, Segmentation
+from emscout.models import FieldModel
 from emscout.particles.segmenters.bayesian import draw_masks, estimate_probability
 from emscout.particles.segmenters.fields import FieldSettings
 from emscout.particles.segmenters.nesting import (
@@ -43,7 +43,7 @@ class Found(NamedTuple):
 
 
 def segment_every_scale(
-    image: np.ndarray, *, model: str | Path, samples: int = 30, level: Level = "auto", seed: int = 0
+    image: np.ndarray, model: FieldModel, *, samples: int = 30, level: Level = "auto", seed: int = 0
 ) -> Segmentation:
     """Find particles of any size and say how sure each of them is.
 
@@ -51,8 +51,7 @@ def segment_every_scale(
     ----------
     image : ndarray of a real dtype, shape (H, W)
         Grey values; may be mapped from a file. What is not finite is taken for background.
-    model : str or Path
-        A name in `emscout.models.MODELS`, or the path of an ONNX file.
+    model : FieldModel
     samples : int
         Monte-Carlo samples, at least 1; with one sample alone there is no uncertainty (all zero).
     level : {'auto', 'smallest', 'largest', 'all'}
@@ -73,12 +72,28 @@ def segment_every_scale(
     UsageError
         When ``samples`` is less than 1.
     ModelError
-        When the model cannot be loaded.
+        When another version of emscout wrote the model.
     """
     if samples < 1:
         raise UsageError(f"The number of samples is 1 or more, not {samples}.")
-    found = predict_candidates(image, load_field_model(model), samples=samples, level=level, seed=seed)
-    return draw_particles(image.shape, found, found.choice.counted)
+    found = predict_candidates(image, model, samples=samples, level=level, seed=seed)
+    return replace(draw_particles(image.shape, found, found.choice.counted), warnings=_notices(found))
+
+
+def _notices(found: Found) -> tuple[Notice, ...]:
+    """What was decided about particles in and on others."""
+    choice = found.choice
+    if choice.nested == "cores" and choice.level == "largest":
+        sentence = "Most particles are cores in shells: sizes are those of the shells; cores have columns of their own."
+        return (Notice("levels", sentence, "Measure the cores by themselves with `level='smallest'`."),)
+    if choice.nested != "supports" or not choice.left_out:
+        return ()
+    count = round(float(found.probability[choice.left_out].sum()))
+    if choice.level == "smallest":
+        sentence = f"The smaller particles are counted, and not the {count} larger things that they lie on."
+        return (Notice("levels", sentence, "Measure the larger ones with `level='largest'`, or both with `all`."),)
+    sentence = f"About {count} smaller particles that lie on those found are not counted."
+    return (Notice("levels", sentence, "Measure them with `level='smallest'`."),)
 
 
 def predict_candidates(
