@@ -9,17 +9,17 @@ import numpy as np
 
 from emscout.evaluate.calibration import fit_calibration
 from emscout.models import FieldModel
-from emscout.particles.segmenters.bayesian import draw_masks, estimate_probability
+from emscout.particles.segmenters.bayesian import estimate_probability
 from emscout.particles.segmenters.every_scale import (
     CANDIDATE_FEATURES,
     PARTICLE_FEATURES,
     at_image_size,
     candidate_features,
     particle_features,
-    read_settings,
+    search_image,
 )
-from emscout.particles.segmenters.nesting import Overlaps, drop_rivals, find_overlaps, measure_agreement
-from emscout.particles.segmenters.pyramid import Candidate, Pyramid, find_candidates
+from emscout.particles.segmenters.nesting import Overlaps, drop_rivals, measure_agreement
+from emscout.particles.segmenters.pyramid import Candidate
 from emscout.synthetic.kinds import KINDS
 from emscout.training.real_sets import RealImage, guess_kind
 
@@ -87,11 +87,7 @@ def _collect(
     model: FieldModel,
     samples: int,
 ) -> Sample:
-    pyramid = Pyramid(grey)
-    description = model.description
-    masks = draw_masks(samples, description["dropout_channels"], description["dropout_rate"], 0)
-    candidates = find_candidates(pyramid, model, masks, read_settings(model))
-    overlaps = find_overlaps(candidates, {one.level: pyramid.shape(one.level) for one in candidates})
+    candidates, overlaps = search_image(grey, model, samples=samples)
     areas = np.bincount(true.ravel())
     right, certain = np.zeros(len(candidates), bool), np.zeros(len(candidates), bool)
     for index, one in enumerate(candidates):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +19,12 @@ from emscout.errors import ModelError, UsageError
 from emscout.micrograph import Notice, Segmentation
 from emscout.models import FieldModel
 from emscout.particles.segmenters.bayesian import draw_masks, estimate_probability
+from emscout.particles.segmenters.crossings import join_crossings
 from emscout.particles.segmenters.fields import FieldSettings
 from emscout.particles.segmenters.nesting import (
     Choice,
     Level,
+    Overlaps,
     choose_level,
     drop_rivals,
     find_overlaps,
@@ -100,12 +104,8 @@ def predict_candidates(
     image: np.ndarray, model: FieldModel, *, samples: int, level: Level = "auto", seed: int = 0
 ) -> Found:
     """Everything that `segment_every_scale` draws, and what it leaves out."""
-    description = model.description
-    masks = draw_masks(samples, description["dropout_channels"], description["dropout_rate"], seed)
-    pyramid = Pyramid(image)
-    candidates = find_candidates(pyramid, model, masks, read_settings(model))
-    overlaps = find_overlaps(candidates, {one.level: pyramid.shape(one.level) for one in candidates})
-    calibration = description["calibration"]
+    candidates, overlaps = search_image(image, model, samples=samples, seed=seed)
+    calibration = model.description["calibration"]
     features = candidate_features(candidates, measure_agreement(candidates, overlaps))
     first = estimate_probability(features, calibration["candidate"], CANDIDATE_FEATURES)
     kept, inside = drop_rivals(candidates, first, overlaps)
@@ -116,6 +116,18 @@ def predict_candidates(
         )
         probability[kept] = estimate_probability(features, calibration["particle"], PARTICLE_FEATURES)
     return Found(candidates, probability, choose_level(candidates, kept, inside, probability, level))
+
+
+def search_image(
+    image: np.ndarray, model: FieldModel, *, samples: int, seed: int = 0
+) -> tuple[list[Candidate], Overlaps]:
+    """What may be a particle at any scale of an image, fibres joined across their crossings, and what overlaps what."""
+    description = model.description
+    masks = draw_masks(samples, description["dropout_channels"], description["dropout_rate"], seed)
+    pyramid = Pyramid(image)
+    found = find_candidates(pyramid, model, masks, read_settings(model))
+    candidates = [one for _, level in groupby(found, key=attrgetter("level")) for one in join_crossings([*level])]
+    return candidates, find_overlaps(candidates, {one.level: pyramid.shape(one.level) for one in candidates})
 
 
 def candidate_features(candidates: Sequence[Candidate], agreement: np.ndarray) -> np.ndarray:
