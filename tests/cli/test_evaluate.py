@@ -45,7 +45,7 @@ def test_watershed_is_scored_without_doubts(labelled, tmp_path):
     assert done.returncode == 0, done.stderr
     for word in ("the paper's protocol", "precision at IoU 0.5", "recall at IoU 0.5", "cosine distance"):
         assert word in done.stdout
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["images.csv", "run.json", "scores.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images.csv", "kinds.csv", "run.json", "scores.csv"]
     scores = pd.read_csv(tmp_path / "scores.csv")
     assert scores[["particles", "over"]].to_numpy().tolist() == [["all", "mean"], ["all", "pooled"]]
     assert scores["f1_50"].min() > 0.9
@@ -73,6 +73,22 @@ def test_the_network_is_scored_with_and_without_the_filter(doubted):
     assert scores["recall_50"][2] <= scores["recall_50"][0]
     assert "at most 0.02 nats" in text
     assert "calibration error" in text
+
+
+def test_each_kind_of_image_has_its_own_scores(doubted, labelled, tmp_path):
+    text, out = doubted
+    kinds, scores = pd.read_csv(out / "kinds.csv"), pd.read_csv(out / "scores.csv")
+    assert "By kind of image" in text
+    assert kinds["images"].sum() == 5
+    assert kinds["n_true"].sum() == scores["n_true"][0]
+    assert kinds[["precision_50", "recall_50", "f1_50", "ece"]].apply(lambda c: c.between(0, 1)).all(axis=None)
+    (tmp_path / "kinds.csv").write_text("name,kind\nscan_0,raft\nscan_1,raft\n")
+    done = emscout(labelled, "--model", "watershed", "--kinds", tmp_path / "kinds.csv", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    given = pd.read_csv(tmp_path / "out" / "kinds.csv").set_index("kind")
+    assert given["images"]["raft"] == 2
+    images = pd.read_csv(tmp_path / "out" / "images.csv").set_index("image")
+    assert images["kind"][["scan_0", "scan_1"]].tolist() == ["raft", "raft"]
 
 
 def test_the_sweep_ends_where_nothing_is_dropped(doubted):

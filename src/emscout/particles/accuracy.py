@@ -5,16 +5,18 @@ The scores are those of `emscout.evaluate.particles`; precision never stands wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from emscout.errors import NothingToFindError
 from emscout.evaluate.calibration import expected_calibration_error, reliability
+from emscout.evaluate.kinds import guess_kind
 from emscout.evaluate.particles import (
     MIN_TRUE_PARTICLES,
     Pairs,
@@ -41,11 +43,13 @@ from emscout.scale import annotation_mask, calibrate
 
 __all__ = ["FILES", "evaluate_particles", "save_evaluation"]
 
-FILES = ("scores.csv", "images.csv", "sweep.csv", "sweep.png", "calibration.csv")
+FILES = ("scores.csv", "images.csv", "kinds.csv", "sweep.csv", "sweep.png", "calibration.csv")
 """Names of what `save_evaluation` writes."""
 
 SWEEP_NATS = (0.006, 0.008, 0.01, 0.012, 0.014, 0.016, 0.018, 0.02, 0.025, 0.03, 0.04, 0.06, 0.1, 0.2)
 """Thresholds of the mean uncertainty that the sweep tries."""
+
+SWEEP_PROBABILITY = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 _SWEPT = ("paper_ap", "paper_ap50", "paper_ap75", "paper_mean_iou", "precision_50", "recall_50", "f1_50")
 _DISTRIBUTIONS = ("area_distance", "aspect_ratio_distance", "rdf_rms")
@@ -57,6 +61,7 @@ class ScoredImage(NamedTuple):
     """One image: how its particles meet the true ones, how doubtful each is, and, with enough of them, their sizes."""
 
     name: str
+    kind: str
     pairs: Pairs
     uncertainty: np.ndarray
     probability: np.ndarray
@@ -72,6 +77,8 @@ def evaluate_particles(
     samples: int = 30,
     seed: int = 0,
     max_uncertainty: float | None = None,
+    min_probability: float | None = None,
+    kinds: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Segment labelled images and score what is found.
@@ -81,8 +88,10 @@ def evaluate_particles(
     images : sequence of LabelledImage
     model, samples, seed
         As for `emscout.particles.options.ParticleOptions`.
-    max_uncertainty : float or None
-        The filter's threshold in nats; by default the one that the model brings along.
+    max_uncertainty, min_probability : float or None
+        The thresholds of the filter, in nats and 0..1; by default those that the model brings along.
+    kinds : mapping of str to str, optional
+        Kind of each image by name; of the others it is guessed from the shapes of the true particles.
     progress : callable or None
         Called as ``progress(images done, images in all, name)``.
 
@@ -92,9 +101,11 @@ def evaluate_particles(
         ``scores``: rows ``particles`` (``all``, or ``filtered`` by their uncertainty) times ``over`` (``mean`` of the
         images, ``pooled``), with the columns of `emscout.evaluate.summarize`, the mean distances of the distributions
         over the images with at least 30 true particles (``area_distance``, ``aspect_ratio_distance``, ``rdf_rms``) and
-        ``max_uncertainty_nats``. ``images``: the same for each image. ``sweep``: mean scores by threshold of the
-        uncertainty. ``calibration``: probability against frequency, in ten bins of equal count, and ``ece``. A method
-        that knows no uncertainty has neither filter, sweep nor calibration: those tables are empty.
+        the thresholds ``max_uncertainty_nats`` and ``min_probability``. ``images``: the same for each image, and its
+        ``kind``. ``kinds``: of what is left after the filter, by kind, with the number of images and the error of
+        calibration. ``sweep``: mean scores by threshold of the uncertainty or, where the model is filtered by that, of
+        the probability. ``calibration``: probability against frequency, in ten bins of equal count, and ``ece``. A
+        method that knows no uncertainty has neither filter, sweep nor calibration: those tables are empty.
 
     Raises
     ------
@@ -108,26 +119,32 @@ def evaluate_particles(
     scored = []
     for done, image in enumerate(images):
         report(done, len(images), image.name)
-        scored.append(_score_image(image, options))
+        scored.append(_score_image(image, options, (kinds or {}).get(image.name)))
     report(len(images), len(images), "scores")
     uncertain = is_network(str(model))
-    if uncertain and max_uncertainty is None:
-        max_uncertainty, _ = default_thresholds(model)
+    defaults = default_thresholds(model) if uncertain else (None, None)
+    limits = {
+        "max_uncertainty_nats": defaults[0] if max_uncertainty is None else max_uncertainty,
+        "min_probability": defaults[1] if min_probability is None else min_probability,
+    }
     per_image, scores = [], []
-    for particles, limit in (("all", np.inf), ("filtered", max_uncertainty))[: 1 + uncertain]:
-        table = _score(scored, np.inf if limit is None else limit)
+    for particles, limit in (("all", {}), ("filtered", limits))[: 1 + uncertain]:
+        table = _score(scored, **limit)
         summary = summarize(table.drop(columns=list(_DISTRIBUTIONS))).rename_axis("over").reset_index()
         for name in _DISTRIBUTIONS:
             summary[name] = np.where(summary["over"] == "mean", table[name].mean(), np.nan)
         summary.insert(0, "particles", particles)
-        summary["max_uncertainty_nats"] = np.nan if particles == "all" else limit
+        for name in limits:
+            summary[name] = np.nan if limit.get(name) is None else limit[name]
         table.insert(1, "particles", particles)
+        table.insert(1, "kind", [image.kind for image in scored])
         per_image.append(table)
         scores.append(summary)
     return {
         "scores": pd.concat(scores, ignore_index=True),
         "images": pd.concat(per_image, ignore_index=True),
-        "sweep": _sweep(scored) if uncertain else pd.DataFrame(columns=["max_uncertainty_nats", *_SWEPT]),
+        "kinds": _by_kind(scored, limits),
+        "sweep": _sweep(scored, limits) if uncertain else pd.DataFrame(columns=["max_uncertainty_nats", *_SWEPT]),
         "calibration": _calibration(scored if uncertain else []),
     }
 
@@ -146,7 +163,7 @@ def save_evaluation(tables: dict[str, pd.DataFrame], out: Path) -> None:
     write_evaluation(out, known, {"sweep.png": partial(plot_sweep, sweep)} if len(sweep) else {})
 
 
-def _score_image(image: LabelledImage, options: ParticleOptions) -> ScoredImage:
+def _score_image(image: LabelledImage, options: ParticleOptions, kind: str | None) -> ScoredImage:
     micrograph = calibrate(read(image.path))
     truth = image.draw(micrograph.image.shape)
     try:
@@ -160,6 +177,7 @@ def _score_image(image: LabelledImage, options: ParticleOptions) -> ScoredImage:
     enough = pairs.n_true >= MIN_TRUE_PARTICLES
     return ScoredImage(
         image.name,
+        kind or guess_kind(truth),
         pairs,
         mean_uncertainty(found),
         probability,
@@ -169,12 +187,26 @@ def _score_image(image: LabelledImage, options: ParticleOptions) -> ScoredImage:
     )
 
 
-def _score(scored: Sequence[ScoredImage], limit: float) -> pd.DataFrame:
-    """A row an image, of its particles of at most this uncertainty; all of them where it is infinite."""
-    keeps = [~(image.uncertainty > limit) for image in scored]
-    table = score_pairs(
-        (image.name, keep_predicted(image.pairs, keep)) for image, keep in zip(scored, keeps, strict=True)
-    )
+def _kept(
+    image: ScoredImage, max_uncertainty_nats: float | None = None, min_probability: float | None = None
+) -> np.ndarray:
+    """Which particles (bool, (n,)) of an image pass the filter; all where there is none."""
+    keep = np.ones(image.pairs.n_predicted, bool)
+    if max_uncertainty_nats is not None:
+        keep &= ~(image.uncertainty > max_uncertainty_nats)
+    if min_probability is not None:
+        keep &= ~(image.probability < min_probability)
+    return keep
+
+
+def _score_kept(scored: Sequence[ScoredImage], **limits: float | None) -> pd.DataFrame:
+    return score_pairs((image.name, keep_predicted(image.pairs, _kept(image, **limits))) for image in scored)
+
+
+def _score(scored: Sequence[ScoredImage], **limits: float | None) -> pd.DataFrame:
+    """A row an image, of its particles that pass the filter."""
+    keeps = [_kept(image, **limits) for image in scored]
+    table = _score_kept(scored, **limits)
     distances = [_compare_distributions(image, keep) for image, keep in zip(scored, keeps, strict=True)]
     table[list(_DISTRIBUTIONS)] = np.array(distances, float).reshape(-1, len(_DISTRIBUTIONS))
     return table
@@ -206,17 +238,43 @@ def _radial(
     return radial_distribution(centroids, (shape[0], shape[1]), dr_px=dr_px, r_max_px=r_max_px), dr_px
 
 
-def _sweep(scored: Sequence[ScoredImage]) -> pd.DataFrame:
+def _by_kind(scored: Sequence[ScoredImage], limits: dict[str, float | None]) -> pd.DataFrame:
+    """Scores of the particles that pass the filter, by kind of image, those of most images first."""
     rows = []
-    for limit in (*SWEEP_NATS, np.inf):
-        kept = ((image.name, keep_predicted(image.pairs, ~(image.uncertainty > limit))) for image in scored)
-        rows.append({"max_uncertainty_nats": limit} | summarize(score_pairs(kept)).loc["mean", list(_SWEPT)].to_dict())
+    for kind, count in Counter(image.kind for image in scored).most_common():
+        some = [image for image in scored if image.kind == kind]
+        summary = summarize(_score(some, **limits))
+        row: dict[Hashable, Any] = {"kind": kind, "images": count}
+        row |= summary.loc["pooled", ["n_true", "n_predicted", "precision_50", "recall_50", "f1_50"]].to_dict()
+        row |= summary.loc["mean", ["f1_50", "paper_mean_iou"]].rename({"f1_50": "f1_50_mean"}).to_dict()
+        probability, matched = _doubts(some, limits)
+        rows.append(row | {"ece": expected_calibration_error(probability, matched)})
     return pd.DataFrame(rows)
 
 
+def _sweep(scored: Sequence[ScoredImage], limits: dict[str, float | None]) -> pd.DataFrame:
+    by_probability = limits["max_uncertainty_nats"] is None and limits["min_probability"] is not None
+    name = "min_probability" if by_probability else "max_uncertainty_nats"
+    rows = []
+    for limit in SWEEP_PROBABILITY if by_probability else (*SWEEP_NATS, np.inf):
+        scores = summarize(_score_kept(scored, **{name: limit})).loc["mean", list(_SWEPT)]
+        rows.append({name: limit} | scores.to_dict())
+    return pd.DataFrame(rows)
+
+
+def _doubts(scored: Sequence[ScoredImage], limits: dict[str, float | None]) -> tuple[np.ndarray, np.ndarray]:
+    """Probability, and whether it matches a true one, of each particle that passes the filter."""
+    keeps = [_kept(image, **limits) for image in scored]
+    return (
+        np.concatenate([np.empty(0), *(image.probability[keep] for image, keep in zip(scored, keeps, strict=True))]),
+        np.concatenate(
+            [np.empty(0, bool), *(find_matched(image.pairs)[keep] for image, keep in zip(scored, keeps, strict=True))]
+        ),
+    )
+
+
 def _calibration(scored: Sequence[ScoredImage]) -> pd.DataFrame:
-    probability = np.concatenate([np.empty(0), *(image.probability for image in scored)])
-    matched = np.concatenate([np.empty(0, bool), *(find_matched(image.pairs) for image in scored)])
+    probability, matched = _doubts(scored, {})
     table = reliability(probability, matched)
     table["ece"] = expected_calibration_error(probability, matched)
     return table

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emscout.evaluate.calibration import fit_calibration
+from emscout.evaluate.kinds import guess_kind
 from emscout.models import FieldModel
 from emscout.particles.segmenters.bayesian import estimate_probability
 from emscout.particles.segmenters.every_scale import (
@@ -21,7 +22,7 @@ from emscout.particles.segmenters.every_scale import (
 from emscout.particles.segmenters.nesting import Overlaps, drop_rivals, measure_agreement
 from emscout.particles.segmenters.pyramid import Candidate
 from emscout.synthetic.kinds import KINDS
-from emscout.training.real_sets import RealImage, guess_kind
+from emscout.training.real_sets import RealImage
 
 __all__ = ["Sample", "collect_real", "collect_synthetic", "fit_probabilities"]
 

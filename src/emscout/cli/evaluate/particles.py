@@ -14,6 +14,7 @@ from emscout.cli.evaluate.folder import reserve
 from emscout.cli.options import Overwrite
 from emscout.cli.progress import progress_bar
 from emscout.cli.screen import make_screen, make_table, spell_score
+from emscout.evaluate.kinds import read_kinds
 from emscout.evaluate.split import SPLIT_SEED, VALIDATION_SHARE, split_images
 from emscout.io.labels import find_labelled
 from emscout.particles.accuracy import FILES, evaluate_particles, save_evaluation
@@ -59,6 +60,16 @@ def particles(
         float | None,
         typer.Option(min=0.0, metavar="NATS", help="Threshold of the filter; by default the model's."),
     ] = None,
+    min_probability: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, metavar="P", help="The same for the probability of a particle."),
+    ] = None,
+    kinds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Kinds of images, columns name and kind; otherwise guessed from the labels' shapes."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the Monte-Carlo samples.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for tables and a plot.")] = None,
     overwrite: Overwrite = False,
@@ -66,10 +77,11 @@ def particles(
     """Find particles in labelled images and compare them with the labels.
 
     DATA is laid out as for [bold]emscout train particles[/]; the split is the default one of training. Scores are given
-    with and without the filter that drops uncertain particles. AP is that of Yildirim & Cole (2021), not that of COCO.
+    with and without the filter that drops uncertain particles, and by kind of image (round, rod, wire, agglomerate, …).
+    AP is that of Yildirim & Cole (2021), not that of COCO.
 
-    Writes to OUT: [bold]scores.csv[/], [bold]images.csv[/] (each image), [bold]sweep.csv[/] and [bold]sweep.png[/]
-    (scores against the threshold of the filter), [bold]calibration.csv[/].
+    Writes to OUT: [bold]scores.csv[/], [bold]images.csv[/] (each image), [bold]kinds.csv[/], [bold]sweep.csv[/] and
+    [bold]sweep.png[/] (scores against the threshold of the filter), [bold]calibration.csv[/].
 
     Example: [bold]emscout evaluate particles labelled/ --split val -o scores[/]
     """
@@ -78,8 +90,11 @@ def particles(
         "model": model,
         "samples": samples,
         "max_uncertainty": max_uncertainty,
+        "min_probability": min_probability,
+        "kinds": None if kinds is None else str(kinds),
         "seed": seed,
     }
+    known = {} if kinds is None else read_kinds(kinds)
     claim = reserve(out, "particles", [data], options, FILES, overwrite=overwrite)
     images = find_labelled(data)
     if split != "all":
@@ -94,9 +109,12 @@ def particles(
             samples=samples,
             seed=seed,
             max_uncertainty=max_uncertainty,
+            min_probability=min_probability,
+            kinds=known,
             progress=show,
         )
     screen.print(_scores(tables["scores"], f"{escape(model)} on {len(images)} images"))
+    screen.print(_kinds(tables["kinds"]))
     if len(tables["sweep"]):
         screen.print(_sweep(tables["sweep"]))
         error = tables["calibration"]["ece"].iloc[0] if len(tables["calibration"]) else float("nan")
@@ -109,12 +127,14 @@ def particles(
 
 def _scores(scores: pd.DataFrame, title: str) -> Table:
     columns = scores.to_dict("records")
-    limit = scores["max_uncertainty_nats"].iloc[-1]
+    nats, least = scores[["max_uncertainty_nats", "min_probability"]].iloc[-1]
+    filters = [] if pd.isna(nats) else [f"a mean uncertainty of at most {nats:.3g} nats"]
+    filters += [] if pd.isna(least) else [f"a probability of at least {least:.2g}"]
     table = make_table(
         Column("score", no_wrap=True),
         *(Column(f"{one['particles']}\n{one['over']}", justify="right") for one in columns),
         title=title,
-        caption=None if pd.isna(limit) else f"filtered: particles with a mean uncertainty of at most {limit:.3g} nats",
+        caption=f"filtered: particles with {' and '.join(filters)}" if filters else None,
     )
     for name, label in {"n_true": "true particles", "n_predicted": "found"}.items():
         # Counts are of all images together.
@@ -127,15 +147,30 @@ def _scores(scores: pd.DataFrame, title: str) -> Table:
     return table
 
 
+def _kinds(kinds: pd.DataFrame) -> Table:
+    table = make_table(
+        Column("kind", no_wrap=True),
+        *(Column(head, justify="right") for head in ("images", "true", "found", "precision", "recall", "F1", "ECE")),
+        title="By kind of image: pooled, IoU > 0.5, particles that pass the filter",
+    )
+    for one in kinds.to_dict("records"):
+        counts = (f"{one[name]:.0f}" for name in ("images", "n_true", "n_predicted"))
+        table.add_row(
+            one["kind"], *counts, *map(spell_score, (one["precision_50"], one["recall_50"], one["f1_50"], one["ece"]))
+        )
+    return table
+
+
 def _sweep(sweep: pd.DataFrame) -> Table:
+    by_probability = "min_probability" in sweep
     names = ("precision_50", "recall_50", "f1_50", "paper_ap", "paper_ap50", "paper_ap75", "paper_mean_iou")
     heads = ("precision", "recall", "F1", "AP", "AP50", "AP75", "mIoU")
     table = make_table(
-        Column("≤ nats", justify="right"),
+        Column("≥ p" if by_probability else "≤ nats", justify="right"),
         *(Column(head, justify="right") for head in heads),
-        title="Particles kept up to an uncertainty: means over images",
+        title=f"Particles kept {'from a probability' if by_probability else 'up to an uncertainty'}: means over images",
     )
     for one in sweep.to_dict("records"):
-        limit = one["max_uncertainty_nats"]
+        limit = one["min_probability" if by_probability else "max_uncertainty_nats"]
         table.add_row("none" if limit == float("inf") else f"{limit:g}", *(f"{one[name]:.3f}" for name in names))
     return table

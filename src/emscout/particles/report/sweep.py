@@ -1,4 +1,4 @@
-"""A picture of what a filter costs: scores against the uncertainty above which particles are dropped."""
+"""A picture of what a filter costs: scores against the threshold beyond which particles are dropped."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ _LINES = {
     "paper_mean_iou": ("mean IoU (paper's protocol)", "--"),
 }
 
+_AXES = {
+    "max_uncertainty_nats": "largest mean mutual information of a particle kept (nats)",
+    "min_probability": "least probability of a particle kept",
+}
+
 
 def plot_sweep(sweep: pd.DataFrame, path: Path) -> None:
     """Save the sweep as a PNG.
@@ -25,7 +30,8 @@ def plot_sweep(sweep: pd.DataFrame, path: Path) -> None:
     Parameters
     ----------
     sweep : DataFrame
-        ``max_uncertainty_nats``, where infinite nothing is dropped, and the scores of each threshold.
+        ``max_uncertainty_nats``, where infinite nothing is dropped, or ``min_probability``, and the scores of each
+        threshold.
     path : Path
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -34,10 +40,11 @@ def plot_sweep(sweep: pd.DataFrame, path: Path) -> None:
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    finite = sweep[np.isfinite(sweep["max_uncertainty_nats"])]
+    name = next(name for name in _AXES if name in sweep)
+    finite = sweep[np.isfinite(sweep[name])]
     for column, (label, style) in _LINES.items():
-        axes.plot(finite["max_uncertainty_nats"], finite[column], style, label=label)
-    axes.set_xlabel("largest mean mutual information of a particle kept (nats)")
+        axes.plot(finite[name], finite[column], style, label=label)
+    axes.set_xlabel(_AXES[name])
     axes.set_ylabel("mean over images, IoU > 0.5 unless named")
     axes.set_ylim(0, 1)
     axes.set_xlim(left=0)
