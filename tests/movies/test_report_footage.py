@@ -98,6 +98,15 @@ def make_footage(*, calibrated=True, timed=True, noise=0.0, n_frames=N_FRAMES, f
     )
 
 
+def make_noisy_footage(n_frames):
+    """Noise as large as a GIF shows it, which makes the file large: one of 60 frames has 10 MB."""
+
+    def grey(number):
+        return np.random.default_rng(number).integers(0, 256, (420, 430), dtype=np.uint8)
+
+    return make_footage(n_frames=n_frames, frame=grey, field=(slice(3, 403), slice(12, 412)))
+
+
 def make_tables():
     """The tables that belong to `make_footage`."""
     frames = [number for number in range(N_FRAMES) if number != BLANK]
