@@ -53,14 +53,13 @@ def draw_labels(number):
     return labels, tracks
 
 
-def make_footage(*, calibrated=True, timed=True, noise=0.0, n_frames=N_FRAMES, frame=None, tracks=None, field=None):
+def make_footage(*, calibrated=True, timed=True, n_frames=N_FRAMES, frame=None, tracks=None, field=None):
     """Dark discs that drift: one grows, one shrinks to nothing, two merge, one stays; frame 4 is blank."""
 
     def grey(number):
         if number == BLANK:
             return np.zeros(SHAPE, np.uint8)
-        image = np.where(draw_labels(number % N_FRAMES)[0] > 0, 60.0, 180.0)
-        return (image + noise * np.random.default_rng(number).standard_normal(SHAPE)).clip(0, 255).astype(np.uint8)
+        return np.where(draw_labels(number % N_FRAMES)[0] > 0, 60, 180).astype(np.uint8)
 
     numbers = np.arange(n_frames)
     measured = [number for number in numbers.tolist() if number != BLANK]
