@@ -1,4 +1,3 @@
-import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +9,10 @@ import tifffile
 
 from emscout.errors import NothingToFindError, OutputError, UsageError
 from emscout.micrograph import Segmentation
+from emscout.movies import follow_particles
 from emscout.movies.accuracy import evaluate_movie
 from emscout.movies.follow import MovieOptions, follow
+from emscout.movies.frames import open_movie
 from emscout.movies.segmentation.method import area_bounds
 from emscout.synthetic.movie import make_movie
 
@@ -35,16 +36,13 @@ def synthetic(n_frames=10, **more):
     return make_movie(n_frames, (128, 144), **settings)
 
 
-@pytest.fixture(autouse=True)
-def without_pictures(monkeypatch):
-    """The report has tests of its own; here one run writes it."""
-    # By its full name, because the package has a function of the module's name.
-    module = importlib.import_module("emscout.movies.follow")
-    monkeypatch.setattr(module, "write_movie_page", lambda *args, **more: [])
-
-
 def run(path, out, options=OPTIONS, **more):
+    """Follow into a folder; what is found is the same in memory, where no report takes its time."""
     return follow(path, out, options, workers=1, **more)
+
+
+def told(notices):
+    return " ".join(map(str, notices))
 
 
 @pytest.fixture(scope="module")
@@ -161,10 +159,10 @@ def test_other_options_do_not_overwrite_unasked(followed):
 
 def test_without_times_nothing_is_claimed_in_seconds(tmp_path):
     path = save_folder(tmp_path / "frames", list(synthetic(5).frames))
-    report = run(path, tmp_path / "out", MovieOptions(model="watershed"))
-    assert not [name for table in report.tables.values() for name in table.columns if name.endswith("_s")]
-    assert set(report.tables["growth"]["k_unit"]) == {"px^n/frame"}
-    warnings = " ".join(report.provenance["found"]["warnings"])
+    found = follow_particles(open_movie(path), model="watershed")
+    assert not [name for table in found.tables.values() for name in table.columns if name.endswith("_s")]
+    assert set(found.growth["k_unit"]) == {"px^n/frame"}
+    warnings = told(found.warnings)
     assert "`frame_time" in warnings and "`pixel_size" in warnings
 
 
@@ -177,8 +175,8 @@ def test_frames_that_cannot_be_read_are_bridged_and_told(tmp_path):
     report = run(path, tmp_path / "out")
     status = report.tables["drift"]["status"]
     assert status[8] == status[4] == "unreadable" and (status.drop([4, 8]) == "ok").all()
-    told = " ".join(report.provenance["found"]["failed"])
-    assert "frame_008.tif" in told and "frame_004.tif" in told
+    failed = " ".join(report.provenance["found"]["failed"])
+    assert "frame_008.tif" in failed and "frame_004.tif" in failed
     assert report.tables["tracks"]["frame"].nunique() == 7
 
 
@@ -201,21 +199,20 @@ def test_a_movie_of_blank_frames_is_refused(tmp_path):
         run(path, tmp_path / "out")
 
 
-def test_drift_beyond_the_field_is_followed_with_borders(tmp_path):
+def test_drift_beyond_the_field_is_followed_with_borders():
     long = make_movie(1, (100, 600), n_particles=60, diameter_px=(14.0, 1.0), snr=10, seed=5).frames[0]
     frames = [long[:, 22 * i : 22 * i + 120] for i in range(16)]
-    report = run(save_stack(tmp_path / "a.tif", frames), tmp_path / "out")
-    assert (report.tables["drift"]["status"] == "ok").all()
-    assert any("further than the field" in warning for warning in report.provenance["found"]["warnings"])
-    kinds = set(report.tables["events"]["kind"])
-    assert {"left-field", "entered-field"} <= kinds
+    found = follow_particles(frames, OPTIONS)
+    assert (found.drift["status"] == "ok").all()
+    assert "further than the field" in told(found.warnings)
+    assert {"left-field", "entered-field"} <= set(found.events["kind"])
 
 
-def test_kept_borders_show_more_and_agree_where_both_look(followed, tmp_path):
+def test_kept_borders_show_more_and_agree_where_both_look(followed):
     path, report = followed
-    whole = run(path, tmp_path / "out", replace(OPTIONS, keep_borders=True))
-    assert whole.tables["curves"]["n"].sum() >= report.tables["curves"]["n"].sum()
-    one, other = (pd.read_csv(some.folder / "tracks.csv") for some in (report, whole))
+    whole = follow_particles(open_movie(path), replace(OPTIONS, keep_borders=True))
+    assert whole.curves["n"].sum() >= report.tables["curves"]["n"].sum()
+    one, other = pd.read_csv(report.folder / "tracks.csv"), whole.tracks
     frame = one[(one["frame"] == 9) & ~one["touches_border"]][["row_frame_px", "col_frame_px"]].to_numpy()
     same = other[other["frame"] == 9][["row_frame_px", "col_frame_px"]].to_numpy()
     assert np.median(np.hypot(*(frame[:, None] - same).transpose(2, 0, 1)).min(axis=1)) < 0.2
@@ -223,11 +220,11 @@ def test_kept_borders_show_more_and_agree_where_both_look(followed, tmp_path):
     assert still.median().max() < 0.3
 
 
-def test_a_specimen_that_is_lost_is_followed_up_to_there(tmp_path):
+def test_a_specimen_that_is_lost_is_followed_up_to_there():
     one, other = synthetic(7), synthetic(5, seed=77)
-    report = run(save_stack(tmp_path / "a.tif", [*one.frames, *other.frames]), tmp_path / "out")
-    assert report.tables["tracks"]["frame"].max() == 6
-    assert any("is lost" in warning for warning in report.provenance["found"]["warnings"])
+    found = follow_particles([*one.frames, *other.frames], OPTIONS)
+    assert found.tracks["frame"].max() == 6
+    assert "is lost" in told(found.warnings)
 
 
 def test_half_a_pixel_of_doubt_without_a_network():
@@ -300,29 +297,26 @@ def test_truth_of_another_movie_is_refused(followed, tmp_path):
 
 
 @pytest.mark.parametrize("blank", [(), (1,)])
-def test_two_frames_are_enough(blank, tmp_path):
-    report = run(save_stack(tmp_path / "a.tif", list(synthetic(2, blank=blank).frames)), tmp_path / "out")
-    assert report.tables["tracks"]["frame"].nunique() == 2 - len(blank)
-    assert report.tables["growth"]["n"].isna().all()
-    assert not report.tables["growth"]["explains"].any()
-    told = set(report.provenance["found"]["story"])
-    assert told >= ({"Particles"} if blank else {"Sizes", "Why", "The law"})
+def test_two_frames_are_enough(blank):
+    found = follow_particles(synthetic(2, blank=blank).frames, OPTIONS)
+    assert found.tracks["frame"].nunique() == 2 - len(blank)
+    assert found.growth["n"].isna().all()
+    assert not found.growth["explains"].any()
+    assert set(found.story) >= ({"Particles"} if blank else {"Sizes", "Why", "The law"})
 
 
 def test_a_folder_and_a_stack_give_the_same_tracks(tmp_path):
     frames = list(synthetic(4).frames)
-    one = run(save_stack(tmp_path / "a.tif", frames), tmp_path / "one")
-    other = run(save_folder(tmp_path / "frames", frames), tmp_path / "other")
-    assert (one.folder / "tracks.csv").read_bytes() == (other.folder / "tracks.csv").read_bytes()
+    paths = save_stack(tmp_path / "a.tif", frames), save_folder(tmp_path / "frames", frames)
+    one, other = (follow_particles(open_movie(path), OPTIONS).tracks for path in paths)
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
-def test_the_network_says_how_sure_it_is(tmp_path):
-    options = MovieOptions(samples=2, min_diameter="4px")
-    report = run(save_stack(tmp_path / "a.tif", list(synthetic(2).frames)), tmp_path / "out", options)
-    assert report.tables["tracks"]["probability"].between(0, 1).all()
-    found = report.provenance["found"]
-    assert float(found["typical_diameter"].removesuffix("px")) == pytest.approx(16, rel=0.25)
-    assert (report.tables["curves"]["n_low"] < report.tables["curves"]["n"]).any()
+def test_the_network_says_how_sure_it_is():
+    found = follow_particles(synthetic(2).frames, samples=2, min_diameter="4px")
+    assert found.tracks["probability"].between(0, 1).all()
+    assert float(found.typical_diameter.removesuffix("px")) == pytest.approx(16, rel=0.25)
+    assert (found.curves["n_low"] < found.curves["n"]).any()
 
 
 def test_the_whole_chain_tells_ripening_from_coalescence(tmp_path):
@@ -348,11 +342,9 @@ def test_the_whole_chain_tells_ripening_from_coalescence(tmp_path):
 def test_flagged_frames_of_a_folder_are_told_by_their_files_too(tmp_path):
     frames = list(synthetic(8).frames)
     frames[5] = np.zeros_like(frames[5])
-    folder = save_folder(tmp_path / "frames", frames)
-    report = run(folder, tmp_path / "out")
-    assert report.tables["drift"]["file"].nunique() == 8
-    name = report.tables["drift"]["file"].iloc[5]
-    assert any(f"Frame 5 ({name})" in warning for warning in report.provenance["found"]["warnings"])
+    found = follow_particles(open_movie(save_folder(tmp_path / "frames", frames)), OPTIONS)
+    assert found.drift["file"].nunique() == 8
+    assert f"Frame 5 ({found.drift['file'].iloc[5]})" in told(found.warnings)
 
 
 def test_of_a_movie_with_one_good_frame_its_particles_are_given(tmp_path):

@@ -1,14 +1,14 @@
 """The clip: every frame of the movie, what is drawn on it, and its bounds."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
-from tests.movies.test_report_footage import BLANK, MERGED_AT, N_FRAMES, make_footage, make_tables
+from tests.movies.test_report_footage import BLANK, MERGED_AT, N_FRAMES, make_footage, make_noisy_footage, make_tables
 
 from emscout.errors import ReadError
-from emscout.movies.report import clip as movie_clip
 from emscout.movies.report.clip import write_clip
 from emscout.movies.report.curves import EVENT_COLOURS
 from emscout.movies.report.painter import FATES, Painter
@@ -92,16 +92,18 @@ def test_an_mp4_shows_every_frame_and_is_the_same_each_time(tmp_path):
     assert write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage)).path.read_bytes() == first
 
 
-def test_of_a_long_movie_an_mp4_shows_a_minute(tmp_path, monkeypatch):
+def test_of_a_movie_too_long_for_a_minute_an_mp4_leaves_out_frames(tmp_path):
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
-    monkeypatch.setattr(movie_clip, "_MP4_SECONDS", 3)
-    footage = make_footage(n_frames=50)
+    # So many frames are drawn fast if they are small and nothing is found in them.
+    nothing = make_footage().tracks.head(0)
+    footage = make_footage(n_frames=1501, tracks=nothing, field=(slice(0, 7), slice(0, 30)))
+    footage = replace(footage, origins={})
     clip = write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage))
-    assert clip.n_frames == 10  # at 4 frames a second in no more than 3 seconds
-    assert clip.note == "It shows one frame of 5."
+    assert clip.n_frames == 751  # all of them, at 25 a second, take more than 60 seconds
+    assert clip.note == "It shows one frame of 2."
     frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(clip.path))
-    assert frames == 10
-    assert seconds == pytest.approx(10 / 4, abs=0.3)
+    assert frames == 751
+    assert seconds == pytest.approx(751 / 25, abs=0.3)
 
 
 def without_ffmpeg(monkeypatch):
@@ -121,11 +123,10 @@ def test_without_ffmpeg_there_is_a_gif(tmp_path, monkeypatch):
 
 def test_a_gif_keeps_to_its_bound_and_says_what_it_left_out(tmp_path, monkeypatch):
     without_ffmpeg(monkeypatch)
-    monkeypatch.setattr(movie_clip, "_MOST_BYTES", 400_000)
-    footage = make_footage(n_frames=40, noise=25.0)
+    footage = make_noisy_footage(96)
     clip = write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage))
-    assert clip.path.stat().st_size <= 400_000
-    assert 10 <= clip.n_frames < 40
+    assert clip.path.stat().st_size <= 15_000_000
+    assert 10 <= clip.n_frames < 96
     assert clip.note.startswith("It shows one frame of ")
 
 

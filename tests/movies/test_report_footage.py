@@ -53,14 +53,13 @@ def draw_labels(number):
     return labels, tracks
 
 
-def make_footage(*, calibrated=True, timed=True, noise=0.0, n_frames=N_FRAMES, frame=None, tracks=None, field=None):
+def make_footage(*, calibrated=True, timed=True, n_frames=N_FRAMES, frame=None, tracks=None, field=None):
     """Dark discs that drift: one grows, one shrinks to nothing, two merge, one stays; frame 4 is blank."""
 
     def grey(number):
         if number == BLANK:
             return np.zeros(SHAPE, np.uint8)
-        image = np.where(draw_labels(number % N_FRAMES)[0] > 0, 60.0, 180.0)
-        return (image + noise * np.random.default_rng(number).standard_normal(SHAPE)).clip(0, 255).astype(np.uint8)
+        return np.where(draw_labels(number % N_FRAMES)[0] > 0, 60, 180).astype(np.uint8)
 
     numbers = np.arange(n_frames)
     measured = [number for number in numbers.tolist() if number != BLANK]
@@ -96,6 +95,15 @@ def make_footage(*, calibrated=True, timed=True, noise=0.0, n_frames=N_FRAMES, f
         times_s=numbers * 2.0 if timed else None,
         nm_per_px=NM_PER_PX if calibrated else None,
     )
+
+
+def make_noisy_footage(n_frames):
+    """Noise as large as a GIF shows it, which makes the file large: one of 60 frames has 10 MB."""
+
+    def grey(number):
+        return np.random.default_rng(number).integers(0, 256, (420, 430), dtype=np.uint8)
+
+    return make_footage(n_frames=n_frames, frame=grey, field=(slice(3, 403), slice(12, 412)))
 
 
 def make_tables():

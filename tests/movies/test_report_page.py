@@ -2,16 +2,16 @@
 
 import re
 import shutil
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from tests.movies.test_report_footage import N_FRAMES, make_footage, make_tables
+from tests.movies.test_report_footage import N_FRAMES, make_footage, make_noisy_footage, make_tables
 
 from emscout.errors import OutputError
 from emscout.micrograph import Notice
-from emscout.movies.report import page as movie_page
 from emscout.movies.report.clip import write_clip
 from emscout.movies.report.page import write_movie_page
 from emscout.movies.report.summary import format_number, summarise
@@ -223,14 +223,15 @@ def test_a_page_that_cannot_be_written_says_so_and_leaves_no_half_file(tmp_path)
 
 
 def test_a_large_clip_lies_beside_the_page(tmp_path, monkeypatch):
-    monkeypatch.setattr(movie_page, "_LARGEST_EMBEDDED_BYTES", 10)
-    written, page = write(tmp_path)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # a GIF of noise becomes large with few frames
+    written, page = write(tmp_path, make_noisy_footage(60))
     clip = next(path.name for path in written if path.stem == "movie")
     assert f'src="{clip}"' in page
     assert "keep both together" in page
+    assert len(page) < 8_000_000 < (tmp_path / clip).stat().st_size
 
 
-def test_a_new_run_leaves_no_clip_of_another_kind(tmp_path, monkeypatch):
+def test_a_new_run_leaves_no_clip_of_another_kind(tmp_path):
     (tmp_path / "movie.gif").write_bytes(b"old")
     (tmp_path / "movie.mp4").write_bytes(b"old")
     written, _ = write(tmp_path)
