@@ -164,7 +164,7 @@ def _do_one(source: Source, *, work: Callable[[Source], Any], failed: Callable[[
 
 
 def _crash_message(source: Source) -> str:
-    return f"The process that worked on '{source['path']}' was killed, most likely out of memory: try `workers=1`."
+    return f"'{source['path']}' ended its process, most likely because it ran out of memory: try `workers=1`."
 
 
 def list_files(paths: Sequence[Path], *, key: str = "image", checksum: bool = False) -> list[Source]:

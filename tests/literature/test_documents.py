@@ -117,7 +117,7 @@ def test_a_picture_bomb_is_refused_by_its_header(tmp_path):
     body = struct.pack(">I", len(data)) + b"IDAT" + data + struct.pack(">I", zlib.crc32(b"IDAT" + data))
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + body + b"\0\0\0\0IEND\xaeB`\x82")
     (figure,) = figures_of(tmp_path / "bomb.png")
-    with pytest.raises(ReadError, match="more pixels than there can be"):
+    with pytest.raises(ReadError, match="more pixels than the file can hold"):
         figure.load()
 
 

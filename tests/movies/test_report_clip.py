@@ -98,7 +98,7 @@ def test_of_a_long_movie_an_mp4_shows_a_minute(tmp_path, monkeypatch):
     footage = make_footage(n_frames=50)
     clip = write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage))
     assert clip.n_frames == 10  # at 4 frames a second in no more than 3 seconds
-    assert clip.note == "It shows one frame of 5."
+    assert clip.note == "It shows one frame in 5."
     frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(clip.path))
     assert frames == 10
     assert seconds == pytest.approx(10 / 4, abs=0.3)
@@ -126,7 +126,7 @@ def test_a_gif_keeps_to_its_bound_and_says_what_it_left_out(tmp_path, monkeypatc
     clip = write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage))
     assert clip.path.stat().st_size <= 400_000
     assert 10 <= clip.n_frames < 40
-    assert clip.note.startswith("It shows one frame of ")
+    assert clip.note.startswith("It shows one frame in ")
 
 
 @pytest.mark.parametrize("shape", [(slice(0, 7), slice(0, 90)), (slice(0, 80), slice(0, 11))])

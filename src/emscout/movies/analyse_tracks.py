@@ -43,7 +43,7 @@ def analyse_tracks(
     Parameters
     ----------
     particles : DataFrame
-        One row a particle and frame, from `emscout.movies.segmentation.segment_frames.measure_frame`.
+        One row per particle and frame, from `emscout.movies.segmentation.segment_frames.measure_frame`.
     labels : callable
         Frame to the label image of its crop.
     drift : DataFrame

@@ -170,7 +170,7 @@ def _score_image(image: LabelledImage, options: ParticleOptions) -> ScoredImage:
 
 
 def _score(scored: Sequence[ScoredImage], limit: float) -> pd.DataFrame:
-    """A row an image, of its particles of at most this uncertainty; all of them where it is infinite."""
+    """A row per image, of its particles of at most this uncertainty; all of them where it is infinite."""
     keeps = [~(image.uncertainty > limit) for image in scored]
     table = score_pairs(
         (image.name, keep_predicted(image.pairs, keep)) for image, keep in zip(scored, keeps, strict=True)

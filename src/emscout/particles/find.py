@@ -37,7 +37,7 @@ class ParticleResult:
     doubtful : Segmentation
         Particles that were found but are too uncertain to count.
     table : DataFrame
-        One row a particle of `segmentation`; the columns of ``particles.csv`` from ``label`` on.
+        One row per particle of `segmentation`; the columns of ``particles.csv`` from ``label`` on.
     summary : dict
         Counts, coverage, D10/D50/D90, means and their 95 % bootstrap intervals: the columns of ``images.csv`` from
         ``height_px`` on. What is unknown is None or NaN.
@@ -92,7 +92,7 @@ def find_particles(
     Raises
     ------
     UsageError
-        When an option makes no sense, a length is physical and the micrograph has no pixel size, or a segmenter returns
+        When an option is invalid, a length is physical and the micrograph has no pixel size, or a segmenter returns
         something else than a segmentation of the image.
     ModelError
         When the network cannot be loaded.
@@ -153,7 +153,7 @@ def _find(
         warnings.append(
             Notice(
                 "doubtful",
-                "The only particle found is probably not one."
+                "The only particle found is probably not a particle."
                 if len(particles) == 1
                 else f"Only about {expected:.0f} of the {len(particles)} particles found are expected to be right.",
                 "Look at the overlay, or drop the doubtful ones with `min_probability=0.5`.",

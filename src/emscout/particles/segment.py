@@ -69,7 +69,9 @@ def segment_by_network(
 ) -> Segmentation:
     """Find particles by a Bayesian network; see `emscout.particles.segmenters.bayesian.segment_bayesian`."""
     if micrograph.image.size > _MOST_PX_FOR_NETWORK:
-        raise UsageError(f"{_name(micrograph)} is too large for a network: take `model={WATERSHED}`, or cut it up.")
+        raise UsageError(
+            f"{_name(micrograph)} is too large for a network: use `model={WATERSHED}`, or cut it into parts."
+        )
     diameter_px = _in_px(diameter, micrograph)
     return segment_bayesian(micrograph.image, model=model, samples=samples, diameter_px=diameter_px, seed=seed)
 
@@ -168,8 +170,8 @@ def check_settings(model: str, settings: Mapping[str, Any]) -> None:
         spelled = " and ".join("`split=False`" if name == "split" else f"`{name}`" for name in unheeded)
         fits = model != WATERSHED and unheeded[0] in _parameters(segment_by_component_tree)
         raise UsageError(
-            f"{model} pays no attention to {spelled}: leave {'them' if len(unheeded) > 1 else 'it'} out"
-            + (f", or take `model={WATERSHED}`." if fits else ".")
+            f"{model} does not use {spelled}: leave {'them' if len(unheeded) > 1 else 'it'} out"
+            + (f", or use `model={WATERSHED}`." if fits else ".")
         )
 
 

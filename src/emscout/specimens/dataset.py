@@ -61,7 +61,9 @@ def find_pictures(data: Path) -> pd.DataFrame:
     elif data.is_dir():
         rows = _rows_of_folders(data)
     else:
-        raise UsageError(f"'{data}' does not exist: give a folder with one folder of pictures a category, or a CSV.")
+        raise UsageError(
+            f"'{data}' does not exist: give a folder with one subfolder of pictures for each category, or a CSV."
+        )
     table = pd.DataFrame(rows, columns=["path", "category", "source"])
     if table["category"].nunique() < 2:
         names = ", ".join(table["category"].unique()) or "none"

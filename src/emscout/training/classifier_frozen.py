@@ -59,8 +59,8 @@ def doubt_few(n_validation: int, n_test: int) -> str:
     if min(n_validation, n_test) > FEW:
         return ""
     return (
-        f"Only {_count(n_validation)} to calibrate the probabilities, and {_count(n_test)} to judge by: both say "
-        "little. With `folds=5` (`network=frozen`) every picture counts for both."
+        f"Only {_count(n_validation)} to calibrate the probabilities, and {_count(n_test)} to test: too few for "
+        "reliable scores. With `folds=5` (`network=frozen`) every picture is used for both."
     )
 
 

@@ -37,7 +37,7 @@ def plot_sweep(sweep: pd.DataFrame, path: Path) -> None:
     finite = sweep[np.isfinite(sweep["max_uncertainty_nats"])]
     for column, (label, style) in _LINES.items():
         axes.plot(finite["max_uncertainty_nats"], finite[column], style, label=label)
-    axes.set_xlabel("largest mean mutual information of a particle kept (nats)")
+    axes.set_xlabel("threshold of the mean mutual information of a particle (nats)")
     axes.set_ylabel("mean over images, IoU > 0.5 unless named")
     axes.set_ylim(0, 1)
     axes.set_xlim(left=0)
