@@ -287,5 +287,5 @@ def test_of_a_movie_of_one_good_frame_nothing_is_said_about_change(tmp_path):
     assert set(told) == {"The specimen", "Particles"}
     _, page = write(tmp_path, only, tables)
     assert "in the only measured frame" in page
-    assert "By which law" not in page
-    assert "What happened, one by one" not in page
+    assert "Growth law" not in page
+    assert ">Events<" not in page

@@ -26,7 +26,7 @@ _LABELS = {
     ("drift", "rms_px"): "drift: RMS error (px)",
     ("drift", "worst_px"): "drift: worst frame (px)",
     ("drift", "wrong_frames"): "drift: frames off by more than 1 px",
-    ("drift", "bad_frames"): "drift: frames with something wrong",
+    ("drift", "bad_frames"): "drift: faulty frames",
     ("drift", "bad_frames_flagged"): "drift: of these, flagged",
     ("drift", "good_frames_flagged"): "drift: good frames flagged",
     ("links", "true_links"): "links: true ones",

@@ -108,8 +108,8 @@ def _describe_drift(drift: pd.DataFrame, measured: int, time_axis: TimeAxis, nm_
     text = f"{_count(n, 'frame', 'frames')}{span}; {share} measured."
     bad = drift["status"] != "ok"
     if bad.any():
-        has, was = ("frame has", "was") if bad.sum() == 1 else ("frames have", "were")
-        text += f" {bad.sum()} {has} something wrong and {was} skipped."
+        faulty = "frame is faulty and was" if bad.sum() == 1 else "frames are faulty and were"
+        text += f" {bad.sum()} {faulty} skipped."
     if measured == 1:
         return text
     return f"{text} The specimen moved over a range of {length}, which was corrected."
