@@ -3,7 +3,7 @@
 Every message is one sentence (or two) a microscopist understands: which file,
 what is wrong, what to do. The command line prints the message without a
 traceback. An option is named by its field, in backticks (`min_diameter`,
-`split=False`); each face spells it in its own way (see `spell_options`).
+`split=False`); each interface spells it in its own way (see `spell_options`).
 
 ::
 

@@ -1,4 +1,4 @@
-"""Runs into a folder: how every wing processes many images and writes its results.
+"""Runs into a folder: how every task processes many images and writes its results.
 
 A run claims its folder OUT, does one source after the other (or several at once in processes), keeps what is finished
 so that a stopped run goes on where it was, and writes tables only as a whole. One bad source never ends a run.

@@ -1,4 +1,4 @@
-"""What can be asked of the crystal wing."""
+"""Options of locating crystals."""
 
 from __future__ import annotations
 

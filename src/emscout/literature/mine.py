@@ -56,7 +56,7 @@ class LiteratureOptions:
         self.for_particles()
 
     def for_particles(self) -> ParticleOptions:
-        """The options of the wing that measures the micrographs."""
+        """The options with which the micrographs are measured."""
         # The pixel size of a panel is decided here, with the caption; its bar must not overrule that.
         return ParticleOptions(model=self.model, samples=self.samples, seed=self.seed, trust="metadata")
 

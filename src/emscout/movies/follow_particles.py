@@ -135,10 +135,10 @@ def follow_particles(
     >>> import emscout as em
     >>> from emscout.synthetic.movie import make_movie
     >>> movie = make_movie(4, (96, 96), n_particles=8, snr=8, seed=1)
-    >>> life = em.follow_particles(movie.frames, model="watershed", frame_time="2s", pixel_size="0.5nm")
-    >>> life.curves["time_s"].tolist()
+    >>> result = em.follow_particles(movie.frames, model="watershed", frame_time="2s", pixel_size="0.5nm")
+    >>> result.curves["time_s"].tolist()
     [0.0, 2.0, 4.0, 6.0]
-    >>> bool(life.labels(0).max() == (life.tracks["frame"] == 0).sum())
+    >>> bool(result.labels(0).max() == (result.tracks["frame"] == 0).sum())
     True
     """
     if options is not None and settings:

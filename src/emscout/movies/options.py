@@ -1,4 +1,4 @@
-"""What can be asked of the movie wing."""
+"""Options of following particles through a movie."""
 
 from __future__ import annotations
 

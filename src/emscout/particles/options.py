@@ -1,4 +1,4 @@
-"""What can be asked of the particle wing."""
+"""Options of finding and measuring particles."""
 
 from __future__ import annotations
 
