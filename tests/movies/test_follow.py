@@ -168,7 +168,7 @@ def test_without_times_nothing_is_claimed_in_seconds(tmp_path):
     assert "`frame_time" in warnings and "`pixel_size" in warnings
 
 
-def test_frames_that_cannot_be_read_are_bridged_and_told(tmp_path):
+def test_frames_that_cannot_be_read_are_bridged_and_reported(tmp_path):
     frames = list(synthetic(9).frames)
     path = save_folder(tmp_path / "frames", frames)
     cut = path / "frame_008.tif"
@@ -177,8 +177,8 @@ def test_frames_that_cannot_be_read_are_bridged_and_told(tmp_path):
     report = run(path, tmp_path / "out")
     status = report.tables["drift"]["status"]
     assert status[8] == status[4] == "unreadable" and (status.drop([4, 8]) == "ok").all()
-    told = " ".join(report.provenance["found"]["failed"])
-    assert "frame_008.tif" in told and "frame_004.tif" in told
+    failures = " ".join(report.provenance["found"]["failed"])
+    assert "frame_008.tif" in failures and "frame_004.tif" in failures
     assert report.tables["tracks"]["frame"].nunique() == 7
 
 
@@ -305,8 +305,8 @@ def test_two_frames_are_enough(blank, tmp_path):
     assert report.tables["tracks"]["frame"].nunique() == 2 - len(blank)
     assert report.tables["growth"]["n"].isna().all()
     assert not report.tables["growth"]["explains"].any()
-    told = set(report.provenance["found"]["story"])
-    assert told >= ({"Particles"} if blank else {"Sizes", "Why", "The law"})
+    headings = set(report.provenance["found"]["story"])
+    assert headings >= ({"Particles"} if blank else {"Sizes", "Why", "The law"})
 
 
 def test_a_folder_and_a_stack_give_the_same_tracks(tmp_path):
@@ -325,7 +325,7 @@ def test_the_network_says_how_sure_it_is(tmp_path):
     assert (report.tables["curves"]["n_low"] < report.tables["curves"]["n"]).any()
 
 
-def test_the_whole_chain_tells_ripening_from_coalescence(tmp_path):
+def test_the_whole_chain_distinguishes_ripening_from_coalescence(tmp_path):
     movie = make_movie(
         14, (224, 224), n_particles=60, process="mixed", growth=1.12, merges=18, drift_px=0.2, snr=4, seed=3
     )
@@ -345,7 +345,7 @@ def test_the_whole_chain_tells_ripening_from_coalescence(tmp_path):
         assert scores.loc[kind, "recall"] >= 0.9
 
 
-def test_flagged_frames_of_a_folder_are_told_by_their_files_too(tmp_path):
+def test_flagged_frames_of_a_folder_are_named_by_their_files_too(tmp_path):
     frames = list(synthetic(8).frames)
     frames[5] = np.zeros_like(frames[5])
     folder = save_folder(tmp_path / "frames", frames)

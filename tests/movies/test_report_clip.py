@@ -82,11 +82,11 @@ def test_a_blank_or_unreadable_frame_is_shown_as_what_it_is():
 def test_an_mp4_shows_every_frame_and_is_the_same_each_time(tmp_path):
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     footage = make_footage()
-    told = []
-    clip = write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage), progress=lambda *some: told.append(some))
+    calls = []
+    clip = write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage), progress=lambda *some: calls.append(some))
     assert (clip.path.name, clip.media_type, clip.n_frames, clip.note) == ("movie.mp4", "video/mp4", N_FRAMES, "")
     assert imageio_ffmpeg.count_frames_and_secs(str(clip.path))[0] == N_FRAMES
-    assert told[-1] == (N_FRAMES, N_FRAMES, "clip")
+    assert calls[-1] == (N_FRAMES, N_FRAMES, "clip")
     assert [file.name for file in tmp_path.iterdir()] == ["movie.mp4"]
     first = clip.path.read_bytes()
     assert write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage)).path.read_bytes() == first

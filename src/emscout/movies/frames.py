@@ -27,7 +27,7 @@ _SAME_PIXEL_SIZE = 1e-3
 # Numbers in file names do not count frames if more of them are missing than are used.
 _MOST_MISSING = 0.5
 _MOST_NAMED = 8
-# In smaller frames drift cannot be told from noise.
+# In smaller frames drift cannot be distinguished from noise.
 _SMALLEST_PX = 16
 
 

@@ -163,14 +163,14 @@ def check_settings(model: str, settings: Mapping[str, Any]) -> None:
     """
     taken = _parameters(find_segmenter(model))
     asked = [name for name, default in _SETTINGS.items() if name in settings and settings[name] != default]
-    unheeded = [name for name in asked if name not in taken]
+    unused = [name for name in asked if name not in taken]
     if model == WATERSHED:
-        unheeded += [name for name in ("min_probability", "max_uncertainty") if settings.get(name) is not None]
-    if unheeded:
-        spelled = " and ".join("`split=False`" if name == "split" else f"`{name}`" for name in unheeded)
-        fits = model != WATERSHED and unheeded[0] in _parameters(segment_by_component_tree)
+        unused += [name for name in ("min_probability", "max_uncertainty") if settings.get(name) is not None]
+    if unused:
+        spelled = " and ".join("`split=False`" if name == "split" else f"`{name}`" for name in unused)
+        fits = model != WATERSHED and unused[0] in _parameters(segment_by_component_tree)
         raise UsageError(
-            f"{model} does not use {spelled}: leave {'them' if len(unheeded) > 1 else 'it'} out"
+            f"{model} does not use {spelled}: leave {'them' if len(unused) > 1 else 'it'} out"
             + (f", or use `model={WATERSHED}`." if fits else ".")
         )
 

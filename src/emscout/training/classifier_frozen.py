@@ -13,7 +13,7 @@ from emscout.specimens.accuracy import tabulate_scores
 from emscout.specimens.head_settings import choose_settings, cross_predict, split_folds
 from emscout.specimens.heads import Head, fit_head, fit_temperature, probabilities, set_threshold
 from emscout.specimens.novelty import fit_novelty, fit_out_of_distribution
-from emscout.training.classifier_data import Pictures, twin_share
+from emscout.training.classifier_data import Pictures, near_duplicate_share
 
 __all__ = [
     "Judged",
@@ -152,7 +152,7 @@ def compare_splits(
         known = by_source if column == "side" else None
         judged = known or fit_on_split(pictures, n_statistics, seed=seed, column=column, tick=tick)
         scores = judged.tables["scores"].iloc[0].to_dict()
-        rows.append({"split": name} | scores | {"twins_in_training": twin_share(pictures, column)})
+        rows.append({"split": name} | scores | {"twins_in_training": near_duplicate_share(pictures, column)})
     return pd.DataFrame(rows)
 
 

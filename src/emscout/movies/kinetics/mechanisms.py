@@ -1,4 +1,4 @@
-"""Why sizes changed: ripening told from coalescence, particle by particle."""
+"""Why sizes changed: distinguishes ripening from coalescence, particle by particle."""
 
 from __future__ import annotations
 
