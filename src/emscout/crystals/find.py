@@ -126,7 +126,7 @@ def find_crystals(
     progress: Progress | None = None,
     **fields: Any,
 ) -> CrystalResult:
-    """Find the crystals on a set of overview images, which are judged together.
+    """Find the crystals on a set of overview images, which are evaluated together.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def find_crystals(
     Raises
     ------
     UsageError
-        When there is no image, an option makes no sense, or options do not fit the set.
+        When there is no image, an option is invalid, or options do not fit the set.
     NothingToFindError
         When every tile is black.
     ReadError

@@ -77,7 +77,7 @@ def find_particles(
         Or give its fields by name: ``find_particles(m, min_diameter="5nm")``.
     segmenter : callable, optional
         ``segmenter(micrograph)`` gives a Segmentation, or labels: integers of shape (H, W) with 0 as background. It
-        takes the place of ``options.model``.
+        replaces ``options.model``.
     hidden : ndarray of bool, shape (H, W), optional
         Where something covers the specimen, such as an inset: no particle can be seen there, and those that reach it
         are cut by it. An info banner is found without it.
@@ -93,7 +93,7 @@ def find_particles(
     ------
     UsageError
         When an option is invalid, a length is physical and the micrograph has no pixel size, or a segmenter returns
-        something else than a segmentation of the image.
+        something other than a segmentation of the image.
     ModelError
         When the network cannot be loaded.
 
