@@ -80,7 +80,8 @@ def fit_on_split(
     """Fit to the training pictures, calibrate on the validation pictures, score on the test pictures.
 
     The settings are chosen by cross-validation over sources within the training pictures. With the features of
-    ``foreign`` pictures (m, F), those that are not micrographs are recognised, too. ``tick`` is that of `choose_settings`.
+    ``foreign`` pictures (m, F), those that are not micrographs are recognised too. ``tick`` is that of
+    `choose_settings`.
     """
     train, validation, test = (pictures.of_side(side, column) for side in ("train", "validation", "test"))
     names, sources = _labels(pictures)
