@@ -99,7 +99,7 @@ def test_a_calibrated_micrograph_gives_the_same_particles(printed):
     pd.testing.assert_frame_equal(once.table, twice.table)
 
 
-def test_a_disagreement_is_a_warning_and_can_be_settled(printed):
+def test_a_disagreement_is_a_warning_and_can_be_resolved(printed):
     m = em.calibrate(em.read(printed, pixel_size_nm=None))
     tag = em.Micrograph(m.image, em.Calibration(2 * m.nm_per_px, "metadata"))
     doubted = em.calibrate(tag)

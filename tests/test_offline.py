@@ -195,7 +195,7 @@ def test_python_reaches_for_no_network_and_writes_nothing(program, images, watch
     assert watched("-c", f"{program}\nimport time, onnxruntime; time.sleep(12)") == ([], [])
 
 
-def test_onnxruntime_imported_first_is_told_about(tmp_path):
+def test_onnxruntime_imported_first_gives_a_warning(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")}
     environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     program = "import warnings, json\nwith warnings.catch_warnings(record=True) as seen:\n    import {}\n"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if "onnxruntime" in sys.modules and os.environ.get("ORT_DISABLE_TELEMETRY") != "1":
     sys.modules["onnxruntime"].disable_telemetry_events()
     warnings.warn(
-        "onnxruntime was imported before emscout, and some of its versions report their use over the network. "
+        "onnxruntime was imported before emscout, and some of its versions send usage data over the network. "
         "Import emscout first, or set the environment variable ORT_DISABLE_TELEMETRY=1 before you start Python.",
         RuntimeWarning,
         stacklevel=2,

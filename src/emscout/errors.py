@@ -3,7 +3,7 @@
 Every message is one sentence (or two) a microscopist understands: which file,
 what is wrong, what to do. The command line prints the message without a
 traceback. An option is named by its field, in backticks (`min_diameter`,
-`split=False`); each face spells it in its own way (see `spell_options`).
+`split=False`); each interface spells it in its own way (see `spell_options`).
 
 ::
 
@@ -37,7 +37,7 @@ __all__ = [
 
 
 class EmscoutError(Exception):
-    """Root of every error emscout raises on purpose."""
+    """Base class of the errors that emscout raises on purpose."""
 
 
 class UsageError(EmscoutError):
@@ -49,7 +49,7 @@ class ReadError(EmscoutError):
 
 
 class NonSquarePixelsError(ReadError):
-    """Rows and columns have different pixel sizes and no resampling was asked for."""
+    """Rows and columns have different pixel sizes and no resampling was requested."""
 
 
 class NotOneImageError(ReadError):
@@ -65,11 +65,11 @@ class ModelError(EmscoutError):
 
 
 class NothingToFindError(EmscoutError):
-    """The image carries no contrast at all: constant, or not a single finite pixel."""
+    """The image has no contrast at all: constant, or not a single finite pixel."""
 
 
 class OutputError(EmscoutError):
-    """Results cannot be written where asked."""
+    """Results cannot be written to the given folder."""
 
 
 def user_message(error: Exception, what: object) -> str:

@@ -100,13 +100,13 @@ class Micrograph:
     calibration : Calibration or None
         ``None`` when the pixel size is unknown.
     metadata : dict
-        What the file says of itself, as read; JSON-like.
+        Metadata of the file, as read; JSON-like.
     path : Path or None
         The file it came from.
     scale : ScaleReading, NoScale or None
-        What is printed in it, where `emscout.calibrate` has looked.
+        What is printed in it; set by `emscout.calibrate`.
     recorded : Calibration or None
-        What the file says, where `emscout.calibrate` has looked: it may have decided otherwise.
+        The calibration in the file; set by `emscout.calibrate`, which may have decided otherwise.
     warnings : tuple of Notice
         What the user should know about it.
     """
@@ -131,7 +131,7 @@ class Micrograph:
 
 @dataclass(frozen=True)
 class Series:
-    """Frames that are read when asked for; pickles without pixels.
+    """Frames that are read on demand; pickled without pixels.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Report:
-    """What a wing hands back.
+    """The result of a function for folders.
 
     Parameters
     ----------

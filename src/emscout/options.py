@@ -1,4 +1,4 @@
-"""Options of a wing: one frozen dataclass for Python, the command line and the app, checked when it is made."""
+"""Options of a task: one frozen dataclass for Python, the command line and the app, checked when it is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs into a folder: how every wing processes many images and writes its results.
+"""Runs into a folder: how every task processes many images and writes its results.
 
 A run claims its folder OUT, does one source after the other (or several at once in processes), keeps what is finished
 so that a stopped run goes on where it was, and writes tables only as a whole. One bad source never ends a run.
@@ -164,7 +164,7 @@ def _do_one(source: Source, *, work: Callable[[Source], Any], failed: Callable[[
 
 
 def _crash_message(source: Source) -> str:
-    return f"The process that worked on '{source['path']}' was killed, most likely out of memory: try `workers=1`."
+    return f"'{source['path']}' ended its process, most likely because it ran out of memory: try `workers=1`."
 
 
 def list_files(paths: Sequence[Path], *, key: str = "image", checksum: bool = False) -> list[Source]:

@@ -17,7 +17,7 @@ PORT, TOKEN = 8123, "the-token"
 
 
 @pytest.fixture
-def stranger():
+def client_without_token():
     """A browser that has not opened the address with the token."""
     return TestClient(
         make_app(port=PORT, token=TOKEN), base_url=f"http://127.0.0.1:{PORT}", raise_server_exceptions=False
@@ -25,9 +25,9 @@ def stranger():
 
 
 @pytest.fixture
-def client(stranger):
-    assert stranger.get("/", params={"token": TOKEN}).status_code == 200
-    return stranger
+def client(client_without_token):
+    assert client_without_token.get("/", params={"token": TOKEN}).status_code == 200
+    return client_without_token
 
 
 @pytest.fixture

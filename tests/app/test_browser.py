@@ -128,15 +128,15 @@ def test_it_can_be_taught_without_a_mouse(locator):
 def test_a_chosen_cluster_is_kept_when_the_tab_is_closed_and_saved(locator, tmp_path):
     locator.locator("[name=clusters][value='4']").check()
     locator.locator("#clusters").get_by_role("button", name="cluster 4").click()
-    locator.locator("#how").get_by_text("cluster 4, as asked").wait_for()
+    locator.locator("#how").get_by_text("cluster 4, as requested").wait_for()
     locator.reload()
-    locator.locator("#how").get_by_text("cluster 4, as asked").wait_for()
+    locator.locator("#how").get_by_text("cluster 4, as requested").wait_for()
     assert locator.locator("#clusters [aria-pressed=true]").inner_text().startswith("cluster 4")
     locator.fill("#out", str(tmp_path / "found"))
     locator.click("#save")
     with locator.context.expect_page() as opened:
         locator.get_by_role("link", name="open the report").click()
-    opened.value.get_by_text("cluster 4, as asked").first.wait_for()
+    opened.value.get_by_text("cluster 4, as requested").first.wait_for()
     assert locator.locator("#saved-in").inner_text() == str(tmp_path / "found")
     assert (tmp_path / "found" / "targets.csv").exists()
 

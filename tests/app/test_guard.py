@@ -8,31 +8,31 @@ ADDRESSES = ["/", "/locate", "/folder?path=/", "/job", "/static/style.css", "/lo
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_without_the_token_nothing_is_said(stranger, address):
-    answer = stranger.get(address)
+def test_without_the_token_nothing_is_said(client_without_token, address):
+    answer = client_without_token.get(address)
     assert answer.status_code == 403
     assert "terminal" in answer.text
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "the-toke", "ünïcödé"])
-def test_a_wrong_token_opens_nothing(stranger, token):
-    assert stranger.get("/", params={"token": token}).status_code == 403
-    stranger.cookies.set("emscout-8123", token.encode("ascii", "replace").decode())
-    assert stranger.get("/").status_code == 403
+def test_a_wrong_token_opens_nothing(client_without_token, token):
+    assert client_without_token.get("/", params={"token": token}).status_code == 403
+    client_without_token.cookies.set("emscout-8123", token.encode("ascii", "replace").decode())
+    assert client_without_token.get("/").status_code == 403
 
 
-def test_the_token_becomes_a_cookie_and_leaves_the_address(stranger):
-    answer = stranger.get("/locate", params={"token": "the-token", "a": "b"}, follow_redirects=False)
+def test_the_token_becomes_a_cookie_and_leaves_the_address(client_without_token):
+    answer = client_without_token.get("/locate", params={"token": "the-token", "a": "b"}, follow_redirects=False)
     assert answer.status_code == 303
     assert answer.headers["location"] == "/locate?a=b"
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
-    assert stranger.get("/locate").status_code == 200
+    assert client_without_token.get("/locate").status_code == 200
 
 
-def test_the_redirect_stays_on_this_computer(stranger):
-    answer = stranger.get("//evil.example/", params={"token": "the-token"}, follow_redirects=False)
+def test_the_redirect_stays_on_this_computer(client_without_token):
+    answer = client_without_token.get("//evil.example/", params={"token": "the-token"}, follow_redirects=False)
     assert not answer.headers.get("location", "/").startswith("//")
 
 

@@ -19,16 +19,16 @@ def ended(jobs):
 
 def test_progress_can_be_watched():
     jobs, go = Jobs(), threading.Event()
-    told = threading.Event()
+    reported = threading.Event()
 
     def work(progress):
         progress(1, 4, "scan_1")
-        told.set()
+        reported.set()
         go.wait(10)
 
     assert jobs.describe() is None
     jobs.start("locate", "search", work)
-    assert told.wait(10)
+    assert reported.wait(10)
     job = jobs.describe()
     assert (job["state"], job["done"], job["total"], job["what"]) == ("running", 1, 4, "scan_1")
     with pytest.raises(UsageError, match="still busy"):

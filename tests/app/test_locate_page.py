@@ -74,7 +74,7 @@ def test_a_chosen_cluster_is_the_target_until_an_answer_counts(searched):
     judged = searched.post("/locate/choose", json={"target": 2}).json()
     for image in (0, 1):
         assert ((tiles_of(judged, image, "cluster") == 2) == tiles_of(judged, image, "target")).all()
-    assert "cluster 2, as asked" in judged["found"]["how"]
+    assert "cluster 2, as requested" in judged["found"]["how"]
     judged = searched.post("/locate/answer", json=judged["question"] | {"crystal": True}).json()
     assert judged["target"] is None
 

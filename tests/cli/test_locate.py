@@ -161,7 +161,7 @@ def test_labels_score_clusters_and_with_a_positive_one_the_targets(found, tmp_pa
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ("image,row,col,label\nother,0,0,1\n", "which this result does not have"),
+        ("image,row,col,label\nother,0,0,1\n", "not in this result"),
         ("image,row,col,label\nTile_001-001,99,0,1\n", "another grid"),
         ("image,row,col,label\nTile_001-001,0,0,1\nTile_001-001,0,0,0\n", "twice"),
         ("name,x\n1,2\n", "image, row, col, label"),

@@ -32,7 +32,7 @@ def dark_pixels(micrograph):
     return label(micrograph.image < 0.75 * np.median(micrograph.image))
 
 
-def test_a_movie_is_followed_and_told_about(frames, tmp_path):
+def test_a_movie_is_followed_and_summarised(frames, tmp_path):
     out = tmp_path / "out"
     result = movie(frames, "-o", out, "--frame-time", "0.5s")
     assert result.exit_code == 0, result.output

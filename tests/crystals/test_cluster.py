@@ -90,7 +90,7 @@ def test_pca_keeps_what_varies_and_nmf_is_not_negative():
     ("options", "words"),
     [
         ({"n_clusters": 200}, "fewer clusters or a finer grid"),
-        ({"n_clusters": 0}, "not a number of clusters"),
+        ({"n_clusters": 0}, "number of clusters must be 2 or more"),
         ({"clusterer": "dbscan"}, "kmeans"),
         ({"linkage": "ward", "metric": "cosine"}, "ward"),
         ({"metric": "manhattan"}, "euclidean"),
@@ -104,7 +104,7 @@ def test_what_cannot_be_done_is_said(options, words):
 
 
 def test_tiles_that_are_all_alike_cannot_be_parted():
-    with pytest.raises(UsageError, match="only 1 kind"):
+    with pytest.raises(UsageError, match="only 1 distinct"):
         cluster_tiles(np.ones((50, 3)), np.ones(50), 2)
 
 

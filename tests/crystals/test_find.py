@@ -76,7 +76,7 @@ def test_labels_change_the_result_without_another_survey(found):
 
 def test_labels_decide_where_a_cluster_was_named(micrographs):
     found = em.find_crystals(micrographs, grid=GRID, target=2)
-    assert "cluster 2, as asked" in found.how
+    assert "cluster 2, as requested" in found.how
     assert found.teach(crystal=[found.question]).options.target is None
 
 

@@ -86,7 +86,7 @@ def test_a_contact_sheet_holds_all_panels():
         assert (sheet == grey).all(axis=2).sum() >= 60 * 90
 
 
-def test_colours_are_told_apart():
+def test_colours_can_be_distinguished():
     colours = np.array([cluster_colour(number) for number in range(1, 7)] + [TARGET_COLOUR], float)
     distances = np.linalg.norm(colours[:, None] - colours, axis=2) + 1e3 * np.eye(7)
     assert distances.min() > 60

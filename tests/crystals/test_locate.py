@@ -287,7 +287,7 @@ def test_knowledge_that_does_not_fit_is_refused(folder, found, tmp_path):
     path.write_text(json.dumps(learned | {"model": "of another make"}))
     (tmp_path / "foreign.json").write_text("{}")
     for name, sentence in (
-        ("k.json", "learned from other statistics"),
+        ("k.json", "was made with other statistics"),
         ("foreign.json", r"foreign\.json"),
         ("missing.json", r"missing\.json"),
     ):
@@ -328,7 +328,7 @@ def test_other_results_are_not_overwritten_unasked(folder, found, tmp_path):
 
 def test_files_of_others_are_not_touched(folder, tmp_path):
     (tmp_path / "report.html").write_text("mine")
-    with pytest.raises(OutputError, match="files of yours"):
+    with pytest.raises(OutputError, match="files of your own"):
         locate([folder], tmp_path, CrystalOptions(grid="8x8"))
     assert (tmp_path / "report.html").read_text() == "mine"
 

@@ -17,7 +17,7 @@ from emscout.crystals.report.mosaic import draw_mosaic, read_layout
     ],
     ids=lambda value: value[0] if isinstance(value[0], str) else "",
 )
-def test_names_tell_row_and_column(names, places):
+def test_names_give_row_and_column(names, places):
     assert read_layout(names) == dict(zip(names, places, strict=True))
 
 
@@ -33,7 +33,7 @@ def test_names_tell_row_and_column(names, places):
     ],
     ids=lambda names: " ".join(names) or "none",
 )
-def test_names_that_tell_nothing_give_no_layout(names):
+def test_other_names_give_no_layout(names):
     assert read_layout(names) is None
 
 

@@ -44,7 +44,7 @@ def test_features_of_all_tiles_average_to_those_of_the_image(scene):
     np.testing.assert_allclose(tiles.mean((0, 1)), whole[0, 0], rtol=1e-6, atol=1e-9)
 
 
-def test_features_tell_particles_from_background(scene):
+def test_features_distinguish_particles_from_background(scene):
     image, labels = scene
     lattice = cut_tiles(image.shape, 16)
     features = encode_tiles(image, lattice).reshape(-1, len(ENCODER_STATISTICS))

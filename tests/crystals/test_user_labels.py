@@ -31,7 +31,7 @@ def test_without_answers_tiles_score_as_proposed():
     assert score_with_labels(tiles, None) == pytest.approx(score_tiles(tiles))
 
 
-def test_five_answers_tell_two_kinds_apart():
+def test_five_answers_separate_two_kinds():
     tiles, kind = predictors()
     scores, asked = score_with_labels(tiles, None), []
     before = ((scores >= 0.5) == kind).mean()

@@ -26,7 +26,7 @@ def test_two_formats_of_one_image_keep_their_suffix():
     assert names("a/x.tif", "a/x.png") == ["x_tif", "x_png"]
 
 
-def test_names_that_differ_in_case_only_are_told_apart_for_windows():
+def test_names_that_differ_in_case_only_are_made_different_for_windows():
     assert len({n.casefold() for n in names("a/X.tif", "b/x.tif")}) == 2
 
 

@@ -282,7 +282,7 @@ def test_frames_of_a_folder_must_go_together(tmp_path, odd):
 def test_frames_of_a_folder_must_have_one_pixel_size(tmp_path):
     write_mrc(tmp_path / "1.mrc", FRAMES[:1], 0.5)
     write_mrc(tmp_path / "2.mrc", FRAMES[:1], 0.7)
-    with pytest.raises(ReadError, match="another pixel size"):
+    with pytest.raises(ReadError, match="different pixel size"):
         read_series(tmp_path)
     assert read_series(tmp_path, pixel_size_nm=0.6)[1].nm_per_px == 0.6
 
@@ -339,7 +339,7 @@ BAD = {
     "noise.tif": (content(bytes(range(128, 256)) * 8), "not in an image format"),
     "short.dm3": (content(b"\0\0\0\x03\0\0"), "damaged"),
     "short.mrc": (content(b"\0" * 500), "cut off"),
-    "zeros.mrc": (content(bytes(4096)), "no header"),
+    "zeros.mrc": (content(bytes(4096)), "no MRC header"),
     "short.png": (content(b"\x89PNG\r\n\x1a\n\0\0"), "damaged"),
     "short.ser": (content(b"II\x97\x01"), "a"),
     "lonely.emi": (write_emi, "beside it"),

@@ -45,7 +45,7 @@ def test_own_files_under_the_names_of_results_are_refused_whatever_is_asked(tmp_
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "holiday.jpg").touch()
     (tmp_path / "table.csv").touch()
-    with pytest.raises(OutputError, match=r"files of yours .* \(pictures, table.csv\): choose a new"):
+    with pytest.raises(OutputError, match=r"files of your own .* \(pictures, table.csv\): choose a new"):
         claim(tmp_path, run(), overwrite=overwrite)
     assert (tmp_path / "pictures" / "holiday.jpg").exists() and not (tmp_path / "run.json").exists()
 
@@ -105,7 +105,7 @@ def test_other_files_are_left_in_peace(tmp_path):
 )
 def test_a_run_json_of_something_else_is_refused(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
-    with pytest.raises(OutputError, match=r"files of yours .*\(run\.json\)"):
+    with pytest.raises(OutputError, match=r"files of your own .*\(run\.json\)"):
         claim(tmp_path, run(), overwrite=True)
 
 

@@ -225,7 +225,7 @@ def test_a_page_of_another_size_among_frames_keeps_its_number(tmp_path):
     series = io.read_series(tmp_path / "a.tif")
     assert len(series) == 5
     np.testing.assert_array_equal(series[4].image, frames[4])
-    with pytest.raises(ReadError, match=r"frame 3 of .*another size"):
+    with pytest.raises(ReadError, match=r"frame 3 of .*differs in size"):
         series[3]
 
 

@@ -25,7 +25,7 @@ CAPTION = (
         ("Table 1. Sizes", False),
     ],
 )
-def test_captions_are_told_from_mentions(text, expected):
+def test_captions_are_distinguished_from_mentions(text, expected):
     assert is_caption(text) is expected
 
 

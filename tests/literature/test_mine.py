@@ -73,7 +73,7 @@ def test_bad_documents_are_rows_and_end_nothing(mined):
     table = report.tables["figures"].set_index("document")
     assert table.loc["broken", "status"] == "failed"
     assert "damaged" in table.loc["broken", "error"]
-    assert "lies beside it" in table.loc["lost", "error"]
+    assert "is in its folder" in table.loc["lost", "error"]
     assert (table.loc["figure", "status"] == "ok").all()
 
 

@@ -53,7 +53,7 @@ def test_gutters_of_any_kind(scores, layout):
     assert f1(scores[layout]) >= 0.9
 
 
-def test_micrographs_are_told_from_the_rest():
+def test_micrographs_are_distinguished_from_the_rest():
     figure = make_figure((3, 3), kinds=("micrograph", "plot", "drawing", "photograph"), width_px=900, seed=5)
     kinds = [kind_of_panel(figure.image[box.slices]) for box in boxes(figure)]
     assert kinds == list(figure.panels["kind"])

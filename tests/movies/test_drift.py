@@ -282,7 +282,7 @@ def test_what_cannot_be_followed_is_refused():
 
 def test_progress_and_reading_in_order():
     movie = make_movie(120, (64, 64), n_particles=12, snr=4, seed=0)
-    read, told = [], []
+    read, calls = [], []
 
     class Watched:
         def __len__(self):
@@ -292,10 +292,10 @@ def test_progress_and_reading_in_order():
             read.append(i)
             return movie.frames[i]
 
-    estimate_drift(Watched(), progress=lambda done, total, what: told.append((done, total)))
+    estimate_drift(Watched(), progress=lambda done, total, what: calls.append((done, total)))
     assert read[-120:] == list(range(120))
     assert len(read) < 150  # a sample, and the first frames once more
-    assert told[-1] == (120, 120)
+    assert calls[-1] == (120, 120)
 
 
 def test_memory_does_not_grow_with_the_movie():

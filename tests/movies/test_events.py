@@ -34,7 +34,7 @@ def steady(radius: float, first: int = 0, last: int = 19) -> Radii:
     return dict.fromkeys(range(first, last + 1), radius)
 
 
-def told(events: pd.DataFrame) -> list[tuple]:
+def summarize_events(events: pd.DataFrame) -> list[tuple]:
     return list(events[["frame", "kind", "particles"]].itertuples(index=False, name=None))
 
 
@@ -69,7 +69,7 @@ def test_a_merger_says_what_it_conserves(quantity, power):
         (50, 64, steady(6.0, last=9)),
     )
     events = find_events(tracks, FIELD)
-    assert told(events) == [(10, "coalescence", "1 2")]
+    assert summarize_events(events) == [(10, "coalescence", "1 2")]
     merger = events.iloc[0]
     assert merger["conserved"] == quantity
     assert abs(merger["deviation"]) < 0.05
@@ -82,7 +82,7 @@ def test_a_merger_that_conserves_nothing_is_a_segmentation_error():
     events = find_events(
         tracks_of((50, 50, steady(8.0, last=9) | steady(15.0, 10)), (50, 64, steady(6.0, last=9))), FIELD
     )
-    assert told(events) == [(10, "segmentation-error", "1 2")]
+    assert summarize_events(events) == [(10, "segmentation-error", "1 2")]
     assert events["conserved"].tolist() == ["nothing"]
     assert events["deviation"].iloc[0] > events["tolerance"].iloc[0]
 
@@ -92,13 +92,13 @@ def test_shrinking_to_nothing_beside_a_neighbour_is_no_merger():
     events = find_events(
         tracks_of((50, 50, steady(8.0)), (50, 60.5, shrinking), (90, 90, {0: 1.6, 1: 1.6, 2: 1.6})), FIELD
     )
-    assert (10, "vanished", "2") in told(events)
+    assert (10, "vanished", "2") in summarize_events(events)
     assert "coalescence" not in set(events["kind"])
 
 
 def test_a_small_one_that_did_not_shrink_has_merged_though_nothing_shows_in_the_larger():
     events = find_events(tracks_of((50, 50, steady(12.0)), (50, 66, steady(3.5, last=9)), (90, 90, steady(2.0))), FIELD)
-    assert told(events) == [(10, "coalescence", "1 2")]
+    assert summarize_events(events) == [(10, "coalescence", "1 2")]
 
 
 def shrinks(radius: float, by_px3: float, first: int, last: int) -> Radii:
@@ -109,11 +109,11 @@ def test_two_that_shrink_before_and_after_they_merge_have_merged():
     parts = shrinks(5.6, 14, 0, 9)
     whole = shrinks((2 * (parts[9] ** 3 - 7)) ** (1 / 3), 5, 10, 19)
     events = find_events(tracks_of((46, 50, parts | whole), (55, 50, parts)), FIELD)
-    assert told(events)[0] == (10, "coalescence", "1 2")
+    assert summarize_events(events)[0] == (10, "coalescence", "1 2")
 
 
 @pytest.mark.parametrize(("step_px", "kind"), [(0.0, "vanished"), (2.2, "coalescence")])
-def test_of_a_small_one_that_fades_the_neighbour_tells_by_where_it_is(step_px, kind):
+def test_the_position_of_the_neighbour_decides_about_a_small_one_that_fades(step_px, kind):
     """Its area is lost in that of the neighbour, which goes to the common centre of the two, or stays."""
     fading = shrinks(4.5, 7, 0, 9)
     tracks = tracks_of((50, 50, shrinks(8.0, -2, 0, 19)), (50, 63, fading), (90, 90, steady(2.2)))
@@ -121,7 +121,7 @@ def test_of_a_small_one_that_fades_the_neighbour_tells_by_where_it_is(step_px, k
     tracks.loc[moved, "col_px"] += step_px
     tracks.loc[moved, "area_px2"] *= 1.08 if step_px else 1.0
     events = find_events(tracks, FIELD)
-    assert (10, kind) in [(frame, what) for frame, what, _ in told(events)]
+    assert (10, kind) in [(frame, what) for frame, what, _ in summarize_events(events)]
     assert len(events) == 1
 
 
@@ -131,7 +131,7 @@ def test_a_merger_at_the_edge_need_not_conserve_what_the_edge_hides():
     whole = 1.15 * np.hypot(hidden, seen)
     tracks = tracks_of((4.2, 50, steady(hidden, last=9)), (15, 50, steady(seen, last=9) | steady(whole, 10)))
     tracks.loc[(tracks["particle"] == 2) & (tracks["frame"] >= 10), "row_px"] = 10.5
-    assert told(find_events(tracks, FIELD)) == [(10, "coalescence", "1 2")]
+    assert summarize_events(find_events(tracks, FIELD)) == [(10, "coalescence", "1 2")]
 
 
 def cut_by_edge(row: float, col: np.ndarray, radius: float) -> pd.DataFrame:
@@ -148,29 +148,29 @@ def cut_by_edge(row: float, col: np.ndarray, radius: float) -> pd.DataFrame:
 
 def test_what_shrinks_to_nothing_beside_the_edge_has_vanished_and_what_slips_over_it_has_left():
     fading = tracks_of((100, 2.5, shrinks(3.5, 4, 0, 9)))
-    assert told(find_events(fading, FIELD)) == [(10, "vanished", "1")]
+    assert summarize_events(find_events(fading, FIELD)) == [(10, "vanished", "1")]
     slipping = cut_by_edge(100, 6.0 - 0.9 * np.arange(20), 6.0)
     last = int(slipping["frame"].max())
     assert 10 < last < 17
     left = find_events(pd.concat([slipping, tracks_of()]), FIELD)
-    assert told(left) == [(last + 1, "left-field", "1")]
+    assert summarize_events(left) == [(last + 1, "left-field", "1")]
     slipping["frame"] = 19 - slipping["frame"]
     entered = find_events(pd.concat([slipping, tracks_of()]), FIELD)
-    assert told(entered) == [(19 - last, "entered-field", "1")]
+    assert summarize_events(entered) == [(19 - last, "entered-field", "1")]
 
 
-def test_of_a_sliver_that_the_edge_leaves_and_that_flickers_nothing_is_told():
+def test_a_flickering_sliver_at_the_edge_gives_no_event():
     """It may shrink, vanish, merge or drop below what is seen; the middle of it was never in the field."""
     rng = np.random.default_rng(1)
     sliver = cut_by_edge(100, np.full(20, -1.5) + rng.normal(0, 0.2, 20), 5.0)
     assert len(sliver) == 20
     for gone in (sliver["frame"] > 8, sliver["frame"] < 8):
-        assert told(find_events(pd.concat([sliver[~gone], tracks_of()]), FIELD)) == []
+        assert summarize_events(find_events(pd.concat([sliver[~gone], tracks_of()]), FIELD)) == []
 
 
 def test_two_that_vanish_far_from_all_have_not_merged():
     events = find_events(tracks_of((50, 50, steady(6.0, last=9)), (100, 120, steady(6.0, last=9))), FIELD)
-    assert told(events) == [(10, "vanished", "1"), (10, "vanished", "2")]
+    assert summarize_events(events) == [(10, "vanished", "1"), (10, "vanished", "2")]
 
 
 def test_three_merge_at_once():
@@ -183,7 +183,7 @@ def test_three_merge_at_once():
         ),
         FIELD,
     )
-    assert told(events) == [(10, "coalescence", "1 2 3")]
+    assert summarize_events(events) == [(10, "coalescence", "1 2 3")]
 
 
 def test_two_that_merge_into_one_of_a_new_number_have_merged():
@@ -191,13 +191,13 @@ def test_two_that_merge_into_one_of_a_new_number_have_merged():
     events = find_events(
         tracks_of((50, 44, steady(6.0, last=9)), (50, 56, steady(6.0, last=9)), (50, 50, steady(whole, 10))), FIELD
     )
-    assert told(events) == [(10, "coalescence", "1 2 3")]
+    assert summarize_events(events) == [(10, "coalescence", "1 2 3")]
 
 
 def test_a_split_is_a_merger_backwards():
     whole = (8.0**3 + 6.0**3) ** (1 / 3)
     events = find_events(tracks_of((50, 50, steady(whole, last=9) | steady(8.0, 10)), (50, 64, steady(6.0, 10))), FIELD)
-    assert told(events) == [(10, "split", "1 2")]
+    assert summarize_events(events) == [(10, "split", "1 2")]
     assert events["area_before_px2"].iloc[0] == pytest.approx(np.pi * whole**2, rel=0.05)
 
 
@@ -206,29 +206,29 @@ def test_a_merger_that_a_split_undoes_is_a_segmentation_error():
     events = find_events(
         tracks_of((50, 50, steady(8.0) | as_one), (50, 64, steady(6.0, last=7)), (50, 64, steady(6.0, 12))), FIELD
     )
-    assert told(events) == [(8, "segmentation-error", "1 2"), (12, "segmentation-error", "1 3")]
+    assert summarize_events(events) == [(8, "segmentation-error", "1 2"), (12, "segmentation-error", "1 3")]
 
 
 def test_neighbours_that_are_one_for_a_moment_are_a_segmentation_error():
     radii = steady(6.0)
     del radii[10]
     events = find_events(tracks_of((50, 50, steady(8.0) | {10: 10.0}), (50, 64, radii)), FIELD)
-    assert told(events) == [(10, "segmentation-error", "1 2")]
+    assert summarize_events(events) == [(10, "segmentation-error", "1 2")]
 
 
 def test_a_gap_alone_is_no_event():
     radii = steady(6.0)
     del radii[10]
-    assert told(find_events(tracks_of((50, 50, steady(8.0)), (50, 64, radii)), FIELD)) == []
+    assert summarize_events(find_events(tracks_of((50, 50, steady(8.0)), (50, 64, radii)), FIELD)) == []
 
 
 def test_what_is_seen_for_a_frame_or_two_is_a_segmentation_error():
     events = find_events(tracks_of((50, 50, steady(4.0, 8, 9))), FIELD)
-    assert told(events) == [(8, "segmentation-error", "1")]
+    assert summarize_events(events) == [(8, "segmentation-error", "1")]
 
 
 def test_missing_in_the_first_or_last_frame_is_no_event():
-    assert told(find_events(tracks_of((50, 50, steady(6.0, 1, 18))), FIELD)) == []
+    assert summarize_events(find_events(tracks_of((50, 50, steady(6.0, 1, 18))), FIELD)) == []
 
 
 def test_particles_carried_over_the_edge_have_left_and_entered():
@@ -237,7 +237,7 @@ def test_particles_carried_over_the_edge_have_left_and_entered():
     leaving = {f: 5.0 for f in range(20) if 170 + 4 * f < 200}
     entering = {f: 5.0 for f in range(20) if -30 + 4 * f >= 0}
     tracks = tracks_of((170, 50, leaving), (-30, 50, entering), (100, 100, steady(5.0, last=9)), others=0)
-    assert told(find_events(tracks, FIELD, drift=drift)) == [
+    assert summarize_events(find_events(tracks, FIELD, drift=drift)) == [
         (8, "entered-field", "2"),
         (8, "left-field", "1"),
         (10, "vanished", "3"),
@@ -245,16 +245,16 @@ def test_particles_carried_over_the_edge_have_left_and_entered():
 
 
 def test_nucleation_is_an_appearance():
-    assert told(find_events(tracks_of((50, 50, steady(6.0, 8))), FIELD)) == [(8, "appeared", "1")]
+    assert summarize_events(find_events(tracks_of((50, 50, steady(6.0, 8))), FIELD)) == [(8, "appeared", "1")]
 
 
 def test_frames_without_a_particle_count_when_named():
     tracks = tracks_of((50, 50, steady(6.0, last=9)), others=0)
-    assert told(find_events(tracks, FIELD)) == []
-    assert told(find_events(tracks, FIELD, frames=np.arange(20))) == [(10, "vanished", "1")]
+    assert summarize_events(find_events(tracks, FIELD)) == []
+    assert summarize_events(find_events(tracks, FIELD, frames=np.arange(20))) == [(10, "vanished", "1")]
 
 
-def test_times_are_told_when_known():
+def test_times_are_given_when_known():
     events = find_events(tracks_of((50, 50, steady(6.0, last=9))), FIELD, times_s=5.0 * np.arange(20))
     assert events["time_s"].tolist() == [50]
 
@@ -276,7 +276,7 @@ def test_what_two_have_become_may_be_missed_for_a_frame():
     large = {**steady(6.0, last=8), **steady((6.0**3 + 5.0**3) ** (1 / 3), first=11)}
     tracks = tracks_of((50.0, 50.0, large), (50.0, 61.5, small))
     events = find_events(tracks, FIELD)
-    assert told(events) == [(9, "coalescence", "1 2")]
+    assert summarize_events(events) == [(9, "coalescence", "1 2")]
     assert events["conserved"].tolist() == ["volume"]
 
 
@@ -289,7 +289,7 @@ def test_without_tolerance_exact_sizes_still_count_as_conserved(sum_of):
     tracks = pd.DataFrame(rows, columns=["frame", "particle", "row_px", "col_px", "radius_px"])
     tracks["area_px2"] = np.pi * tracks.pop("radius_px") ** 2
     events = find_events(tracks, FIELD, tolerance=0)
-    assert told(events) == [(10, "coalescence", "1 2")]
+    assert summarize_events(events) == [(10, "coalescence", "1 2")]
     assert events["conserved"].tolist() == [sum_of]
     with pytest.raises(UsageError, match="`tolerance` must be 0 or more"):
         find_events(tracks, FIELD, tolerance=-0.1)

@@ -166,7 +166,7 @@ def test_without_times_nothing_is_claimed_in_seconds(tmp_path):
     assert "`frame_time" in warnings and "`pixel_size" in warnings
 
 
-def test_frames_that_cannot_be_read_are_bridged_and_told(tmp_path):
+def test_frames_that_cannot_be_read_are_bridged_and_reported(tmp_path):
     frames = list(synthetic(9).frames)
     path = save_folder(tmp_path / "frames", frames)
     cut = path / "frame_008.tif"
@@ -175,8 +175,8 @@ def test_frames_that_cannot_be_read_are_bridged_and_told(tmp_path):
     report = run(path, tmp_path / "out")
     status = report.tables["drift"]["status"]
     assert status[8] == status[4] == "unreadable" and (status.drop([4, 8]) == "ok").all()
-    failed = " ".join(report.provenance["found"]["failed"])
-    assert "frame_008.tif" in failed and "frame_004.tif" in failed
+    failures = " ".join(report.provenance["found"]["failed"])
+    assert "frame_008.tif" in failures and "frame_004.tif" in failures
     assert report.tables["tracks"]["frame"].nunique() == 7
 
 
@@ -319,7 +319,7 @@ def test_the_network_says_how_sure_it_is():
     assert (found.curves["n_low"] < found.curves["n"]).any()
 
 
-def test_the_whole_chain_tells_ripening_from_coalescence(tmp_path):
+def test_the_whole_chain_distinguishes_ripening_from_coalescence(tmp_path):
     movie = make_movie(
         14, (224, 224), n_particles=60, process="mixed", growth=1.12, merges=18, drift_px=0.2, snr=4, seed=3
     )
@@ -339,7 +339,7 @@ def test_the_whole_chain_tells_ripening_from_coalescence(tmp_path):
         assert scores.loc[kind, "recall"] >= 0.9
 
 
-def test_flagged_frames_of_a_folder_are_told_by_their_files_too(tmp_path):
+def test_flagged_frames_of_a_folder_are_named_by_their_files_too(tmp_path):
     frames = list(synthetic(8).frames)
     frames[5] = np.zeros_like(frames[5])
     found = follow_particles(open_movie(save_folder(tmp_path / "frames", frames)), OPTIONS)

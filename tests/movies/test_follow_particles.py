@@ -41,26 +41,26 @@ def report(movie):
 
 
 @pytest.fixture(scope="module")
-def life(movie):
+def result(movie):
     return em.follow_particles(em.read_series(movie), OPTIONS)
 
 
-def test_memory_and_folder_have_the_same_tables_and_labels(life, report):
-    assert set(life.tables) == {"drift", "tracks", "events", "curves", "particles", "growth", "shapes"}
-    for name, table in life.tables.items():
+def test_memory_and_folder_have_the_same_tables_and_labels(result, report):
+    assert set(result.tables) == {"drift", "tracks", "events", "curves", "particles", "growth", "shapes"}
+    for name, table in result.tables.items():
         pd.testing.assert_frame_equal(table, pd.read_parquet(report.folder / f"{name}.parquet"), check_dtype=False)
-    for frame in life.curves["frame"]:
+    for frame in result.curves["frame"]:
         saved = tifffile.imread(report.folder / "labels" / f"frame_{frame:06d}.tif")
-        assert np.array_equal(life.labels(frame), saved)
-    assert life.story == report.provenance["found"]["story"]
-    assert (life.warnings, life.failed) == (report.warnings, ())
+        assert np.array_equal(result.labels(frame), saved)
+    assert result.story == report.provenance["found"]["story"]
+    assert (result.warnings, result.failed) == (report.warnings, ())
 
 
-def test_frames_in_memory_are_a_movie_too(life, movie):
+def test_frames_in_memory_are_a_movie_too(result, movie):
     images = list(tifffile.imread(movie))
     for given in (images, [em.Micrograph(image) for image in images], np.stack(images), iter(images)):
         found = em.follow_particles(given, OPTIONS)
-        pd.testing.assert_frame_equal(found.tracks, life.tracks)
+        pd.testing.assert_frame_equal(found.tracks, result.tracks)
         assert "file" not in found.drift
 
 
@@ -125,16 +125,16 @@ def test_options_are_given_once(movie):
         em.follow_particles(em.read_series(movie), OPTIONS, seed=1)
 
 
-def test_warnings_are_the_same_in_python_a_table_the_report_and_the_folder(life, report):
-    codes = [notice.code for notice in life.warnings]
+def test_warnings_are_the_same_in_python_a_table_the_report_and_the_folder(result, report):
+    codes = [notice.code for notice in result.warnings]
     assert codes == ["frames-blank"]
     table = pd.read_csv(report.folder / "warnings.csv", keep_default_na=False)
     assert list(table.columns) == ["code", "warning", "remedy"]
     page = html.unescape(re.sub(r"<[^>]+>", "", (report.folder / "report.html").read_text(encoding="utf-8")))
-    for notice, (code, sentence, remedy) in zip(life.warnings, table.itertuples(index=False), strict=True):
+    for notice, (code, sentence, remedy) in zip(result.warnings, table.itertuples(index=False), strict=True):
         assert (notice.code, notice.sentence, notice.remedy) == (code, sentence, remedy)
         assert notice.sentence in page
-    assert report.provenance["found"]["warnings"] == [str(notice) for notice in life.warnings]
+    assert report.provenance["found"]["warnings"] == [str(notice) for notice in result.warnings]
 
 
 def test_a_movie_that_was_written_anew_is_read_anew(tmp_path):
@@ -142,6 +142,6 @@ def test_a_movie_that_was_written_anew_is_read_anew(tmp_path):
     for n, seed in ((4, 4), (6, 9)):
         tifffile.imwrite(path, np.stack(frames(n, seed=seed)), photometric="minisblack")
         report = em.follow(path, tmp_path / "out", OPTIONS, overwrite=True, workers=1)
-        life = em.follow_particles(em.read_series(path), OPTIONS)
+        result = em.follow_particles(em.read_series(path), OPTIONS)
         assert report.tables["tracks"]["frame"].nunique() == n
-        assert np.array_equal(report.tables["tracks"]["area_px2"], life.tracks["area_px2"])
+        assert np.array_equal(report.tables["tracks"]["area_px2"], result.tracks["area_px2"])

@@ -67,12 +67,12 @@ def test_the_unit_of_time_changes_k_alone():
 def test_no_speed_is_taken_across_a_merger():
     """Every eight frames a third of the particles takes in something of half its volume."""
     tracks, mergers = mean_field(3, seed=1, merging=0.33)
-    told, untold = (
+    with_mergers, without = (
         growth_exponent(tracks, np.arange(60), events, resamples=20).set_index("method").loc["single-particles", "n"]
         for events in (mergers, None)
     )
-    assert told == pytest.approx(3, rel=0.1)
-    assert abs(untold - 3) > 2 * abs(told - 3)
+    assert with_mergers == pytest.approx(3, rel=0.1)
+    assert abs(without - 3) > 2 * abs(with_mergers - 3)
 
 
 def test_the_same_seed_gives_the_same_numbers():

@@ -8,7 +8,7 @@ from emscout.movies.tracking.link import link_particles
 from emscout.synthetic.movie import make_movie
 
 
-def sights(*rows: tuple[int, float, float, float]) -> pd.DataFrame:
+def observations(*rows: tuple[int, float, float, float]) -> pd.DataFrame:
     """A table from (frame, row, column, radius)."""
     table = pd.DataFrame(rows, columns=["frame", "row_px", "col_px", "radius_px"])
     return table.assign(area_px2=np.pi * table.pop("radius_px") ** 2)
@@ -48,7 +48,7 @@ def test_links_are_right_where_particles_merge_vanish_and_drift_out_of_the_field
 
 
 def test_numbers_go_by_first_appearance_and_columns_are_kept():
-    table = sights((7, 50, 50, 5), (3, 10, 10, 5), (7, 10, 10, 5)).assign(label=[4, 9, 2])
+    table = observations((7, 50, 50, 5), (3, 10, 10, 5), (7, 10, 10, 5)).assign(label=[4, 9, 2])
     tracks = link_particles(table)
     assert list(tracks.columns) == ["frame", "particle", "row_px", "col_px", "area_px2", "label"]
     assert tracks[["frame", "label", "particle"]].to_numpy().tolist() == [[3, 9, 1], [7, 4, 2], [7, 2, 1]]
@@ -57,13 +57,13 @@ def test_numbers_go_by_first_appearance_and_columns_are_kept():
 @pytest.mark.parametrize(("gap", "numbers"), [(3, 2), (4, 3)])
 def test_a_particle_may_be_missing_for_three_frames(gap, numbers):
     here = [(f, 10.0, 10.0, 5.0) for f in range(20) if not 8 <= f < 8 + gap]
-    tracks = link_particles(sights(*here, *((f, 60.0, 60.0, 5.0) for f in range(20))))
+    tracks = link_particles(observations(*here, *((f, 60.0, 60.0, 5.0) for f in range(20))))
     assert tracks["particle"].nunique() == numbers
 
 
-def test_a_particle_may_be_missing_for_no_frame_when_told_so():
+def test_a_particle_may_be_missing_for_no_frame_with_max_gap_zero():
     here = [(f, 10.0, 10.0, 5.0) for f in range(9) if f != 4]
-    tracks = link_particles(sights(*here, *((f, 60.0, 60.0, 5.0) for f in range(9))), max_gap=0)
+    tracks = link_particles(observations(*here, *((f, 60.0, 60.0, 5.0) for f in range(9))), max_gap=0)
     assert tracks["particle"].nunique() == 3
 
 
@@ -76,7 +76,7 @@ def test_neighbours_that_are_one_for_a_moment_keep_their_numbers(frames_as_one):
             rows.append((f, 50.0, 50.0, 8.0 * np.sqrt(2)))
         else:  # in turns, so that nothing but their places tells them apart
             rows += [(f, 50.0, 41.5, 8.0), (f, 50.0, 58.5, 8.0)][:: 1 if f < 5 else -1]
-    tracks = link_particles(sights(*rows))
+    tracks = link_particles(observations(*rows))
     last = tracks[tracks["frame"] == 11].set_index("col_px")["particle"]
     assert tracks["particle"].nunique() == 2
     assert last.to_dict() == {41.5: 1, 58.5: 2}
@@ -85,11 +85,11 @@ def test_neighbours_that_are_one_for_a_moment_keep_their_numbers(frames_as_one):
 def test_the_larger_of_two_that_merge_goes_on():
     before = [row for f in range(4) for row in [(f, 50.0, 40.0, 6.0), (f, 50.0, 56.0, 9.0)]]
     after = [(f, 50.0, 52.0, (6.0**3 + 9.0**3) ** (1 / 3)) for f in range(4, 8)]
-    tracks = link_particles(sights(*before, *after))
+    tracks = link_particles(observations(*before, *after))
     assert set(tracks.loc[tracks["frame"] >= 4, "particle"]) == {2}
 
 
-def test_label_maps_tell_what_centroids_do_not():
+def test_label_maps_show_what_centroids_do_not():
     """A long thin particle slides along itself, farther than its disc reaches."""
     maps = {}
     for f in range(4):
@@ -126,18 +126,18 @@ def test_frames_without_a_row_are_passed_over():
 
 def test_a_new_particle_elsewhere_is_not_an_old_one():
     there = [(f, 10.0, 10.0, 5.0) for f in range(5)] + [(f, 10.0, 40.0, 5.0) for f in range(5, 10)]
-    tracks = link_particles(sights(*there, *((f, 90.0, 90.0, 5.0) for f in range(10))))
+    tracks = link_particles(observations(*there, *((f, 90.0, 90.0, 5.0) for f in range(10))))
     assert tracks["particle"].nunique() == 3
 
 
 def test_progress_counts_frames():
-    told = []
-    link_particles(still(5, 4).assign(area_px2=100.0), progress=lambda done, total: told.append((done, total)))
-    assert told == [(2, 4), (3, 4), (4, 4)]
+    calls = []
+    link_particles(still(5, 4).assign(area_px2=100.0), progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(2, 4), (3, 4), (4, 4)]
 
 
 def test_no_particle_and_one_frame_have_an_answer():
-    table = sights((0, 5, 5, 2), (0, 20, 20, 2))
+    table = observations((0, 5, 5, 2), (0, 20, 20, 2))
     assert link_particles(table)["particle"].tolist() == [1, 2]
     assert link_particles(table.iloc[:0])["particle"].tolist() == []
 
@@ -153,12 +153,12 @@ def test_no_particle_and_one_frame_have_an_answer():
     ],
 )
 def test_what_cannot_be_linked_is_said(change, options, message):
-    table = sights((0, 5, 5, 2), (1, 5, 5, 2)).assign(**change)
+    table = observations((0, 5, 5, 2), (1, 5, 5, 2)).assign(**change)
     with pytest.raises(UsageError, match=message):
         link_particles(table, **options)
 
 
 def test_label_maps_of_different_size_are_refused():
-    table = sights((0, 5, 5, 2), (1, 5, 5, 2)).assign(label=1)
+    table = observations((0, 5, 5, 2), (1, 5, 5, 2)).assign(label=1)
     with pytest.raises(UsageError, match="differ in shape"):
         link_particles(table, lambda frame: np.ones((10, 10 + frame), np.int32))

@@ -26,7 +26,7 @@ def explain(radii: np.ndarray) -> pd.DataFrame:
     return assign_mechanisms(tracks, events, 160**2).set_index("particle")
 
 
-def test_ripening_is_told_from_coalescence_particle_by_particle():
+def test_ripening_is_distinguished_from_coalescence_particle_by_particle():
     shape = (460, 460)
     movie = make_movie(50, shape, n_particles=180, process="mixed", growth=1.25, merges=50, seed=12)
     rng = np.random.default_rng(13)
@@ -34,9 +34,9 @@ def test_ripening_is_told_from_coalescence_particle_by_particle():
     table = movie.tracks[["frame", "row_px", "col_px"]].assign(area_px2=np.pi * radius**2)
     tracks = link_particles(table[radius > 1.5])
     drift = pd.DataFrame(movie.shift_px, columns=["row_px", "col_px"]).assign(frame=range(50))
-    told = assign_mechanisms(tracks, find_events(tracks, shape, drift=drift), shape[0] * shape[1])
-    assert set(told["mechanism"]) <= set(MECHANISMS)
-    mechanism = told.set_index("particle")["mechanism"]
+    explained = assign_mechanisms(tracks, find_events(tracks, shape, drift=drift), shape[0] * shape[1])
+    assert set(explained["mechanism"]) <= set(MECHANISMS)
+    mechanism = explained.set_index("particle")["mechanism"]
     which = (
         match_tracks(movie.tracks, tracks).groupby("true_particle")["particle"].agg(lambda some: some.mode().iloc[0])
     )
@@ -54,17 +54,17 @@ def test_one_shrinks_and_its_neighbours_grow():
     radii = np.full((20, 36), 7.0)
     radii[:, 14] = np.cbrt(np.maximum(7.0**3 * (1 - np.arange(20) / 12), 0))
     radii[:, [8, 13, 15, 20]] = np.cbrt(7.0**3 + (7.0**3 - radii[:, 14, None] ** 3) / 4)
-    told = explain(radii)
-    assert told.loc[15, ["end", "mechanism"]].tolist() == ["vanished", "ripening"]
-    assert told.loc[15, "neighbours_px3"] == pytest.approx(4 / 3 * np.pi * 7**3, rel=0.25)
-    assert told.loc[[9, 14, 16, 21], "mechanism"].tolist() == ["ripening"] * 4
-    assert told.loc[[1, 6, 31, 36], "mechanism"].tolist() == ["none"] * 4
+    explained = explain(radii)
+    assert explained.loc[15, ["end", "mechanism"]].tolist() == ["vanished", "ripening"]
+    assert explained.loc[15, "neighbours_px3"] == pytest.approx(4 / 3 * np.pi * 7**3, rel=0.25)
+    assert explained.loc[[9, 14, 16, 21], "mechanism"].tolist() == ["ripening"] * 4
+    assert explained.loc[[1, 6, 31, 36], "mechanism"].tolist() == ["none"] * 4
 
 
 def test_what_shrinks_while_nothing_grows_is_unclear():
     radii = np.cbrt(np.maximum(np.linspace(300, 700, 36) - 35 * np.arange(20)[:, None], 0))
-    told = explain(np.where(radii > 1.5, radii, 0))
-    vanished = told[told["end"] == "vanished"]
+    explained = explain(np.where(radii > 1.5, radii, 0))
+    vanished = explained[explained["end"] == "vanished"]
     assert len(vanished) > 15
     assert (vanished["mechanism"] == "unclear").mean() > 0.9
 
@@ -80,10 +80,10 @@ def test_jumps_of_area_are_set_apart_from_steady_change():
     radii[:, 0] = np.sqrt(49 + np.where(np.arange(20) < 10, 0, 30) + np.arange(20))
     tracks = grid_tracks(radii)
     events = pd.DataFrame({"frame": [10], "kind": ["coalescence"], "particles": ["1 99"]})
-    told = assign_mechanisms(tracks, events, 160**2).iloc[0]
-    assert told["by_mergers_px2"] == pytest.approx(30 * np.pi, rel=0.25)
-    assert told["by_mergers_px2"] + told["by_exchange_px2"] == pytest.approx(49 * np.pi, rel=0.1)
-    assert told["mechanism"] == "both"
+    explained = assign_mechanisms(tracks, events, 160**2).iloc[0]
+    assert explained["by_mergers_px2"] == pytest.approx(30 * np.pi, rel=0.25)
+    assert explained["by_mergers_px2"] + explained["by_exchange_px2"] == pytest.approx(49 * np.pi, rel=0.1)
+    assert explained["mechanism"] == "both"
 
 
 def test_an_error_of_the_segmentation_does_not_hide_a_merger_in_the_same_frame():
@@ -93,16 +93,16 @@ def test_an_error_of_the_segmentation_does_not_hide_a_merger_in_the_same_frame()
     events = pd.DataFrame(
         {"frame": [10, 10], "kind": ["coalescence", "segmentation-error"], "particles": ["1 99", "1 2"]}
     )
-    told = assign_mechanisms(tracks, events, 160**2).iloc[0]
-    assert told["by_mergers_px2"] == pytest.approx(30 * np.pi, rel=0.1)
-    assert told["mechanism"] == "coalescence"
+    explained = assign_mechanisms(tracks, events, 160**2).iloc[0]
+    assert explained["by_mergers_px2"] == pytest.approx(30 * np.pi, rel=0.1)
+    assert explained["mechanism"] == "coalescence"
 
 
 def test_no_tracks_have_nothing_to_explain():
     tracks = grid_tracks(np.zeros((3, 3)))
-    told = assign_mechanisms(tracks, find_events(tracks, (50, 50)), 2500)
-    assert len(told) == 0
-    assert "mechanism" in told
+    explained = assign_mechanisms(tracks, find_events(tracks, (50, 50)), 2500)
+    assert len(explained) == 0
+    assert "mechanism" in explained
 
 
 def frame_of(areas: list[float], **columns: object) -> pd.DataFrame:

@@ -85,8 +85,8 @@ def test_the_scale_that_is_read_is_kept_out_of_the_drift():
         left = drift[["row_px", "col_px"]].to_numpy() - movie.shift_px
         return np.sqrt(((left - left.mean(axis=0)) ** 2).sum(axis=1).mean())
 
-    life = follow_particles(frames, model="watershed", polarity="dark")
-    assert error(life.drift) < 0.1
+    result = follow_particles(frames, model="watershed", polarity="dark")
+    assert error(result.drift) < 0.1
     assert error(estimate_drift(frames)) > 0.2
 
 

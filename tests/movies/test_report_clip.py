@@ -82,11 +82,11 @@ def test_a_blank_or_unreadable_frame_is_shown_as_what_it_is():
 def test_an_mp4_shows_every_frame_and_is_the_same_each_time(tmp_path):
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     footage = make_footage()
-    told = []
-    clip = write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage), progress=lambda *some: told.append(some))
+    calls = []
+    clip = write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage), progress=lambda *some: calls.append(some))
     assert (clip.path.name, clip.media_type, clip.n_frames, clip.note) == ("movie.mp4", "video/mp4", N_FRAMES, "")
     assert imageio_ffmpeg.count_frames_and_secs(str(clip.path))[0] == N_FRAMES
-    assert told[-1] == (N_FRAMES, N_FRAMES, "clip")
+    assert calls[-1] == (N_FRAMES, N_FRAMES, "clip")
     assert [file.name for file in tmp_path.iterdir()] == ["movie.mp4"]
     first = clip.path.read_bytes()
     assert write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage)).path.read_bytes() == first
@@ -100,7 +100,7 @@ def test_of_a_movie_too_long_for_a_minute_an_mp4_leaves_out_frames(tmp_path):
     footage = replace(footage, origins={})
     clip = write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage))
     assert clip.n_frames == 751  # all of them, at 25 a second, take more than 60 seconds
-    assert clip.note == "It shows one frame of 2."
+    assert clip.note == "It shows one frame in 2."
     frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(clip.path))
     assert frames == 751
     assert seconds == pytest.approx(751 / 25, abs=0.3)
@@ -127,7 +127,7 @@ def test_a_gif_keeps_to_its_bound_and_says_what_it_left_out(tmp_path, monkeypatc
     clip = write_clip(tmp_path, footage, PARTICLES, time_axis_of(footage))
     assert clip.path.stat().st_size <= 15_000_000
     assert 10 <= clip.n_frames < 96
-    assert clip.note.startswith("It shows one frame of ")
+    assert clip.note.startswith("It shows one frame in ")
 
 
 @pytest.mark.parametrize("shape", [(slice(0, 7), slice(0, 90)), (slice(0, 80), slice(0, 11))])

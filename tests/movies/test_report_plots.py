@@ -122,7 +122,7 @@ def test_a_long_movie_does_not_make_a_heavy_plot():
     assert ElementTree.fromstring(plot_drift(drift, time_axis)) is not None
 
 
-def test_particles_that_tell_most_are_shown_and_those_outlined_wrongly_come_last():
+def test_particles_that_change_most_are_shown_and_those_outlined_wrongly_come_last():
     footage, tables = make_footage(), make_tables()
     time_axis = choose_time_axis(None, N_FRAMES)
     svg = plot_single_particles(footage.tracks, tables["particles"], footage.events, time_axis, NM_PER_PX)

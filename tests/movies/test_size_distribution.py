@@ -17,7 +17,7 @@ def test_the_lsw_density_is_one_of_mean_one():
 
 
 @pytest.mark.parametrize("error", [0.0, 0.3])
-def test_ripened_sizes_are_told_from_log_normal_ones(error):
+def test_ripened_sizes_are_distinguished_from_log_normal_ones(error):
     rng = np.random.default_rng(1)
     ripened = compare_distributions(10 * lsw_sample(300, 0) + rng.normal(0, error, 300), error).set_index("shape")
     assert ripened.loc["lsw", "aic"] < ripened.loc["log-normal", "aic"] - 10

@@ -142,7 +142,7 @@ def test_figures_have_units_and_intervals(tmp_path):
 @pytest.mark.parametrize(
     ("nm_per_px", "said"), [(0.5, "0.5"), (1200.0, "1200"), (3.13884, "3.139"), (0.0122, "0.0122")]
 )
-def test_the_pixel_size_is_told_without_invented_zeros(nm_per_px, said, tmp_path):
+def test_the_pixel_size_has_no_invented_zeros(nm_per_px, said, tmp_path):
     page = page_of(run_of([("a", nm_per_px)], tmp_path), tmp_path)
     assert f" {said} nm/px" in page.text
 
@@ -175,7 +175,7 @@ def test_names_are_text_and_never_markup(tmp_path):
     assert "<script>alert" not in page.html
 
 
-def test_failures_are_told_and_have_no_section(tmp_path):
+def test_failures_are_listed_and_have_no_section(tmp_path):
     run = run_of([("a", 0.5)], tmp_path)
     failed = {"image": "bad", "path": "bad.dm3", "status": "failed", "error": "bad.dm3 is empty: copy it again."}
     run["tables"]["images"] = pd.concat([run["tables"]["images"], pd.DataFrame([failed])], ignore_index=True)
@@ -185,7 +185,7 @@ def test_failures_are_told_and_have_no_section(tmp_path):
     assert "image-2" not in page.ids
 
 
-def test_frames_that_fail_alike_are_told_once(tmp_path):
+def test_frames_that_fail_alike_are_listed_once(tmp_path):
     run = run_of([(f"stack_f000{n}", 0.5) for n in range(4)], tmp_path)
     run["tables"]["images"].loc[1:, ["status", "error"]] = "failed", "stack.dm4 has pixels that are not square."
     page = page_of(run, tmp_path)
@@ -247,7 +247,7 @@ def test_pictures_share_what_a_page_may_weigh(tmp_path):
     assert (tmp_path / "report.html").stat().st_size < 20_000_000  # a page to send by mail
 
 
-def test_options_and_versions_are_told(tmp_path):
+def test_options_and_versions_are_shown(tmp_path):
     page = page_of(run_of([("a", 0.5)], tmp_path), tmp_path)
     for text in ("polarity auto", "min_diameter not set", "split yes", "seed 0", "emscout 0.1.0", "numpy 2.4.0"):
         assert text in page.text
@@ -271,7 +271,7 @@ def test_numbers_have_the_digits_their_interval_is_worth(value, low, high, said,
 
 
 @pytest.mark.parametrize(("per_um2", "said"), [(85.0, "85.00 per µm²"), (1.2e7, "12.00 per nm²")])
-def test_density_is_told_in_a_unit_that_suits_it(per_um2, said, tmp_path):
+def test_density_has_a_suitable_unit(per_um2, said, tmp_path):
     run = run_of([("a", 0.5)], tmp_path)
     run["tables"]["images"]["number_density_per_um2"] = per_um2
     assert f"Number density {said}" in page_of(run, tmp_path).text

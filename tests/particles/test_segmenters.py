@@ -93,7 +93,7 @@ def test_an_unknown_segmenter_is_a_sentence(name):
 )
 def test_an_option_without_effect_is_refused(model, settings):
     name = next(iter(settings))
-    with pytest.raises(UsageError, match=f"pays no attention to `{name}"):
+    with pytest.raises(UsageError, match=f"does not use `{name}"):
         em.ParticleOptions(model=model, **settings)
 
 

@@ -78,7 +78,7 @@ def test_what_is_far_from_the_training_pictures_is_novel():
     assert (head.predict(strange)[1] > 1).mean() > 0.9
 
 
-def test_pictures_that_are_no_micrographs_are_told_unless_they_are_a_category():
+def test_pictures_that_are_not_micrographs_are_recognised_unless_they_are_a_category():
     features, names, sources = clouds(n=120, distance=6.0)
     foreign, fresh = (clouds(n=60, n_categories=1, distance=0.0, seed=seed)[0] - 3.0 for seed in (11, 12))
     head, held = fit_out_of_distribution(fit_head(features, names, sources, 0), features, sources, foreign)

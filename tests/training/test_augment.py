@@ -58,10 +58,10 @@ def test_greys_stay_in_range(data):
 
 
 def test_prints_hide_particles_under_boxes_and_leave_strokes_unknown():
-    prints = augment.render_prints(40, SIDE_PX, seed=0)
-    assert prints.shape == (40, 3, SIDE_PX, SIDE_PX)
+    annotations = augment.render_annotations(40, SIDE_PX, seed=0)
+    assert annotations.shape == (40, 3, SIDE_PX, SIDE_PX)
     images, labels = torch.full((40, SIDE_PX, SIDE_PX), 0.5), torch.ones(40, SIDE_PX, SIDE_PX, dtype=torch.long)
-    printed, left, unknown = augment.paste_prints(images, labels, prints, generator(0))
+    printed, left, unknown = augment.paste_annotations(images, labels, annotations, generator(0))
     touched = (printed != 0.5).flatten(1).any(1)
     assert 0 < touched.sum() < 40
     assert left[~touched].eq(1).all()
@@ -81,7 +81,7 @@ def test_instances_are_numbered_through_the_batch():
 
 
 def test_a_batch_is_the_same_for_the_same_seed_and_never_twice(data):
-    prints = augment.render_prints(4, SIDE_PX, seed=0)
-    once, again, other = (augment.draw_batch(data, prints, 3, SIDE_PX, generator(seed))[0] for seed in (5, 5, 6))
+    annotations = augment.render_annotations(4, SIDE_PX, seed=0)
+    once, again, other = (augment.draw_batch(data, annotations, 3, SIDE_PX, generator(seed))[0] for seed in (5, 5, 6))
     assert torch.equal(once, again)
     assert not torch.equal(once, other)

@@ -178,14 +178,14 @@ def test_sub_images_that_are_like_their_frames_pass(movie):
     assert compare_greys(parts, [fine], np.zeros(len(parts), int)) is None
 
 
-def test_sub_images_too_small_to_hold_what_a_frame_holds_are_told_of():
+def test_sub_images_too_small_to_hold_what_a_frame_holds_give_a_warning():
     halves = np.zeros((200, 200), np.float32)
     halves[:, 100:] = 1
     parts = np.stack([halves[i : i + 32, i : i + 32] for i in range(0, 160, 8)])
     assert "larger `side_px" in compare_greys(parts, [halves], np.zeros(len(parts), int))
 
 
-def test_too_few_sub_images_are_told_of():
+def test_too_few_sub_images_give_a_warning():
     slope = np.tile(np.linspace(-1, 1, 200, dtype=np.float32), (200, 1))
     warning = compare_greys(slope[None, :120, :170], [slope], np.zeros(1, int))
     assert "more `sub_images" in warning

@@ -41,7 +41,7 @@ def frozen(specimens, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_tells_new_pictures(frozen, kind):
+def test_it_classifies_new_pictures(frozen, kind):
     verdicts = [classify_picture(make_specimen(kind, 96, seed=seed), frozen / "model.onnx") for seed in (70, 71, 72)]
     assert [verdict.category for verdict in verdicts].count(kind) >= 2
     assert all(max(v.probabilities, key=v.probabilities.get) == kind for v in verdicts)

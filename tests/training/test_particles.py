@@ -11,7 +11,7 @@ pytest.importorskip("tensorboard")
 from emscout.errors import EmscoutError, OutputError, ReadError, UsageError  # noqa: E402
 from emscout.io.labels import find_labelled  # noqa: E402
 from emscout.training import particles  # noqa: E402
-from emscout.training.augment import render_prints  # noqa: E402
+from emscout.training.augment import render_annotations  # noqa: E402
 from emscout.training.checkpoints import newest_checkpoint  # noqa: E402
 from emscout.training.data import load_labelled  # noqa: E402
 from emscout.training.options import TrainingOptions  # noqa: E402
@@ -21,9 +21,9 @@ OPTIONS = TrainingOptions(steps=4, batch=1, save_every=0, validate_every=60, val
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Views and prints as small as they can be, a report each step, one thread for all."""
+    """Views and annotations as small as possible, a report each step, one thread for all."""
     monkeypatch.setattr(particles, "SIDE_PX", 128)
-    monkeypatch.setattr(particles, "PRINTS", 4)
+    monkeypatch.setattr(particles, "ANNOTATION_SHEETS", 4)
     monkeypatch.setattr(particles, "REPORT_STEPS", 1)
 
 
@@ -87,12 +87,12 @@ def test_another_seed_is_another_run(labelled_folder, tmp_path):
 
 def test_one_view_is_learnt_by_heart(labelled_folder):
     data = load_labelled(find_labelled(labelled_folder), torch.device("cpu"), seed=1)
-    prints = render_prints(4, 128, seed=0)
+    annotations = render_annotations(4, 128, seed=0)
     state = particles.begin(OPTIONS, torch.device("cpu"), fresh=True)
     losses = []
     for _ in range(16):
         state.generator.manual_seed(3)
-        losses.append(particles.take_step(state, data, prints, 1, rate=1.0)["loss"])
+        losses.append(particles.take_step(state, data, annotations, 1, rate=1.0)["loss"])
     assert min(losses[-3:]) < 0.6 * losses[0]
 
 
@@ -100,7 +100,7 @@ def test_the_frozen_stages_stay_as_they_are_and_the_rest_moves(labelled_folder):
     data = load_labelled(find_labelled(labelled_folder), torch.device("cpu"), seed=1)
     state = particles.begin(OPTIONS, torch.device("cpu"), fresh=True)
     before = {name: value.clone() for name, value in state.network.named_parameters()}
-    particles.take_step(state, data, render_prints(4, 128, seed=0), 1, rate=1.0)
+    particles.take_step(state, data, render_annotations(4, 128, seed=0), 1, rate=1.0)
     moved = {name for name, value in state.network.named_parameters() if not torch.equal(value, before[name])}
     frozen = {name for name in before if name.startswith(("trunk.stages.0.", "trunk.stages.1."))}
     assert moved == before.keys() - frozen

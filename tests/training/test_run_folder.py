@@ -9,7 +9,7 @@ from emscout.training.options import check_run, open_run
 
 def test_a_model_of_something_else_is_not_overwritten(tmp_path):
     (tmp_path / "model.onnx").touch()
-    with pytest.raises(OutputError, match=r"files of yours .*\(model.onnx\): choose a new or an empty folder"):
+    with pytest.raises(OutputError, match=r"files of your own .*\(model.onnx\): choose a new or an empty folder"):
         open_run(tmp_path, ClassifierOptions(), resume=False, begun=False)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 

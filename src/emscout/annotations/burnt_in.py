@@ -13,7 +13,7 @@ from emscout.micrograph import Series
 
 __all__ = ["ends_sharply", "find_burnt_in", "specimen_moves"]
 
-# Number of frames compared, and how far the specimen must have moved to be told from what is drawn.
+# Number of frames compared, and how far the specimen must have moved to be distinguished from what is drawn.
 _SAMPLE, _MOVED_PX = 12, 6.0
 # Grey levels over which a pixel usually ranges; with fewer it may stay the same by chance.
 _MANY_LEVELS = 4.0

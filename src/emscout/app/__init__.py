@@ -1,1 +1,1 @@
-"""The local web app: a page a wing, over the same calls as the command line; nothing leaves this computer."""
+"""The local web app: one page per task, with the same calls as the command line; nothing leaves this computer."""

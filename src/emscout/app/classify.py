@@ -18,11 +18,11 @@ PAGE = report_page(
     "classify",
     "Specimens",
     "What kind of specimen is this?",
-    "Any pictures: how each was made, or which of your own categories it belongs to, and the evidence for it.",
+    "Images: the technique of each, or which of your own categories it belongs to, and the evidence for it.",
     SpecimenOptions,
     ("model", "min_probability"),
     _classify,
     input="Images",
-    button="Name them",
+    button="Classify",
     suffix="kinds",
 )

@@ -66,7 +66,7 @@ def read_form(options_class: type, values: Mapping[str, Any], leave_out: Collect
     if unknown := ", ".join(sorted(set(values) - set(entries))):
         raise UsageError(f"There is no option {unknown} here: reload the page.")
     if ":" in (model := str(values.get("model") or "")) and not model.lower().endswith(".onnx"):
-        raise UsageError("The app takes no function as a model: use the command line or Python for that.")
+        raise UsageError("The app does not accept a function as a model: use the command line or Python for that.")
     return options_class(**{name: _read(entries[name], value) for name, value in values.items()})
 
 

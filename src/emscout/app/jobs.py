@@ -96,12 +96,15 @@ class Jobs:
             work(report)
         except _CancelledError:
             state = "cancelled"
-        except EmscoutError as met:
-            state, error = "failed", for_page(met)
+        except EmscoutError as failure:
+            state, error = "failed", for_page(failure)
         except MemoryError:
             state, error = "failed", "This computer ran out of memory: try fewer or smaller images."
-        except Exception as met:
+        except Exception as failure:
             _LOG.exception("internal error in a job of the page %s", job.page)
-            state, error = "failed", f"Internal error in emscout ({type(met).__name__}: {met}); please report it."
+            state, error = (
+                "failed",
+                f"Internal error in emscout ({type(failure).__name__}: {failure}); please report it.",
+            )
         with self._lock:
             job.state, job.error = state, error  # type: ignore[assignment]

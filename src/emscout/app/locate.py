@@ -154,6 +154,6 @@ def _make_routes(jobs: Jobs, render: Render) -> APIRouter:
 PAGE = Page(
     "Crystals",
     "Where are the crystals?",
-    "Overview images of a grid: tiles that look like crystals, ranked; a few clicks teach it your crystals.",
+    "Overview images of a grid: tiles that look like crystals, ranked; a few clicks teach emscout what a crystal is.",
     _make_routes,
 )

@@ -9,7 +9,7 @@ PAGE = report_page(
     "movie",
     "Movies",
     "How do the particles change?",
-    "An in situ movie: drift taken out, every particle tracked, mergers and losses, and the law they grow by.",
+    "An in situ movie: drift corrected, every particle tracked, mergers and losses, and the growth law.",
     MovieOptions,
     ("model", "frame_time", "pixel_size", "diameter"),
     follow,

@@ -78,7 +78,7 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def malformed(request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": "This page does not match the emscout that runs: reload the page."}, 422)
+        return JSONResponse({"error": "This page does not match the running emscout: reload the page."}, 422)
 
     @app.exception_handler(HTTPException)
     def missing(request: Request, error: HTTPException) -> Response:

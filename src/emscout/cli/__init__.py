@@ -1,4 +1,4 @@
-"""The command line: parse, call a wing, show progress, print the results."""
+"""The command line: parse options, call a task, show progress, print the results."""
 
 from __future__ import annotations
 

@@ -30,13 +30,13 @@ def classify(
 ) -> None:
     """Find the category of each image.
 
-    Writes to OUT: [bold]classes.csv[/] (one row an image: category, probability of each, entropy, whether the picture
-    is like anything the model knows) and [bold]report.html[/] with the evidence for each.
+    Writes to OUT: [bold]classes.csv[/] (one row per image: category, probability of each, entropy, and whether the
+    model knows pictures of this kind) and [bold]report.html[/] with the evidence for each.
 
-    The model that is shipped distinguishes imaging techniques; for categories of your own, train one with
+    The model that comes with emscout distinguishes imaging techniques; for categories of your own, train one with
     [bold]emscout train classifier[/].
 
-    Interrupted, it continues where it stopped when the same command is given again.
+    If interrupted, repeat the command to continue.
 
     Example: [bold]emscout classify figures/ -o sorted[/]
     """

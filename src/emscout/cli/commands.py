@@ -1,6 +1,6 @@
 """Groups of commands: each command is imported only when it is used, and ``--help`` shows no Python types.
 
-Importing all wings takes seconds; one alone takes a part of that.
+Importing all task packages takes seconds, importing one a fraction of that.
 """
 
 from __future__ import annotations

@@ -34,13 +34,13 @@ def figures(
     """Split the figures of papers into panels and measure the micrographs among them.
 
     Plots, drawings and photographs are not measured; scale bars and captions give the pixel size. An inset is a panel
-    of its own. An article in HTML or XML needs its pictures in the same
-    folder; when each article has a folder of its own, give 'papers/*/*'.
+    of its own. An article in HTML or XML needs its pictures in the same folder; when each article has its own folder,
+    give 'papers/*/*'.
 
-    Writes to OUT: [bold]figures.csv[/] (one row a panel), [bold]panels/[/] (each as PNG), [bold]reports/[/] (a page a
-    document), [bold]overviews/[/] (each figure with its panels marked) and [bold]measured/[/] (every particle).
+    Writes to OUT: [bold]figures.csv[/] (one row per panel), [bold]panels/[/] (each as PNG), [bold]reports/[/] (one page
+    per document), [bold]overviews/[/] (each figure with its panels marked) and [bold]measured/[/] (every particle).
 
-    Interrupted, it continues where it stopped when the same command is given again.
+    If interrupted, repeat the command to continue.
 
     Example: [bold]emscout figures papers/ -o mined[/]
     """

@@ -21,7 +21,7 @@ _MAX_ROWS_SHOWN = 10
 
 @takes_options(SimilarOptions)
 def find_similar(
-    image: Annotated[Path, typer.Argument(help="The picture to look for.", metavar="IMAGE")],
+    image: Annotated[Path, typer.Argument(help="The micrograph to compare with.", metavar="IMAGE")],
     folder: Annotated[Path, typer.Argument(help="Where to search, subfolders included.", metavar="FOLDER")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
     options: SimilarOptions,
@@ -34,7 +34,7 @@ def find_similar(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results of another search.")] = False,
 ) -> None:
-    """Find the micrographs of a folder that look most like one.
+    """Find the micrographs of a folder that look most like a given one.
 
     The first search reads every picture once, which takes about a second for fifty; later ones with the same index
     read only new and changed ones.

@@ -35,9 +35,9 @@ def locate(
     Every image is cut into tiles. The tiles of all images are clustered by statistics of their grey values, and those
     that look like crystals become targets. Grid bars and apertures are found first and left out.
 
-    Writes to OUT: [bold]report.html[/] to look at targets and correct them, [bold]targets.csv[/] (one row a target, the
-    best first), [bold]targets.nav[/] for SerialEM, [bold]tiles.csv[/] (one row a tile), [bold]images.csv[/] (one row an
-    image), [bold]heat_maps/[/] and a mosaic of the set.
+    Writes to OUT: [bold]report.html[/] to look at targets and correct them, [bold]targets.csv[/] (one row per target,
+    the best first), [bold]targets.nav[/] for SerialEM, [bold]tiles.csv[/] (one row per tile), [bold]images.csv[/] (one
+    row per image), [bold]heat_maps/[/] and a mosaic of the set.
 
     Example: [bold]emscout locate overview/ -o found --grid 30x30[/]
 

@@ -30,15 +30,15 @@ def movie(
     overwrite: Overwrite = False,
     workers: Workers = None,
 ) -> None:
-    """Follow the particles of an in situ movie: drift, tracks, what happened to them, and by which law they grow.
+    """Follow the particles of an in situ movie: drift, tracks, events, and the law by which they grow.
 
-    Writes to OUT: [bold]report.html[/] with pictures and a summary; [bold]drift.csv[/] (one row a frame),
-    [bold]tracks.csv[/] (one row a particle and frame, with every measurement), [bold]events.csv[/] (which particles
+    Writes to OUT: [bold]report.html[/] with pictures and a summary; [bold]drift.csv[/] (one row per frame),
+    [bold]tracks.csv[/] (one row per particle and frame, with every measurement), [bold]events.csv[/] (which particles
     merged, split, vanished …), [bold]curves.csv[/] (number, mean radius, coverage and volume against time),
     [bold]particles.csv[/] (why each changed), [bold]growth.csv[/] and [bold]shapes.csv[/] (laws of growth and size
     distributions), [bold]warnings.csv[/]; [bold]labels/[/] for ImageJ.
 
-    Interrupted, it continues at the frame where it stopped when the same command is given again.
+    If interrupted, repeat the command to continue at the frame where it stopped.
 
     Example: [bold]emscout movie heating.tif -o followed --frame-time 0.5s --pixel-size 0.2nm[/]
     """

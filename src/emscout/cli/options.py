@@ -15,7 +15,8 @@ __all__ = ["Overwrite", "Workers", "takes_options"]
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace other results in OUT.")]
 Workers = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Number of processes; by default one for each core, if worth it.")
+    int | None,
+    typer.Option(min=1, metavar="N", help="Number of processes; by default one per core, if there is enough to do."),
 ]
 
 

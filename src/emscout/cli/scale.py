@@ -31,10 +31,10 @@ def scale(
 
     A scale is claimed only where a bar and the length beside it are read without doubt; otherwise the reason is given.
 
-    Writes to OUT: [bold]scales.csv[/] (one row an image), [bold]pictures/[/] of what was read, and
+    Writes to OUT: [bold]scales.csv[/] (one row per image), [bold]pictures/[/] of what was read, and
     [bold]contact_sheet.png[/] with all of them.
 
-    Interrupted, it continues where it stopped when the same command is given again.
+    If interrupted, repeat the command to continue.
 
     Example: [bold]emscout scale figures/ -o scales[/]
     """

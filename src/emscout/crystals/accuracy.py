@@ -113,11 +113,12 @@ def _label_by_table(tiles: pd.DataFrame, truth: Path) -> pd.DataFrame:
     table["image"] = [name if name in names else Path(name).stem for name in table["image"]]
     table["label"] = table["label"].str.strip()
     if unknown := sorted(set(table["image"]) - names):
-        raise UsageError(f"'{truth}' labels the image '{unknown[0]}', which this result does not have.")
+        raise UsageError(f"'{truth}' labels the image '{unknown[0]}', which is not in this result.")
     labelled = tiles.merge(table, on=["image", "row", "col"], how="inner", validate="one_to_many")
     if len(labelled) != len(table) or labelled.duplicated(["image", "row", "col"]).any():
         raise UsageError(
-            f"'{truth}' labels tiles that this result does not have, or one of them twice: it belongs to another grid."
+            f"'{truth}' labels tiles that are not in this result, or labels one of them twice: it belongs to another "
+            "grid."
         )
     return labelled
 

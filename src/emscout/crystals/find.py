@@ -126,7 +126,7 @@ def find_crystals(
     progress: Progress | None = None,
     **fields: Any,
 ) -> CrystalResult:
-    """Find the crystals on a set of overview images, which are judged together.
+    """Find the crystals on a set of overview images, which are evaluated together.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def find_crystals(
     Raises
     ------
     UsageError
-        When there is no image, an option makes no sense, or options do not fit the set.
+        When there is no image, an option is invalid, or options do not fit the set.
     NothingToFindError
         When every tile is black.
     ReadError
@@ -370,15 +370,13 @@ def _explain(decision: Decision, options: CrystalOptions) -> str:
     """What decided the targets."""
     n_labels = len(options.like or ()) + len(options.unlike or ())
     if options.target is not None:
-        return f"Targets are the tiles of cluster {options.target}, as asked."
+        return f"Targets are the tiles of cluster {options.target}, as requested."
     if n_labels or options.knowledge:
         learned = [f"{n_labels} example{'s' * (n_labels != 1)}"] * bool(n_labels)
         learned += [f"the labels in {options.knowledge}"] * bool(options.knowledge)
         return f"Targets are the tiles that resemble crystals according to {' and '.join(learned)}."
     if decision.by_depth:
-        return (
-            "Targets are the tiles that hold something far darker than the film, as crystals do where bars are in view."
-        )
+        return "Bars are in view, so targets are the tiles that contain something far darker than the film."
     proposed = decision.proposal.cluster
     if is_distinct(decision.tiles, decision.proposal):
         return f"Targets are the tiles of cluster {proposed}, which stands apart: rare, dark and rich in contrast."

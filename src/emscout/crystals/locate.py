@@ -63,7 +63,7 @@ def locate(
     Parameters
     ----------
     paths : sequence of str or Path
-        Files, folders and glob patterns; each frame of a stack is an image. All images are judged together.
+        Files, folders and glob patterns; each frame of a stack is an image. All images are evaluated together.
     out : str or Path
         Folder for the results.
     options : CrystalOptions, optional

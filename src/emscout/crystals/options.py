@@ -1,4 +1,4 @@
-"""What can be asked of the crystal wing."""
+"""Options of locating crystals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["CrystalOptions"]
 
 @options_class
 class CrystalOptions:
-    """What shapes the result of `locate`; every field is a flag of the command too.
+    """Options of `locate`; every field is also an option of the command.
 
     The preset decides fields that are ``None``.
 
@@ -52,7 +52,10 @@ class CrystalOptions:
     )
     preset: Literal["default", "janus2018"] = field(
         default="default",
-        metadata={"help": "A recipe for everything below: default, or janus2018, a published one.", "metavar": "NAME"},
+        metadata={
+            "help": "Preset for the options below: default, or janus2018 (a published method).",
+            "metavar": "NAME",
+        },
     )
     statistics: str | None = field(
         default=None,
@@ -84,7 +87,9 @@ class CrystalOptions:
     )
     network: bool = field(
         default=False,
-        metadata={"help": "Also use the particle network: tiles with particles are targets. Takes seconds per image."},
+        metadata={
+            "help": "Also use the particle network: tiles with particles are targets. Takes a few seconds per image."
+        },
     )
     target: Annotated[int, Ge(1)] | None = field(
         default=None, metadata={"help": "The cluster that is crystal, instead of the automatic choice.", "metavar": "N"}
@@ -106,11 +111,11 @@ class CrystalOptions:
     )
     pixel_size: str | None = field(
         default=None,
-        metadata={"help": "Edge of a pixel, e.g. 5nm: used instead of what the files say.", "metavar": "LENGTH"},
+        metadata={"help": "Pixel size, e.g. 5nm: used instead of the one in the files.", "metavar": "LENGTH"},
     )
     trust: Trust | None = field(
         default=None,
-        metadata={"help": "Which pixel size to take where file and printed scale bar disagree: metadata or bar."},
+        metadata={"help": "Pixel size to use where the file and the printed scale bar disagree: metadata or bar."},
     )
     seed: Annotated[int, Ge(0)] = field(
         default=0, metadata={"help": "Random seed: the same seed gives the same clusters."}

@@ -210,7 +210,7 @@ def evaluate(images: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> pd.DataFra
     Returns
     -------
     DataFrame
-        One row an image: see `score_pairs`.
+        One row per image: see `score_pairs`.
     """
     return score_pairs((name, iou_pairs(true_labels, labels)) for name, true_labels, labels in images)
 
@@ -226,7 +226,7 @@ def score_pairs(images: Iterable[tuple[str, Pairs]]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row an image: ``image``, the paper's scores with the prefix ``paper_``, those of `score_matched`, and the
+        One row per image: ``image``, the paper's scores with the prefix ``paper_``, those of `score_matched`, and the
         counts (``tp_50`` … ``tp_95``, ``iou_sum_50``) that `summarize` pools.
     """
     names, paper, counts = [], [], []

@@ -24,7 +24,7 @@ def score_scales(read: pd.DataFrame, truth: pd.DataFrame) -> tuple[pd.DataFrame,
     Returns
     -------
     images : DataFrame
-        One row an image of the truth: ``readable``, ``claimed``, ``right`` (0.5 µm is 500 nm), ``error`` (of the pixel
+        One row per image of the truth: ``readable``, ``claimed``, ``right`` (0.5 µm is 500 nm), ``error`` (of the pixel
         size, relative).
     scores : dict
         ``n_images``, ``n_readable``, ``value_right`` (share of the readable), ``length_2`` and ``length_5`` (share of

@@ -51,11 +51,11 @@ def image_axes(path: Path, axes: Sequence[Axis], shape: Sequence[int], dtype: np
             f"'{path}' holds complex numbers (a Fourier transform or a wave): save its modulus as an image."
         )
     if dtype.kind not in "biuf" and not {"R", "G", "B"} <= set(dtype.names or ()):
-        raise ReadError(f"'{path}' holds {dtype} and no grey values: save it as an image.")
+        raise ReadError(f"'{path}' holds {dtype}, not grey values: save it as an image.")
     long = [i for i, n in enumerate(shape) if n != 1]
     kept = long if len(long) >= 2 else list(range(len(shape)))[-2:]
     if any(str(axes[i].get("units")).strip().lower() in _ENERGY_UNITS or axes[i].get("name") == "Energy" for i in kept):
-        raise ReadError(f"'{path}' holds spectra ({size}), not images: give it to a program for spectra.")
+        raise ReadError(f"'{path}' holds spectra ({size}), not images: open it in a program for spectra.")
     if len(kept) < 2:
         raise ReadError(f"'{path}' is one-dimensional ({size}), a profile or a spectrum: give an image.")
     navigating = [i for i in kept if axes[i].get("navigate")]

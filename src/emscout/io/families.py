@@ -31,7 +31,7 @@ class Reader:
     ----------
     open : callable
         ``open(path) -> Frames``: what the header says, and a function that loads a frame when it is asked for. It may
-        raise anything: the user is told that the file is damaged. A `ReadError` is passed on as it is.
+        raise anything: the user sees that the file is damaged. A `ReadError` is passed on as it is.
     suffixes : tuple of str
         Lower case, with the dot: which files of a folder are taken for images.
     signatures : tuple of bytes

@@ -38,7 +38,7 @@ def write_atomic(path: Path) -> Iterator[Path]:
             temporary.replace(path)
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}): free space, or choose another place."
+            f"{path} cannot be written ({error.strerror or error}): free some disk space, or choose another folder."
         ) from error
 
 

@@ -173,7 +173,9 @@ def _refuse_repeated(images: Iterable[LabelledImage]) -> None:
     truths: dict[str, Path] = {}
     for image in images:
         if image.name in truths:
-            raise ReadError(f"'{image.truth}' and '{truths[image.name]}' both label an image '{image.name}': keep one.")
+            raise ReadError(
+                f"'{image.truth}' and '{truths[image.name]}' both label the image '{image.name}': keep one."
+            )
         truths[image.name] = image.truth
 
 
@@ -242,7 +244,9 @@ def _corners(truth: Path, values: Any) -> np.ndarray:
     except (TypeError, ValueError):
         corners = np.empty((0, 2))
     if len(corners) < 3 or not np.isfinite(corners).all():
-        raise ReadError(f"'{truth}' holds an outline that is not one: it needs at least three corners, x and y each.")
+        raise ReadError(
+            f"'{truth}' holds an invalid outline: an outline needs at least three corners, each with x and y."
+        )
     return corners
 
 
@@ -258,7 +262,7 @@ def _draw_coco(truth: Path, image: dict, annotations: list[dict], shape: tuple[i
         if isinstance(outlines, dict):
             labels[_decode_runs(truth, outlines, shape)] = value
         elif not outlines:
-            raise ReadError(f"'{truth}' holds an annotation without an outline: boxes alone do not say what to learn.")
+            raise ReadError(f"'{truth}' holds an annotation without an outline: bounding boxes alone are not enough.")
         else:
             for outline in outlines:
                 _fill(labels, value, _corners(truth, outline))
@@ -271,7 +275,7 @@ def _decode_runs(truth: Path, runs: dict, shape: tuple[int, int]) -> np.ndarray:
     if isinstance(lengths, str):
         raise ReadError(f"'{truth}' holds compressed masks: export polygons, or label images.")
     if not isinstance(lengths, list) or sum(lengths) != shape[0] * shape[1]:
-        raise ReadError(f"'{truth}' holds a mask with another size than its image: export it again.")
+        raise ReadError(f"'{truth}' holds a mask whose size differs from that of its image: export it again.")
     return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(shape, order="F")
 
 

@@ -26,7 +26,7 @@ def open_picture(path: Path) -> Frames:
         # Pillow calls some JPEG files MPO.
         most_per_byte = _PIXELS_PER_BYTE.get(picture.format or "", _PIXELS_PER_BYTE["JPEG"])
         if picture.width * picture.height > most_per_byte * path.stat().st_size:
-            raise ReadError(f"'{path}' is damaged: its header announces more pixels than there can be in it.")
+            raise ReadError(f"'{path}' is damaged: its header promises more pixels than the file can hold.")
         deep = _is_deep_colour_png(path)
         return Frames(
             load=partial(_load, path, deep),

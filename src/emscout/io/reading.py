@@ -179,7 +179,9 @@ def _series_of_folder(folder: Path, pixel_size_nm: float | None, resample: bool)
             )
         sizes = [s.calibration.nm_per_px if s.calibration else 0 for s in (first, other)]
         if not math.isclose(*sizes, rel_tol=_SAME_CALIBRATION):
-            raise ReadError(f"'{file}' has another pixel size than '{files[0]}': give one for all with pixel_size_nm.")
+            raise ReadError(
+                f"'{file}' has a different pixel size from '{files[0]}': give one for all with pixel_size_nm."
+            )
     loads = [s.load_frame for s in series]
     return Series(
         partial(_load_from, loads),
@@ -227,7 +229,7 @@ def _read_errors(path: Path, what: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise ReadError(f"{what} does not exist: check the spelling of the path.") from error
     except PermissionError as error:
-        raise ReadError(f"{what} may not be read: ask its owner for permission.") from error
+        raise ReadError(f"{what} cannot be read (permission denied): ask its owner for access.") from error
     except MemoryError as error:
         raise ReadError(f"{what} needs more memory than this computer has, or is damaged.") from error
     except Exception as error:
@@ -285,7 +287,9 @@ def _load(path: Path, frames: Frames, shape: tuple[int, int], frame: int) -> np.
                 raise
             raise ReadError(f"{what} cannot be read: {error}") from error
         if pixels.shape != frames.shape or pixels.dtype != frames.dtype:
-            raise ReadError(f"{what} is not of the shape and dtype the file says: copy it again from the microscope.")
+            raise ReadError(
+                f"{what} does not have the shape and dtype given in its header: copy it again from the microscope."
+            )
         return pixels if shape == frames.shape else _resampled(pixels, shape)
 
 

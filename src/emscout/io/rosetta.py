@@ -156,7 +156,7 @@ def _read_mrc(path: Path) -> Signal:
     *shape, mode = struct.unpack_from(f"{order}4i", head)
     (extended_header,), (version,) = (struct.unpack_from(f"{order}i", head, place) for place in (92, 108))
     if mode not in _MRC_BYTES_PER_PIXEL or min(shape) < 1 or extended_header < 0:
-        raise ReadError(f"'{path}' has no header of an MRC file that emscout knows: save it again, or as TIFF.")
+        raise ReadError(f"'{path}' has no MRC header that emscout knows: save it again, or as TIFF.")
     columns, rows, length = shape
     there = (path.stat().st_size - 1024 - extended_header) // (rows * columns * _MRC_BYTES_PER_PIXEL[mode])
     if there < 1:
@@ -226,7 +226,7 @@ def _read_velox(path: Path) -> Signal:
     # Fourier transforms and phase images of Velox are complex.
     images = [signal for signal in reader.dictionaries if signal["data"].dtype.kind != "c"]
     if not images:
-        raise ReadError(f"'{path}' is a Velox file without an image of grey values: export one from Velox.")
+        raise ReadError(f"'{path}' is a Velox file without a grey-value image: export one from Velox.")
     names = [str(signal["original_metadata"]["BinaryResult"].get("Detector", "")) for signal in images]
     best = min(range(len(images)), key=lambda i: (names[i] != "HAADF", not names[i]))
     signal = _first_image([images[best]], names)

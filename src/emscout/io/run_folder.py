@@ -163,15 +163,17 @@ def foreign_files(out: Path, written: Sequence[str]) -> str:
         return ""
     except NotADirectoryError as error:
         raise OutputError(
-            f"{out} cannot be made a folder (a file is in the way): choose another with `out`."
+            f"{out} cannot be created (a file is in the way): choose another folder with `out`."
         ) from error
     except OSError as error:
         raise OutputError(f"{out} cannot be read ({error.strerror}): choose another folder with `out`.") from error
     if before := _read_run(out):
         return f"the results of emscout {before['command']}"
-    met = [name for name in names if name in written or name == "run.json"]
-    more = f" and {len(met) - _MOST_NAMED} more" if len(met) > _MOST_NAMED else ""
-    return f"files of yours under the names of results ({', '.join(met[:_MOST_NAMED])}{more})" if met else ""
+    clashing = [name for name in names if name in written or name == "run.json"]
+    more = f" and {len(clashing) - _MOST_NAMED} more" if len(clashing) > _MOST_NAMED else ""
+    return (
+        f"files of your own with the names of results ({', '.join(clashing[:_MOST_NAMED])}{more})" if clashing else ""
+    )
 
 
 def _conflict(before: dict[str, Any], run: dict[str, Any], grows: bool) -> str:

@@ -1,6 +1,6 @@
 """The pixel size a microscope, or ImageJ, wrote into a TIFF.
 
-The plain resolution tags are no pixel size: 72, 96 or 300 dpi is what a printer should do.
+The plain resolution tags are not a pixel size: 72, 96 or 300 dpi is what a printer should do.
 """
 
 from __future__ import annotations

@@ -60,10 +60,12 @@ def read_ser(path: Path, read_with_library: Callable[[Path], Signal]) -> Signal:
     (table,) = struct.unpack_from("<Q" if is_long else "<I", head, 22)
     (dimensions,) = struct.unpack_from("<I", head, 30 if is_long else 26)
     if not 0 < valid <= total:
-        raise ReadError(f"'{path}' holds no finished image: its acquisition was stopped before the first.")
+        raise ReadError(
+            f"'{path}' holds no complete image: the acquisition was stopped before the first image was finished."
+        )
     # RosettaSciIO believes these numbers: it would read what is not a frame as one, and reserve memory for all of them.
     if table + total * 2 * (8 if is_long else 4) > path.stat().st_size or dimensions > 4:
-        raise ReadError(f"'{path}' is damaged: it names more frames than it can hold.")
+        raise ReadError(f"'{path}' is damaged: it lists more frames than it can hold.")
     offsets = np.fromfile(path, "<u8" if is_long else "<u4", valid, offset=table).astype(np.int64)
     if kind == _IMAGES and dimensions == 1 and valid > 1 and np.unique(np.diff(offsets)).size == 1:
         return _mapped(path, head, table, offsets, read_with_library)
@@ -141,4 +143,4 @@ def _read_first_frame(
 
 
 def _differ(path: Path) -> str:
-    return f"'{path}' holds frames of more than one shape or dtype: split it into series of one."
+    return f"'{path}' holds frames of more than one shape or dtype: split it into series of one shape and dtype each."

@@ -120,7 +120,7 @@ def _load(places: list[Place], frame: int) -> np.ndarray:
     path, page_offset, pixels_offset = places[frame]
     if page_offset is None:
         if frame < len(places) - 1:
-            raise ReadError("it is of another size or type than the other frames.")
+            raise ReadError("it differs in size or type from the other frames.")
         raise ReadError(f"its page was lost: {CUT_OFF}")
     with TiffFile(path) as tiff:
         # Straight to the page: finding it by its number would walk through all before it.

@@ -89,7 +89,7 @@ class PanelResult:
     panels : tuple of Panel
         In reading order: row by row, from the left.
     table : DataFrame
-        One row a panel or inset: ``panel`` (its letter), ``kind``, ``technique``, ``top_px``, ``left_px``,
+        One row per panel or inset: ``panel`` (its letter), ``kind``, ``technique``, ``top_px``, ``left_px``,
         ``height_px``, ``width_px``, ``scale``, ``nm_per_px``, ``scale_note`` and ``warnings``.
     warnings : tuple of Notice
     """

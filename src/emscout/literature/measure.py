@@ -1,4 +1,4 @@
-"""Measure a document: its figures, their panels, and the particles of each micrograph; one row a panel."""
+"""Measure a document: its figures, their panels, and the particles of each micrograph; one row per panel."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def measure_document(document: Document, name: str, out: Path, options: Particle
     Returns
     -------
     list of dict
-        One row a panel, with ``overview`` (the picture of its figure) and ``measured`` (the row of its particles); one
-        row for each figure that fails.
+        One row per panel, with ``overview`` (the picture of its figure) and ``measured`` (the row of its particles);
+        one row for each figure that fails.
     """
     rows: list[dict[str, Any]] = []
     about = {"document": name, "doi": document.doi, "path": str(document.path)}

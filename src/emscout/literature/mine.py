@@ -28,7 +28,7 @@ __all__ = ["LiteratureOptions", "mine"]
 
 @options_class
 class LiteratureOptions:
-    """What shapes the result of `mine`; every field is a flag of the command too.
+    """Options of `mine`; every field is also an option of the command.
 
     Raises
     ------
@@ -39,13 +39,14 @@ class LiteratureOptions:
     model: str = field(
         default=DEFAULT_MODEL,
         metadata={
-            "help": f"How particles are found: the network {DEFAULT_MODEL}, an .onnx file of your own, {WATERSHED}, "
-            "which needs no network, or package.module:function, a segmenter of your own.",
+            "help": f"How particles are found: {DEFAULT_MODEL} (the network that comes with emscout), {WATERSHED} (no "
+            "network), the path of your own .onnx file, or package.module:function (your own segmenter).",
             "metavar": "NAME|PATH",
         },
     )
     samples: Annotated[int, Ge(1)] = field(
-        default=30, metadata={"help": "Monte-Carlo samples of the network: more for a smoother uncertainty."}
+        default=30,
+        metadata={"help": "Number of Monte-Carlo samples of the network: more samples give a smoother uncertainty."},
     )
     seed: Annotated[int, Ge(0)] = field(
         default=0, metadata={"help": "Random seed of the Monte-Carlo samples and the bootstrap intervals."}
@@ -55,7 +56,7 @@ class LiteratureOptions:
         self.for_particles()
 
     def for_particles(self) -> ParticleOptions:
-        """The options of the wing that measures the micrographs."""
+        """The options with which the micrographs are measured."""
         # The pixel size of a panel is decided here, with the caption; its bar must not overrule that.
         return ParticleOptions(model=self.model, samples=self.samples, seed=self.seed, trust="metadata")
 
@@ -77,8 +78,8 @@ def mine(
         PDFs, articles in HTML or JATS XML with their pictures beside them, pictures of figures; folders and glob
         patterns of these.
     out : str or Path
-        Folder for the results. Documents it holds already, made with the same options from the same bytes, are not
-        done again.
+        Folder for the results. Documents that it already holds results for, with the same options and from unchanged
+        files, are skipped.
     options : LiteratureOptions, optional
     overwrite : bool
         Replace results in ``out`` that were made with other options or from other documents.
@@ -91,7 +92,7 @@ def mine(
     -------
     Report
         Table ``figures`` (`emscout.literature.results.COLUMNS`). A document that failed has its sentence in
-        ``error``; it never ends the run.
+        ``error``; it does not stop the run.
 
     Raises
     ------

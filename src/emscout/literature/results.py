@@ -27,7 +27,7 @@ COLUMNS = (
     *("scale", "nm_per_px", "calibration_source", "scale_note"),
     *("count", "count_border", "d50_px", "d50_nm", "warnings", "status", "error", "path"),
 )
-"""Columns of ``figures.csv``: one row a panel; one with an error for a document or figure that failed."""
+"""Columns of ``figures.csv``: one row per panel; one with an error for a document or figure that failed."""
 
 
 def save_run(rows: Sequence[dict[str, Any]], out: Path, run: dict[str, Any]) -> Report:

@@ -43,7 +43,7 @@ def analyse_tracks(
     Parameters
     ----------
     particles : DataFrame
-        One row a particle and frame, from `emscout.movies.segmentation.segment_frames.measure_frame`.
+        One row per particle and frame, from `emscout.movies.segmentation.segment_frames.measure_frame`.
     labels : callable
         Frame to the label image of its crop.
     drift : DataFrame
@@ -75,7 +75,7 @@ def analyse_tracks(
     fates = assign_mechanisms(tracks, events, area_px2)
     report(2, 4, "curves")
     curves = measure_curves(tracks, area_px2, frames=frames, times_s=times_s)
-    report(3, 4, "law of growth")
+    report(3, 4, "growth law")
     times = np.arange(len(drift), dtype=float) if times_s is None else times_s
     growth = growth_exponent(tracks, times, events, seed=seed)
     # A figure without its interval is not reported.
@@ -87,7 +87,7 @@ def analyse_tracks(
     shapes = compare_distributions(last_radii_px(tracks), outline_noise_px(tracks))
     if times_s is not None:
         tracks.insert(1, "time_s", times_s[tracks["frame"]])
-    report(4, 4, "law of growth")
+    report(4, 4, "growth law")
     return {
         "drift": drift,
         "tracks": tracks,

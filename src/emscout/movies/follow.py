@@ -182,7 +182,7 @@ def _segment_frames(
         workers=workers,
         name=lambda crop: f"particles of frame {crop.frame}",
         on_crash=lambda crop: (
-            f"Frame {crop.frame} ended its process; it most likely ran out of memory: try `workers=1`."
+            f"Frame {crop.frame} ended its process, most likely because it ran out of memory: try `workers=1`."
         ),
         progress=lambda n, total, what: report(done + n, len(crops), what),
     )

@@ -39,15 +39,15 @@ class MovieResult:
     series : Series
         With the calibration that counts.
     drift : DataFrame
-        One row a frame: where the specimen is, and what is wrong with the frame; the columns of ``drift.csv``.
+        One row per frame: where the specimen is, and what is wrong with the frame; the columns of ``drift.csv``.
     tracks : DataFrame
-        One row a particle and frame, with ``particle``, a number that it keeps; the columns of ``tracks.csv``.
+        One row per particle and frame, with ``particle``, a number that it keeps; the columns of ``tracks.csv``.
     events : DataFrame
         Which particles merged, split, vanished, appeared, left or entered the field, and when.
     curves : DataFrame
         Number, mean radius, coverage and volume in each measured frame, with their bands.
     particles : DataFrame
-        One row a particle: when it was seen, and by which mechanism its size changed.
+        One row per particle: when it was seen, and by which mechanism its size changed.
     growth : DataFrame
         The exponent of growth by two methods, with 95 % intervals.
     shapes : DataFrame
@@ -124,7 +124,7 @@ def follow_particles(
     Raises
     ------
     UsageError
-        When an option makes no sense, or the frames differ, are too small or are fewer than two.
+        When an option is invalid, or the frames differ, are too small or are fewer than two.
     NothingToFindError
         When no frame shows a specimen.
     ModelError
@@ -135,10 +135,10 @@ def follow_particles(
     >>> import emscout as em
     >>> from emscout.synthetic.movie import make_movie
     >>> movie = make_movie(4, (96, 96), n_particles=8, snr=8, seed=1)
-    >>> life = em.follow_particles(movie.frames, model="watershed", frame_time="2s", pixel_size="0.5nm")
-    >>> life.curves["time_s"].tolist()
+    >>> result = em.follow_particles(movie.frames, model="watershed", frame_time="2s", pixel_size="0.5nm")
+    >>> result.curves["time_s"].tolist()
     [0.0, 2.0, 4.0, 6.0]
-    >>> bool(life.labels(0).max() == (life.tracks["frame"] == 0).sum())
+    >>> bool(result.labels(0).max() == (result.tracks["frame"] == 0).sum())
     True
     """
     if options is not None and settings:

@@ -27,7 +27,7 @@ _SAME_PIXEL_SIZE = 1e-3
 # Numbers in file names do not count frames if more of them are missing than are used.
 _MOST_MISSING = 0.5
 _MOST_NAMED = 8
-# In smaller frames drift cannot be told from noise.
+# In smaller frames drift cannot be distinguished from noise.
 _SMALLEST_PX = 16
 
 
@@ -133,7 +133,7 @@ def _complete(series: Series, numbers: np.ndarray, frame_time_s: float | None, n
         return replace(series, times_s=numbers * float(frame_time_s))
     times_s, warnings = series.times_s, [*series.warnings]
     if times_s is not None and series.path is not None and series.path.suffix.lower() in READERS["video"].suffixes:
-        sentence = f"Times are those at which '{series.path.name}' plays."
+        sentence = f"Times are playback times of '{series.path.name}' plays."
         warnings.append(
             Notice("video-time", sentence, "If it plays faster or slower than it was recorded, give `frame_time`.")
         )
@@ -248,8 +248,8 @@ def _load(
     own = micrograph.nm_per_px
     if own is not None and nm_per_px is not None and not math.isclose(own, nm_per_px, rel_tol=_SAME_PIXEL_SIZE):
         raise ReadError(
-            f"'{file}' has another pixel size ({own:.4g} nm) than the other frames of the movie ({nm_per_px:.4g} nm) "
-            "and is skipped."
+            f"'{file}' has a different pixel size ({own:.4g} nm) from the other frames of the movie ({nm_per_px:.4g} "
+            "nm) and is skipped."
         )
     return image
 

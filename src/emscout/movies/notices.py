@@ -53,9 +53,9 @@ def drift_notices(drift: pd.DataFrame, *, timed: bool) -> list[Notice]:
         verb = "frame {} does" if len(lost) == 1 else "frames {} do"
         sentence = (
             f"After frame {last_good} the specimen is lost: {verb.format(_name(lost, files))} not show what was seen "
-            "before, as when it moves by more than half the field of view."
+            "before, as happens when it moves by more than half the field of view."
         )
-        remedy = "The frames before are followed; follow the rest as a movie of its own."
+        remedy = "The frames before are followed; follow the rest as a separate movie."
         warnings.append(Notice("specimen-lost", sentence, remedy))
     for kind, (one, several) in FAULTS.items():
         frames = [frame for frame in range(len(status)) if status[frame] == kind and frame not in lost]

@@ -1,4 +1,4 @@
-"""What can be asked of the movie wing."""
+"""Options of following particles through a movie."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SAME: dict[str, Any] = {option.name: option.metadata for option in fields(Parti
 
 @options_class
 class MovieOptions:
-    """What shapes the result of `follow_particles` and `follow`; every field is a flag of the command too.
+    """Options of `follow_particles` and `follow`; every field is also an option of the command.
 
     Raises
     ------
@@ -32,9 +32,9 @@ class MovieOptions:
     model: str = field(
         default=DEFAULT_MODEL,
         metadata={
-            "help": f"How particles are found: the network {DEFAULT_MODEL}, {WATERSHED}, which needs no network, an "
-            ".onnx file of your own, such as the autoencoder that emscout train autoencoder made of this movie, or "
-            "package.module:function, a segmenter of your own.",
+            "help": f"How particles are found: {DEFAULT_MODEL} (the network that comes with emscout), {WATERSHED} (no "
+            "network), the path of your own .onnx file, such as the autoencoder that emscout train autoencoder made "
+            "from this movie, or package.module:function (your own segmenter).",
             "metavar": "NAME|PATH",
         },
     )
@@ -56,8 +56,8 @@ class MovieOptions:
     polarity: Polarity = field(
         default="auto",
         metadata={
-            "help": "Watershed and autoencoders only: are particles brighter or darker than what is around them? By "
-            "default decided from the first good frames."
+            "help": "Watershed and autoencoders only: whether particles are brighter or darker than their "
+            "surroundings; by default decided from the first good frames."
         },
     )
     pixel_size: str | None = field(default=None, metadata=_SAME["pixel_size"])
@@ -66,7 +66,7 @@ class MovieOptions:
     frame_time: str | None = field(
         default=None,
         metadata={
-            "help": "Time from one frame to the next, e.g. 0.5s or 200ms, instead of what the file says; where it is "
+            "help": "Time from one frame to the next, e.g. 0.5s or 200ms, instead of the one in the file; where it is "
             "not known, time is counted in frames.",
             "metavar": "TIME",
         },

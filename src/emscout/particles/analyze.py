@@ -39,8 +39,8 @@ def analyze(
     paths : sequence of str or Path
         Files, folders and glob patterns; each frame of a stack is an image.
     out : str or Path
-        Folder for the results. Images it holds already, made with the same options from the same bytes, are not
-        done again.
+        Folder for the results. Images that it already holds results for, with the same options and from unchanged
+        files, are skipped.
     options : ParticleOptions, optional
     overwrite : bool
         Replace results in ``out`` that were made with other options or from other images.
@@ -53,7 +53,7 @@ def analyze(
     -------
     Report
         Tables ``particles``, ``images``, ``aggregates``, ``distributions`` and ``radial_distribution``, and the
-        warnings of all images. An image that failed has its sentence in ``images.error``; it never ends the run.
+        warnings of all images. An image that failed has its sentence in ``images.error``; it does not stop the run.
 
     Raises
     ------

@@ -44,12 +44,12 @@ class ParticleResult:
     doubtful : Segmentation
         Particles that were found but are too uncertain to count.
     table : DataFrame
-        One row a particle of `segmentation`; the columns of ``particles.csv`` from ``label`` on.
+        One row per particle of `segmentation`; the columns of ``particles.csv`` from ``label`` on.
     summary : dict
         Counts, coverage, D10/D50/D90, means and their 95 % bootstrap intervals: the columns of ``images.csv`` from
         ``height_px`` on. What is unknown is None or NaN.
     aggregates : DataFrame
-        One row for each group of particles that touch: see `emscout.particles.aggregates.measure_aggregates`.
+        One row per group of particles that touch: see `emscout.particles.aggregates.measure_aggregates`.
     distributions, radial_distribution : DataFrame
         Histograms and g(r), as they are saved.
     annotations : ndarray of bool, shape (H, W)
@@ -87,7 +87,7 @@ def find_particles(
         Or give its fields by name: ``find_particles(m, min_diameter="5nm")``.
     segmenter : callable, optional
         ``segmenter(micrograph)`` gives a Segmentation, or labels: integers of shape (H, W) with 0 as background. It
-        takes the place of ``options.model``.
+        replaces ``options.model``.
     hidden : ndarray of bool, shape (H, W), optional
         Where something covers the specimen, such as an inset: no particle can be seen there, and those that reach it
         are cut by it. An info banner is found without it.
@@ -102,8 +102,8 @@ def find_particles(
     Raises
     ------
     UsageError
-        When an option makes no sense, a length is physical and the micrograph has no pixel size, or a segmenter returns
-        something else than a segmentation of the image.
+        When an option is invalid, a length is physical and the micrograph has no pixel size, or a segmenter returns
+        something other than a segmentation of the image.
     ModelError
         When the network cannot be loaded.
 
@@ -164,7 +164,7 @@ def _find(
         warnings.append(
             Notice(
                 "doubtful",
-                "The only particle found is probably not one."
+                "The only particle found is probably not a particle."
                 if len(particles) == 1
                 else f"Only about {expected:.0f} of the {len(particles)} particles found are expected to be right.",
                 "Look at the overlay, or drop the doubtful ones with `min_probability=0.5`.",

@@ -1,4 +1,4 @@
-"""Labels in, one row a particle out: position, size, outline, grey values, neighbours.
+"""Labels in, one row per particle out: position, size, outline, grey values, neighbours.
 
 Every particle is measured in its own bounding box, so memory does not grow with the image.
 """
@@ -70,7 +70,7 @@ def measure_particles(
     Parameters
     ----------
     segmentation : Segmentation
-        Labels of shape (H, W); numbers that are left out are passed over.
+        Labels of shape (H, W); missing numbers are skipped.
     micrograph : Micrograph
         The image of the same shape, in any dtype; pixels that are not finite count as not recorded.
     hidden : ndarray of bool, shape (H, W), or None
@@ -80,9 +80,9 @@ def measure_particles(
     Returns
     -------
     DataFrame
-        The columns of the table `particles` from ``label`` on, one row a particle in order of label, and
+        The columns of the table `particles` from ``label`` on, one row per particle in order of label, and
         ``probability`` and ``uncertainty_nats`` where the segmentation has them, ``core_diameter_px`` and
-        ``shell_thickness_px`` where it knows cores; with ``_nm`` and ``_nm2`` columns
+        ``shell_thickness_px`` where it has cores; with ``_nm`` and ``_nm2`` columns
         where calibrated.
 
     Raises

@@ -1,4 +1,4 @@
-"""What can be asked of the particle wing."""
+"""Options of finding and measuring particles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ParticleOptions"]
 
 @options_class
 class ParticleOptions:
-    """What shapes the result of `analyze`; every field is a flag of the command too.
+    """Options of `analyze`; every field is also an option of the command.
 
     Raises
     ------
@@ -30,22 +30,22 @@ class ParticleOptions:
     model: str = field(
         default=DEFAULT_MODEL,
         metadata={
-            "help": f"How particles are found: the network {DEFAULT_MODEL}, an .onnx file of your own, {WATERSHED}, "
-            "which needs no network, or package.module:function, a segmenter of your own.",
+            "help": f"How particles are found: {DEFAULT_MODEL} (the network that comes with emscout), {WATERSHED} (no "
+            "network), the path of your own .onnx file, or package.module:function (your own segmenter).",
             "metavar": "NAME|PATH",
         },
     )
     min_diameter: str | None = field(
         default=None,
         metadata={
-            "help": "Drop particles of a smaller equivalent circular diameter, e.g. 5nm or 12px.",
+            "help": "Drop particles with a smaller equivalent circular diameter, e.g. 5nm or 12px.",
             "metavar": "LENGTH",
         },
     )
     max_diameter: str | None = field(
         default=None,
         metadata={
-            "help": "Drop particles of a larger equivalent circular diameter, e.g. 200nm or 400px.",
+            "help": "Drop particles with a larger equivalent circular diameter, e.g. 200nm or 400px.",
             "metavar": "LENGTH",
         },
     )
@@ -64,32 +64,33 @@ class ParticleOptions:
         },
     )
     samples: Annotated[int, Ge(1)] = field(
-        default=30, metadata={"help": "Monte-Carlo samples of the network: more for a smoother uncertainty."}
+        default=30,
+        metadata={"help": "Number of Monte-Carlo samples of the network: more samples give a smoother uncertainty."},
     )
     max_uncertainty: Annotated[float, Ge(0)] | None = field(
         default=None,
         metadata={
-            "help": "Drop particles of a larger uncertainty (nats); by default what the network's maker found best."
+            "help": "Drop particles with a larger uncertainty (nats); by default the threshold stored with the network."
         },
     )
     min_probability: Annotated[float, Interval(ge=0, le=1)] | None = field(
-        default=None, metadata={"help": "Drop particles less likely to be right than this, 0 to 1."}
+        default=None, metadata={"help": "Drop particles with a lower probability of being right, 0 to 1."}
     )
     polarity: Polarity = field(
         default="auto",
-        metadata={"help": "Watershed only: are particles brighter or darker than what is around them?"},
+        metadata={"help": "Watershed only: whether particles are brighter or darker than their surroundings."},
     )
-    split: bool = field(default=True, metadata={"help": "Watershed only: cut particles that touch apart."})
+    split: bool = field(default=True, metadata={"help": "Watershed only: separate particles that touch."})
     pixel_size: str | None = field(
         default=None,
         metadata={
-            "help": "Edge of a pixel, e.g. 0.5nm: used instead of what the files say.",
+            "help": "Pixel size, e.g. 0.5nm: used instead of the one in the files.",
             "metavar": "LENGTH",
         },
     )
     trust: Trust | None = field(
         default=None,
-        metadata={"help": "Which pixel size to take where file and printed scale bar disagree: metadata or bar."},
+        metadata={"help": "Pixel size to use where the file and the printed scale bar disagree: metadata or bar."},
     )
     resample: bool = field(
         default=False, metadata={"help": "Resample images whose pixels are not square instead of refusing them."}

@@ -80,7 +80,9 @@ def segment_by_network(
     if isinstance(loaded, FieldModel):
         return segment_every_scale(micrograph.image, loaded, samples=samples, level=level, seed=seed)
     if micrograph.image.size > _MOST_PX_FOR_NETWORK:
-        raise UsageError(f"{_name(micrograph)} is too large for a network: take `model={WATERSHED}`, or cut it up.")
+        raise UsageError(
+            f"{_name(micrograph)} is too large for a network: use `model={WATERSHED}`, or cut it into parts."
+        )
     diameter_px = _in_px(diameter, micrograph)
     return segment_bayesian(micrograph.image, model=model, samples=samples, diameter_px=diameter_px, seed=seed)
 
@@ -168,22 +170,22 @@ def check_settings(model: str, settings: Mapping[str, Any]) -> None:
     Raises
     ------
     UsageError
-        When one of them is set to which the segmenter pays no attention, or when there is no such segmenter.
+        When one of them is set that the segmenter does not use, or when there is no such segmenter.
     """
     taken = _parameters(find_segmenter(model))
     asked = [name for name, default in _SETTINGS.items() if name in settings and settings[name] != default]
     if is_network(model) and {"diameter", "level"} & set(asked):
         # A network that looks at every scale needs no diameter, and one that looks at one scale sees no levels.
         taken -= {"diameter" if isinstance(load_particle_model(model), FieldModel) else "level"}
-    unheeded = [name for name in asked if name not in taken]
+    unused = [name for name in asked if name not in taken]
     if model == WATERSHED:
-        unheeded += [name for name in ("min_probability", "max_uncertainty") if settings.get(name) is not None]
-    if unheeded:
-        spelled = " and ".join("`split=False`" if name == "split" else f"`{name}`" for name in unheeded)
-        fits = model != WATERSHED and unheeded[0] in _parameters(segment_by_component_tree)
+        unused += [name for name in ("min_probability", "max_uncertainty") if settings.get(name) is not None]
+    if unused:
+        spelled = " and ".join("`split=False`" if name == "split" else f"`{name}`" for name in unused)
+        fits = model != WATERSHED and unused[0] in _parameters(segment_by_component_tree)
         raise UsageError(
-            f"{model} pays no attention to {spelled}: leave {'them' if len(unheeded) > 1 else 'it'} out"
-            + (f", or take `model={WATERSHED}`." if fits else ".")
+            f"{model} does not use {spelled}: leave {'them' if len(unused) > 1 else 'it'} out"
+            + (f", or use `model={WATERSHED}`." if fits else ".")
         )
 
 

@@ -21,11 +21,11 @@ def calibrate(micrograph: Micrograph, *, trust: Trust | None = None, pixel_size_
     Parameters
     ----------
     micrograph : Micrograph
-        As it was read. One that was calibrated before is decided anew from the same reading.
+        As it was read. If it was calibrated before, the decision is made again from the same reading.
     trust : {'metadata', 'bar'} or None
-        Which to take where the two disagree.
+        Which to use where the two disagree.
     pixel_size_nm : float or None
-        Edge length of a pixel in nm, which overrules both.
+        Pixel size in nm, which overrides both.
 
     Returns
     -------
@@ -94,7 +94,10 @@ def choose_calibration(
     if metadata is not None and metadata.source == "user":
         return metadata, ""
     if trust == "metadata":
-        return metadata, "" if metadata else "The file does not say the pixel size, and the printed bar is not trusted."
+        return (
+            metadata,
+            "" if metadata else "The file does not give the pixel size, and the printed bar is not trusted.",
+        )
     if reading is None:
         reading = read_scale(micrograph)
     if isinstance(reading, NoScale):
@@ -113,7 +116,7 @@ def choose_calibration(
     if -allowed <= apart <= allowed + reading.bar.cap_width_px / reading.bar.length_px:
         return metadata, ""
     return None, (
-        f"The file says {metadata.nm_per_px:.4g} nm a pixel, the printed bar of {reading.spelled} "
+        f"The file says {metadata.nm_per_px:.4g} nm per pixel, the printed bar of {reading.spelled} "
         f"{printed.nm_per_px:.4g} nm ({apart:+.0%}): lengths are in pixels until you say which is right, with "
         "`trust=metadata`, `trust=bar` or `pixel_size`."
     )

@@ -52,7 +52,7 @@ def draw_reading(image: np.ndarray, reading: ScaleReading | NoScale, name: str) 
             draw.line([x, middle - high, x, middle + high], fill=_BAR)
         draw.line([ends[0], middle + high, ends[1], middle + high], fill=_BAR)
     if isinstance(reading, ScaleReading):
-        said, colour = f"{reading.spelled} = {reading.bar.length_px:.1f} px: {_spell(reading)} a pixel", _BAR
+        said, colour = f"{reading.spelled} = {reading.bar.length_px:.1f} px: {_spell(reading)} per pixel", _BAR
     else:
         said, colour = reading.reason, _NONE
     draw.text((4, size[1] + 5), f"{name}   {said}", fill=colour, font=font)

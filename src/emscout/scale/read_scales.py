@@ -46,7 +46,7 @@ def read_scales(
     paths : sequence of str or Path
         Files, folders and glob patterns. Of a stack the first frame is read.
     out : str or Path
-        Folder for the results. Images it holds already, of the same bytes, are not done again.
+        Folder for the results. Images that it already holds results for, from unchanged files, are skipped.
     overwrite : bool
         Replace results of other images in ``out``.
     workers : int or None
@@ -57,8 +57,8 @@ def read_scales(
     Returns
     -------
     Report
-        Table ``scales``, one row an image: the columns of ``scales.csv``, and ``failed``. Where no scale is claimed, or
-        the file cannot be read, ``reason`` says why and the rest is empty.
+        Table ``scales``, one row per image: the columns of ``scales.csv``, and ``failed``. Where no scale is claimed,
+        or the file cannot be read, ``reason`` says why and the rest is empty.
 
     Raises
     ------

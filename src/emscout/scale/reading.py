@@ -160,7 +160,7 @@ def _read_label(grey: np.ndarray, printed: PrintedLabel) -> ScaleReading | NoSca
     line = printed.line
     bars = _without_specks(bars_beside(grey, printed), line)
     if not bars or bars[0][0] < _MIN_FIT:
-        return NoScale(f"'{line.text}' is printed, but no bar beside it.", line=line)
+        return NoScale(f"'{line.text}' is printed, but there is no bar beside it.", line=line)
     fits, bar = next((one for one in bars if not one[1].cut and one[0] >= max(_MIN_FIT, 0.6 * bars[0][0])), bars[0])
     if line.height_px < _SMALLEST_PX:
         return NoScale(
@@ -178,13 +178,13 @@ def _read_label(grey: np.ndarray, printed: PrintedLabel) -> ScaleReading | NoSca
         return NoScale(f"The bar of '{line.text}' is cut by the border of the image.", bar, line)
     rivals = (other for score, other in bars if score > _RIVAL * fits and not other.cut)
     if any(abs(other.length_px / bar.length_px - 1) > 0.04 for other in rivals):
-        return NoScale(f"Beside '{line.text}' two bars of different length are drawn.", bar, line)
+        return NoScale(f"There are two bars of different lengths beside '{line.text}'.", bar, line)
     error = 2**0.5 * bar.end_error_px / bar.length_px
     confidence = float(np.clip(fits**0.5 * share * max(printed.score, 0.5) ** 0.5, 0, 1))
     reading = ScaleReading(label.value, label.unit, bar, line, error, confidence)
     if not _NM_PER_PX[0] <= reading.nm_per_px <= _NM_PER_PX[1] or reading.length_nm > _MAX_LENGTH_NM:
         return NoScale(
-            f"'{line.text}' on a bar of {bar.length_px:.0f} px gives {reading.nm_per_px:.3g} nm a pixel, which no "
+            f"'{line.text}' on a bar of {bar.length_px:.0f} px gives {reading.nm_per_px:.3g} nm per pixel, which no "
             "electron microscope has.",
             bar,
             line,
@@ -259,7 +259,7 @@ def _agree(readings: list[ScaleReading | NoScale]) -> ScaleReading | NoScale | N
         allowed = AGREEING + 2 * (best.relative_error + other.relative_error)
         if abs(other.nm_per_px / best.nm_per_px - 1) > allowed:
             return NoScale(
-                f"Two printed scales disagree: '{best.line.text}' gives {best.nm_per_px:.4g} nm a pixel, "
+                f"Two printed scales disagree: '{best.line.text}' gives {best.nm_per_px:.4g} nm per pixel, "
                 f"'{other.line.text}' gives {other.nm_per_px:.4g} nm.",
                 best.bar,
                 best.line,
@@ -269,11 +269,11 @@ def _agree(readings: list[ScaleReading | NoScale]) -> ScaleReading | NoScale | N
 
 def _why_none(likely: list[Bar], seen: list[PrintedLabel], width: int) -> NoScale:
     if seen:
-        return NoScale(f"'{seen[0].line.text}' is printed, but no bar beside it.", line=seen[0].line)
+        return NoScale(f"'{seen[0].line.text}' is printed, but there is no bar beside it.", line=seen[0].line)
     bars = [bar for bar in likely if bar.quality > 0.8 and bar.contrast > 30 and bar.length_px > _MIN_SHARE * width]
     if not bars:
         return NoScale("No scale bar is printed in the image.")
     first = bars[0]
     if any(abs(bar.length_px / first.length_px - 1) > 0.05 or abs(bar.row_px - first.row_px) < 3 for bar in bars[1:]):
-        return NoScale("What may be scale bars is drawn, but no length is written beside any that can be read.")
-    return NoScale("What may be a scale bar is drawn, but no length is written beside it that can be read.", first)
+        return NoScale("There may be scale bars, but no length beside any of them can be read.")
+    return NoScale("There may be a scale bar, but no length beside it can be read.", first)

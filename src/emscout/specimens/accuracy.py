@@ -92,12 +92,12 @@ def spell_accuracy(scores: pd.Series) -> str:
     """
     n = int(scores["n"])
     if not n:
-        return "no picture is left to score by"
+        return "no picture is left to score"
     right, unknown, named = (round(scores[name] * n) for name in ("accuracy", "unknown", "accuracy_as_named"))
     return (
         f"accuracy {scores['accuracy']:.3f} where each picture must have a category ({right} of {n}; 95 % interval "
         f"{scores['accuracy_low']:.2f} to {scores['accuracy_high']:.2f}); {unknown} of {n} called none of these; "
-        f"accuracy where those count as not right, {scores['accuracy_as_named']:.3f} ({named} of {n})"
+        f"accuracy where those count as wrong,  {scores['accuracy_as_named']:.3f} ({named} of {n})"
     )
 
 

@@ -42,7 +42,7 @@ __all__ = [
 
 @options_class
 class SpecimenOptions:
-    """What shapes the result of `classify` and `categorize`; every field is a flag of the command too.
+    """Options of `classify` and `categorize`; every field is also an option of the command.
 
     Raises
     ------
@@ -112,7 +112,7 @@ class ClassificationResult:
     Parameters
     ----------
     table : DataFrame
-        One row an image: ``image`` (its name), ``category`` (empty for "none of these"), ``probability``, one column
+        One row per image: ``image`` (its name), ``category`` (empty for "none of these"), ``probability``, one column
         ``p_…`` a category, ``entropy_nats``, ``known``, ``novelty`` and ``warnings``.
     warnings : tuple of Notice
     """
@@ -192,7 +192,7 @@ def classify(
     Raises
     ------
     UsageError
-        When an option makes no sense or there is no such model.
+        When an option is invalid or there is no such model.
     ModelError
         When it is not a model of categories.
 
@@ -242,8 +242,8 @@ def categorize(
     paths : sequence of str or Path
         Files, folders and glob patterns; each frame of a stack is an image.
     out : str or Path
-        Folder for the results. Images it holds already, done with the same options from the same bytes, are not done
-        again.
+        Folder for the results. Images that it already holds results for, with the same options and from unchanged
+        files, are skipped.
     options : SpecimenOptions, optional
     overwrite : bool
         Replace results in ``out`` that were made with other options or from other images.
@@ -255,7 +255,8 @@ def categorize(
     Returns
     -------
     Report
-        Table ``classes``, one row an image. An image that failed has its sentence in ``error``; it never ends the run.
+        Table ``classes``, one row per image. An image that failed has its sentence in ``error``; it does not stop the
+        run.
 
     Raises
     ------

@@ -61,7 +61,9 @@ def find_pictures(data: Path) -> pd.DataFrame:
     elif data.is_dir():
         rows = _rows_of_folders(data)
     else:
-        raise UsageError(f"'{data}' does not exist: give a folder with one folder of pictures a category, or a CSV.")
+        raise UsageError(
+            f"'{data}' does not exist: give a folder with one subfolder of pictures for each category, or a CSV."
+        )
     table = pd.DataFrame(rows, columns=["path", "category", "source"])
     if table["category"].nunique() < 2:
         names = ", ".join(table["category"].unique()) or "none"
@@ -178,7 +180,7 @@ def find_near_duplicates(features: np.ndarray, hashes: np.ndarray) -> np.ndarray
     return np.concatenate(pairs) if pairs else np.empty((0, 2), int)
 
 
-def group_pictures(sources: Sequence[str], twins: np.ndarray) -> np.ndarray:
+def group_pictures(sources: Sequence[str], near_duplicates: np.ndarray) -> np.ndarray:
     """Number (n,) of the group of each picture: pictures of one source, and near-duplicates, are in one group."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -186,7 +188,7 @@ def group_pictures(sources: Sequence[str], twins: np.ndarray) -> np.ndarray:
     names = np.asarray(sources, dtype=object)
     known = np.flatnonzero(names != "")
     _, first, which = np.unique(names[known].astype(str), return_index=True, return_inverse=True)
-    edges = np.concatenate([np.stack([known[first[which]], known], axis=1), twins.reshape(-1, 2)])
+    edges = np.concatenate([np.stack([known[first[which]], known], axis=1), near_duplicates.reshape(-1, 2)])
     graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(len(names), len(names)))
     return connected_components(graph, directed=False)[1]
 

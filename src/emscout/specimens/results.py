@@ -75,7 +75,7 @@ def make_table(
     source: Sequence[str] = (),
     outcome: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """A row an image; what is not known of an image is empty.
+    """A row per image; what is not known of an image is empty.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ _OUTPUTS = Outputs(("similar.csv", "report.html"))
 
 @options_class
 class SimilarOptions:
-    """What shapes the result of `find_similar` and `search_similar`; every field is a flag of the command too.
+    """Options of `find_similar` and `search_similar`; every field is also an option of the command.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def find_similar(
     options: SimilarOptions | None = None,
     **settings: Any,
 ) -> SimilarResult:
-    """Find the micrographs that look most like one.
+    """Find the micrographs that look most like a given one.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def find_similar(
     Raises
     ------
     UsageError
-        When an option makes no sense or there is no such model.
+        When an option is invalid or there is no such model.
     NothingToFindError
         When ``micrograph`` has a single grey value.
     ModelError
@@ -151,7 +151,7 @@ def search_similar(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Report:
-    """Find the pictures of a folder (and its subfolders) that look most like one, and save a table and a report.
+    """Find the pictures of a folder and its subfolders that look most like a given one; save a table and a report.
 
     Parameters
     ----------

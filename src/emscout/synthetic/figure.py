@@ -44,7 +44,7 @@ class SyntheticFigure:
     ----------
     image : ndarray of uint8, shape (H, W, 3)
     panels : DataFrame
-        One row a panel, in reading order: ``letter``, ``kind``, the box ``top_px``, ``left_px``, ``height_px``,
+        One row per panel, in reading order: ``letter``, ``kind``, the box ``top_px``, ``left_px``, ``height_px``,
         ``width_px`` (of a plot or drawing that of its ink, with a letter inside), and, for micrographs,
         ``count`` and ``nm_per_px``.
     """

@@ -1,4 +1,4 @@
-"""How a microscope, a camera and a journal make a picture of a scene: light, noise, charging, compression, print."""
+"""How a microscope, a camera and a journal image a scene: light, noise, charging, compression, annotations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-__all__ = ["add_print", "degrade", "fractal_field", "noise_tile", "smooth_field"]
+__all__ = ["add_annotations", "degrade", "fractal_field", "noise_tile", "smooth_field"]
 
 _TILE_PX = 512
 
@@ -138,14 +138,14 @@ def _font(number: int, size_px: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(files[number % len(files)]), size_px)
 
 
-def add_print(image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def add_annotations(image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Print a panel's letter, a scale bar or a banner on an image (H, W) float32 in 0..1.
 
     Returns
     -------
     image : ndarray of float32, shape (H, W)
     covered : ndarray of bool, shape (H, W)
-        Where print hides the specimen.
+        Where annotations hide the specimen.
     opaque : ndarray of bool, shape (H, W)
         Where a banner or plate hides it so that nothing can be seen.
     """

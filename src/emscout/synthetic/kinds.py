@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from emscout.synthetic.imaging import add_print, cut_noise, degrade, fractal_field, smooth_field
+from emscout.synthetic.imaging import add_annotations, cut_noise, degrade, fractal_field, smooth_field
 from emscout.synthetic.scenes import Contrast, Drawn, Profile, Scene
 from emscout.synthetic.shapes import (
     Outline,
@@ -110,7 +110,7 @@ def _expose(scene: Scene, support: np.ndarray | float = 0.0, *, faint: float = 0
         image = image / max(0.5, float(np.quantile(image[::3, ::3], 0.998)))
     image = degrade(np.asarray(image, np.float32), rng)
     if rng.random() < 0.3:
-        image, covered, opaque = add_print(image, rng)
+        image, covered, opaque = add_annotations(image, rng)
         scene.labels[opaque] = 0
         scene.cores[covered] = 0
     return scene.finish(image)

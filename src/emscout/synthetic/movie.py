@@ -41,7 +41,7 @@ class SyntheticMovie:
     status : ndarray of str, shape (n,)
         ``ok``, ``blank``, ``blurred``, ``doubled`` or ``saturated``.
     tracks : DataFrame
-        One row a frame and particle whose centre is in that frame: ``frame``, ``particle``, ``row_px`` and ``col_px``
+        One row per frame and particle whose centre is in that frame: ``frame``, ``particle``, ``row_px`` and ``col_px``
         on the specimen (the frame's position minus its shift), ``row_frame_px``, ``col_frame_px``, ``radius_px``,
         ``touches_border``.
     events : DataFrame

@@ -68,7 +68,7 @@ def make_micrograph(
     -------
     (Micrograph, ndarray of int32, DataFrame)
         The image (uint8); the true labels, 1..n without gaps, disjoint also where particles overlap (the first one
-        keeps its pixels); the truth, one row a particle in order of label: ``label``, ``row_px``, ``col_px``,
+        keeps its pixels); the truth, one row per particle in order of label: ``label``, ``row_px``, ``col_px``,
         ``area_px2``, ``equivalent_circular_diameter_px``, ``min_feret_px``, ``max_feret_px``, ``aspect_ratio``,
         ``orientation_deg`` (NaN except for rods) and ``shape`` of the whole outline as drawn, also beyond the border
         or under another particle; ``touches_border``.

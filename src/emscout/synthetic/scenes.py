@@ -24,8 +24,8 @@ class Drawn(NamedTuple):
 
     ``image`` uint8 (H, W). ``labels`` int32 (H, W): 1..n without gaps, 0 is background; what is visible of each
     particle, whole particles where they have a core. ``cores`` int32 (H, W): the label of the particle whose core
-    covers a pixel, else 0. ``particles`` has one row a particle, in order of label: ``label``, ``kind``, ``aggregate``
-    (1, 2 …, 0 for a particle by itself), ``core_diameter_px`` (NaN without a core), ``hollow``.
+    covers a pixel, else 0. ``particles`` has one row per particle, in order of label: ``label``, ``kind``,
+    ``aggregate`` (1, 2 …, 0 for a particle by itself), ``core_diameter_px`` (NaN without a core), ``hollow``.
     """
 
     image: np.ndarray

@@ -161,7 +161,7 @@ _BANNERS = (
 )
 
 
-class _Print:
+class _AnnotationSheet:
     """One sheet of printed matter: the grey value, how much of it covers the image, and where an opaque box lies."""
 
     def __init__(self, side_px: int, ink: int, paper: int) -> None:
@@ -191,7 +191,7 @@ class _Print:
         self.cover.text(place, text, fill=255, font=font)
 
 
-def render_prints(count: int, side_px: int, seed: int) -> Tensor:
+def render_annotations(count: int, side_px: int, seed: int) -> Tensor:
     """Letters, scale bars and banners as a microscope or a journal prints them: (count, 3, S, S) uint8.
 
     The first plane holds the grey value, the second how much of it covers the image, the third 255 under opaque boxes.
@@ -209,7 +209,7 @@ def render_prints(count: int, side_px: int, seed: int) -> Tensor:
     sheets = []
     for _ in range(count):
         ink = int(random.choice([0, 255, 255, between(0, 256)]))
-        sheet = _Print(side_px, ink, 255 - ink if random.random() < 0.8 else between(0, 256))
+        sheet = _AnnotationSheet(side_px, ink, 255 - ink if random.random() < 0.8 else between(0, 256))
         if random.random() < 0.35:  # a banner along the lower edge
             height = between(12, 44)
             sheet.fill_box((0, side_px - height, side_px, side_px))
@@ -239,12 +239,12 @@ def render_prints(count: int, side_px: int, seed: int) -> Tensor:
     return torch.from_numpy(np.stack(sheets))
 
 
-def paste_prints(
-    images: Tensor, labels: Tensor, prints: Tensor, generator: torch.Generator
+def paste_annotations(
+    images: Tensor, labels: Tensor, annotations: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Print text on half of the views; boxes become background, bare strokes over particles have no known truth."""
-    pick = torch.randint(0, len(prints), (len(images),), generator=generator, device=generator.device)
-    planes = prints[pick].float() / 255 * _happens(len(images), 0.5, generator)[:, None, None, None]
+    pick = torch.randint(0, len(annotations), (len(images),), generator=generator, device=generator.device)
+    planes = annotations[pick].float() / 255 * _happens(len(images), 0.5, generator)[:, None, None, None]
     images = images * (1 - planes[:, 1]) + planes[:, 0] * planes[:, 1]
     covered = planes[:, 1] > 0.5
     labels = labels * (planes[:, 2] < 0.5)
@@ -276,14 +276,14 @@ def number_instances(labels: Tensor, smallest_px2: int) -> tuple[Tensor, Tensor,
 
 
 def draw_batch(
-    data: Labelled, prints: Tensor, batch: int, side_px: int, generator: torch.Generator
+    data: Labelled, annotations: Tensor, batch: int, side_px: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """One batch of training views: grey (B, 1, S, S), and what ``particle_loss`` needs of the truth."""
     index = torch.randint(0, len(data.images), (batch,), generator=generator, device=generator.device)
     matrices, centres = draw_views(data, index, side_px, generator)
     images, labels, inside = cut_views(data, index, matrices, centres, side_px)
     images = change_greys(images, generator)
-    images, labels, unknown = paste_prints(images, labels, prints, generator)
+    images, labels, unknown = paste_annotations(images, labels, annotations, generator)
     images = torch.where(inside, degrade(images, generator), OUTSIDE_GREY)
     instances, boxes, image_index, ignored = number_instances(labels, 10)
     return images[:, None], instances, boxes, image_index, ignored | unknown

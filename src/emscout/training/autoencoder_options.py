@@ -43,7 +43,7 @@ class AutoencoderOptions:
     )
     batch: Annotated[int, Ge(1)] = field(default=16, metadata={"help": "Sub-images in a step."})
     seed: Annotated[int, Ge(0)] = field(default=1, metadata={"help": "Random seed of the training."})
-    device: Device = field(default="auto", metadata={"help": "Where to train; auto takes a GPU where there is one."})
+    device: Device = field(default="auto", metadata={"help": "Where to train; auto uses a GPU if there is one."})
 
     def __post_init__(self) -> None:
         if self.side_px % STRIDE_PX:

@@ -89,4 +89,4 @@ def load_checkpoint(path: Path, state: State) -> None:
         state.mask_generator.set_state(content["mask_generator"])
         state.step, state.trained_s = content["step"], content["trained_s"]
     except Exception as error:  # torch raises whatever a damaged or foreign file leads to
-        raise ReadError(f"'{path}' cannot be loaded (damaged?): delete it, and the one before it is used.") from error
+        raise ReadError(f"'{path}' cannot be loaded (damaged?): delete it, and the previous one is used.") from error

@@ -47,15 +47,15 @@ def describe_training(
         f"near-duplicates in the folder {data.resolve().name}; trained on {trained_on}. "
         f"{_copies(pictures.n_duplicates)} dropped.",
         "Network": {
-            "frozen": f"Features of {options.start_from}, left as they are, with a linear head: a logistic "
+            "frozen": f"Features of {options.start_from}, unchanged, with a linear head: a logistic "
             f"regression with a {_PENALTY[settings.inverse_penalty]} penalty on its weights (C = "
             f"{settings.inverse_penalty:g}), and in which colour, grey values and fineness of the picture count "
             f"{_times(settings.emphasis)}.",
             "fine-tuned": f"{options.start_from} trained further.",
-            "simple": "Two convolutions, pooling, dropout and a dense layer of 128, from nothing.",
+            "simple": "Two convolutions, pooling, dropout and a dense layer of 128, trained from scratch.",
         }[options.network],
-        "None of these": "Pictures whose features lie further from those of the training pictures than 95 % of "
-        "pictures of sources not trained on"
+        "None of these": "Pictures whose features are further from those of the training pictures than those of 95 % "
+        "of the pictures of sources not trained on"
         + (
             ", and those taken for plots, schemes or coloured scenes, as emscout.synthetic.figure draws them."
             if judged.head.foreign is not None

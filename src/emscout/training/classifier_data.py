@@ -25,7 +25,7 @@ from emscout.specimens.dataset import (
 from emscout.specimens.features import compute_features
 from emscout.specimens.heads import CLIP
 
-__all__ = ["Pictures", "prepare_pictures", "twin_share"]
+__all__ = ["Pictures", "near_duplicate_share", "prepare_pictures"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Pictures:
         ``path``, ``category``, ``source``, ``sha256``, ``group`` (number of the source or set of near-duplicates),
         ``side`` (of the split by source) and ``naive_side`` (of the random one).
     features : ndarray of float32, shape (n, F)
-    twins : ndarray of int, shape (m, 2)
+    near_duplicates : ndarray of int, shape (m, 2)
         Pairs of near-duplicates.
     notes : tuple of str
         What was left out on purpose, and why.
@@ -55,7 +55,7 @@ class Pictures:
 
     table: pd.DataFrame
     features: np.ndarray
-    twins: np.ndarray
+    near_duplicates: np.ndarray
     notes: tuple[str, ...]
     failures: tuple[str, ...]
     n_duplicates: int
@@ -127,8 +127,8 @@ def prepare_pictures(
         raise UsageError(f"'{data}' contains no usable picture. {failures[0]}")
     table = table.iloc[rows].reset_index(drop=True)
     spread = features.std(axis=0) + 1e-6
-    twins = find_near_duplicates(np.clip((features - features.mean(axis=0)) / spread, -CLIP, CLIP), hashes)
-    table["group"] = group_pictures(table["source"].tolist(), twins)
+    near_duplicates = find_near_duplicates(np.clip((features - features.mean(axis=0)) / spread, -CLIP, CLIP), hashes)
+    table["group"] = group_pictures(table["source"].tolist(), near_duplicates)
     groups = table.groupby("category")["group"].nunique()
     few = sorted(groups[groups < FEWEST].index)
     for name in few:
@@ -144,8 +144,8 @@ def prepare_pictures(
         raise UsageError(f"'{data}' leaves fewer than two categories. {why}".strip())
     place = np.full(len(rows), -1)
     place[kept_rows] = np.arange(len(kept_rows))
-    twins = place[twins] if len(twins) else twins
-    twins = twins[(twins >= 0).all(axis=1)]
+    near_duplicates = place[near_duplicates] if len(near_duplicates) else near_duplicates
+    near_duplicates = near_duplicates[(near_duplicates >= 0).all(axis=1)]
     names = table["sha256"].tolist()
     table["side"] = split_groups(table["category"].tolist(), table["group"].tolist(), names, seed)
     table["naive_side"] = split_at_random(table["category"].tolist(), seed)
@@ -155,10 +155,10 @@ def prepare_pictures(
         _LOG.info("left out: %s", note)
     with write_atomic(run / "pictures.csv") as path:
         table.to_csv(path, index=False, lineterminator="\n")
-    return Pictures(table, features[kept_rows], twins, tuple(notes), tuple(failures), n_duplicates)
+    return Pictures(table, features[kept_rows], near_duplicates, tuple(notes), tuple(failures), n_duplicates)
 
 
-def twin_share(pictures: Pictures, column: str) -> float:
+def near_duplicate_share(pictures: Pictures, column: str) -> float:
     """Share of the test pictures of a split that have a near-duplicate, or a picture of their source, in training."""
     sides, groups = pictures.table[column], pictures.table["group"]
     seen = set(groups[sides == "train"])

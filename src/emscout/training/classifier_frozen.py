@@ -13,7 +13,7 @@ from emscout.specimens.accuracy import tabulate_scores
 from emscout.specimens.head_settings import choose_settings, cross_predict, split_folds
 from emscout.specimens.heads import Head, fit_head, fit_temperature, probabilities, set_threshold
 from emscout.specimens.novelty import fit_novelty, fit_out_of_distribution
-from emscout.training.classifier_data import Pictures, twin_share
+from emscout.training.classifier_data import Pictures, near_duplicate_share
 
 __all__ = [
     "Judged",
@@ -59,8 +59,8 @@ def doubt_few(n_validation: int, n_test: int) -> str:
     if min(n_validation, n_test) > FEW:
         return ""
     return (
-        f"Only {_count(n_validation)} to calibrate the probabilities, and {_count(n_test)} to judge by: both say "
-        "little. With `folds=5` (`network=frozen`) every picture counts for both."
+        f"Only {_count(n_validation)} to calibrate the probabilities, and {_count(n_test)} to test: too few for "
+        "reliable scores. With `folds=5` (`network=frozen`) every picture is used for both."
     )
 
 
@@ -80,7 +80,8 @@ def fit_on_split(
     """Fit to the training pictures, calibrate on the validation pictures, score on the test pictures.
 
     The settings are chosen by cross-validation over sources within the training pictures. With the features of
-    ``foreign`` pictures (m, F), those that are no micrographs are told, too. ``tick`` is that of `choose_settings`.
+    ``foreign`` pictures (m, F), those that are not micrographs are recognised too. ``tick`` is that of
+    `choose_settings`.
     """
     train, validation, test = (pictures.of_side(side, column) for side in ("train", "validation", "test"))
     names, sources = _labels(pictures)
@@ -152,7 +153,7 @@ def compare_splits(
         known = by_source if column == "side" else None
         judged = known or fit_on_split(pictures, n_statistics, seed=seed, column=column, tick=tick)
         scores = judged.tables["scores"].iloc[0].to_dict()
-        rows.append({"split": name} | scores | {"twins_in_training": twin_share(pictures, column)})
+        rows.append({"split": name} | scores | {"twins_in_training": near_duplicate_share(pictures, column)})
     return pd.DataFrame(rows)
 
 

@@ -59,7 +59,7 @@ class ClassifierOptions:
     )
     batch: Annotated[int, Ge(2)] = field(default=16, metadata={"help": "Pictures in a step."})
     seed: Annotated[int, Ge(0)] = field(default=1, metadata={"help": "Random seed of the split and the training."})
-    device: Device = field(default="auto", metadata={"help": "Where to train; auto takes a GPU where there is one."})
+    device: Device = field(default="auto", metadata={"help": "Where to train; auto uses a GPU if there is one."})
 
     def __post_init__(self) -> None:
         if self.network == "fine-tuned" and self.start_from.lower().endswith(".onnx"):

@@ -14,7 +14,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from emscout.particles.segmenters.fields import contrast_channels
-from emscout.synthetic.imaging import add_print, degrade
+from emscout.synthetic.imaging import add_annotations, degrade
 from emscout.synthetic.kinds import KINDS
 from emscout.training.real_sets import RealImage, Truth
 
@@ -115,7 +115,7 @@ def load_pool(images: Sequence[RealImage]) -> Pool:
 
 
 def draw_real(pool: Pool, rng: np.random.Generator) -> View:
-    """A view of a real micrograph: turned, mirrored, stretched, zoomed, with other light, noise and print."""
+    """A view of a real micrograph: turned, mirrored, stretched, zoomed, with other light, noise and annotations."""
     names = [name for name in SET_WEIGHTS if name in pool.by_set]
     weights = np.array([SET_WEIGHTS[name] for name in names])
     held = pool.by_set[str(rng.choice(names, p=weights / weights.sum()))]
@@ -125,7 +125,7 @@ def draw_real(pool: Pool, rng: np.random.Generator) -> View:
         grey = 1 - grey
     grey = degrade(grey, rng, strength=rng.uniform(0, 0.9))
     if rng.random() < 0.3:
-        grey, _, opaque = add_print(grey, rng)
+        grey, _, opaque = add_annotations(grey, rng)
         labels = np.where(opaque, 0, labels)
         matter_known, instances_known = matter_known | opaque, instances_known | opaque
     # Nobody has outlined cores in real images: only the background is known to be none.

@@ -47,7 +47,7 @@ class TrainingOptions:
         default=8, metadata={"help": "Views in a step; fewer need less memory and time."}
     )
     seed: Annotated[int, Ge(0)] = field(default=1, metadata={"help": "Random seed of the training."})
-    device: Device = field(default="auto", metadata={"help": "Where to train; auto takes a GPU where there is one."})
+    device: Device = field(default="auto", metadata={"help": "Where to train; auto uses a GPU if there is one."})
     validation_share: Annotated[float, Gt(0), Lt(1)] = field(
         default=VALIDATION_SHARE, metadata={"help": "Share of the images kept for validation, never trained on."}
     )

@@ -16,7 +16,7 @@ from emscout.errors import UsageError
 from emscout.evaluate.split import SPLIT_SEED, split_images
 from emscout.io.files import write_atomic
 from emscout.io.labels import LabelledImage, find_labelled
-from emscout.training.augment import draw_batch, render_prints
+from emscout.training.augment import draw_batch, render_annotations
 from emscout.training.checkpoints import State, load_checkpoint, newest_checkpoint, save_checkpoint
 from emscout.training.data import Labelled, load_labelled
 from emscout.training.finish import finish
@@ -34,7 +34,7 @@ _LOG = logging.getLogger(__name__)
 SIDE_PX = 256
 """Of a training view."""
 
-PRINTS = 600
+ANNOTATION_SHEETS = 600
 """Sheets of letters and scale bars that are printed on views."""
 
 RATE, TRUNK_RATE = 1e-3, 1.5e-4
@@ -103,10 +103,10 @@ def train(
         _LOG.info("resumed %s", newest.name)
     report(_progress_made(state, options), "reading the images")
     data = load_labelled(training, device, options.seed)
-    prints = render_prints(PRINTS, SIDE_PX, options.seed).to(device)
+    annotations = render_annotations(ANNOTATION_SHEETS, SIDE_PX, options.seed).to(device)
     watched = held[:: max(1, len(held) // WATCHED)][:WATCHED]
     with SummaryWriter(run / "tensorboard", purge_step=state.step + 1) as writer:
-        _loop(run, state, data, prints, watched, options, writer, report)
+        _loop(run, state, data, annotations, watched, options, writer, report)
     report(1.0, "scoring the validation images")
     return finish(folder, run, state, training, held, options)
 
@@ -179,7 +179,7 @@ def _loop(
     run: Path,
     state: State,
     data: Labelled,
-    prints: Tensor,
+    annotations: Tensor,
     watched: Sequence[LabelledImage],
     options: TrainingOptions,
     writer: SummaryWriter,
@@ -192,7 +192,7 @@ def _loop(
     counted = 0
     while (done := _progress_made(state, options)) < 1.0:
         rate = rate_factor(state.step, done)
-        parts = take_step(state, data, prints, options.batch, rate)
+        parts = take_step(state, data, annotations, options.batch, rate)
         sums = {name: sums.get(name, 0.0) + value for name, value in parts.items()}
         counted += 1
         now = time.monotonic()
@@ -214,12 +214,12 @@ def _loop(
             last = time.monotonic()  # scoring is not training
 
 
-def take_step(state: State, data: Labelled, prints: Tensor, batch: int, rate: float) -> dict[str, float]:
+def take_step(state: State, data: Labelled, annotations: Tensor, batch: int, rate: float) -> dict[str, float]:
     """Train on one batch at ``rate`` times the highest learning rates; the parts of the loss."""
     device = data.images.device
     for group in state.optimizer.param_groups:
         group["lr"] = group["highest"] * rate
-    grey, instances, boxes, image_index, ignored = draw_batch(data, prints, batch, SIDE_PX, state.generator)
+    grey, instances, boxes, image_index, ignored = draw_batch(data, annotations, batch, SIDE_PX, state.generator)
     masks = draw_masks(batch, state.mask_generator, device)
     with torch.autocast(device.type, torch.bfloat16):
         output = state.network(grey.contiguous(memory_format=torch.channels_last), *masks)

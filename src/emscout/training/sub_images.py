@@ -71,8 +71,8 @@ def cut_sub_images(series: Series, count: int, side_px: int, seed: int) -> SubIm
     usable = {int(i): grey for i in spread if (grey := _read(series, int(i))) is not None}
     if len(usable) < 2:
         raise UsageError(
-            f"Of '{series.path}' {len(usable)} frame(s) can be used: an autoencoder is trained on at least one frame, "
-            "and shown another."
+            f"Only {len(usable)} frame(s) of '{series.path}' can be used: an autoencoder needs at least two, one of "
+            "them held out to check it."
         )
     numbers = list(usable)
     held_out = numbers.pop(len(numbers) // 2)

@@ -54,12 +54,12 @@ async function choose(index) {
     byId("particles").rows[place].scrollIntoView({ block: "nearest" });
   });
   byId("more").hidden = found.rows.length === found.count;
-  byId("more").textContent = `The first ${found.rows.length} of ${found.count}; all are in particles.csv.`;
+  byId("more").textContent = `The first ${found.rows.length} of ${found.count}; all of them are in particles.csv.`;
 }
 
 // The number of a particle shows where it is.
 function particleRow([label, ...measured], index) {
-  const button = element("button", { type: "button", className: "link", textContent: label, title: "show in the picture" });
+  const button = element("button", { type: "button", className: "link", textContent: label, title: "show in the image" });
   button.addEventListener("click", () => {
     mark(index);
     markRow(index);

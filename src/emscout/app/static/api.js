@@ -20,7 +20,7 @@ async function reach(address, asked) {
   try {
     return await fetch(address, asked);
   } catch {
-    throw new Error("emscout does not answer: is it still running in the terminal?");
+    throw new Error("emscout does not respond: check that it is still running in the terminal.");
   }
 }
 

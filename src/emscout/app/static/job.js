@@ -14,7 +14,7 @@ function show(job) {
   const bar = byId("progress");
   if (job.total) bar.value = job.done / job.total;
   else bar.removeAttribute("value");
-  const where = own ? "" : "On another page: ";
+  const where = own ? "" : "In another tab: ";
   byId("doing").textContent = where + (job.what || (job.total ? "finishing" : "reading the files"));
 }
 

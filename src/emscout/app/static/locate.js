@@ -35,7 +35,7 @@ function loadPicture(address) {
   return new Promise((resolve, reject) => {
     const picture = new Image();
     picture.onload = () => resolve(picture);
-    picture.onerror = () => reject(new Error("A picture did not arrive: reload the page."));
+    picture.onerror = () => reject(new Error("An image could not be loaded: reload the page."));
     picture.src = address;
   });
 }
@@ -101,7 +101,7 @@ function show(now) {
 
 function showQuestion() {
   const { question, answers } = judged;
-  byId("asked-tile").textContent = question ? `Least sure of ${judged.found.question}` : "Every tile has an answer.";
+  byId("asked-tile").textContent = question ? `Most uncertain tile: ${judged.found.question}` : "All tiles have answers.";
   for (const id of ["yes", "no", "asked-tile"]) byId(id).disabled = !question;
   byId("n-answers").textContent = answers.length ? `${answers.length} answer${answers.length === 1 ? "" : "s"} so far.` : "No answer yet; five are a good start.";
   byId("forget").hidden = !answers.length;
@@ -121,7 +121,7 @@ function showClusters(clusters) {
     return button;
   };
   byId("clusters").replaceChildren(
-    choice("tile by tile", null, null, "by score, or by what you answer"),
+    choice("tile by tile", null, null, "by score, or by your answers"),
     ...[...clusters.values()]
       .sort((one, other) => one.cluster - other.cluster)
       .map((one) => {
@@ -146,7 +146,7 @@ function showTargets() {
   });
   byId("targets").replaceChildren(...rows);
   byId("more").hidden = judged.n_targets === rows.length;
-  byId("more").textContent = `The best ${rows.length} of ${judged.n_targets}; all are in targets.csv when saved.`;
+  byId("more").textContent = `The best ${rows.length} of ${judged.n_targets}; all of them are saved in targets.csv.`;
 }
 
 function flash(image) {

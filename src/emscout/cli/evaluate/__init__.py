@@ -10,7 +10,7 @@ _COMMANDS = {name: f"{__name__}.{name}:{name}" for name in ("particles", "locate
 
 
 def _evaluate() -> None:
-    """Score emscout on labelled images of your own."""
+    """Score emscout on your own labelled images."""
 
 
-app = make_group("evaluate", "Score emscout on labelled images of your own.", _COMMANDS, _evaluate)
+app = make_group("evaluate", "Score emscout on your own labelled images.", _COMMANDS, _evaluate)

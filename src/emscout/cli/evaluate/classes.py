@@ -21,7 +21,9 @@ __all__ = ["classes"]
 
 
 def classes(
-    data: Annotated[Path, typer.Argument(help="Folder with one folder a category, or a CSV.", metavar="DATA")],
+    data: Annotated[
+        Path, typer.Argument(help="Folder with one subfolder for each category, or a CSV.", metavar="DATA")
+    ],
     model: Annotated[
         str, typer.Option(metavar="MODEL", help="A shipped model, or the path of an .onnx file.")
     ] = BACKBONE,
@@ -30,7 +32,7 @@ def classes(
 ) -> None:
     """Classify labelled pictures and score the categories.
 
-    The pictures should be of sources the model was not trained on: on its own training pictures it scores too well.
+    The pictures should be of sources the model was not trained on: its scores on its training pictures are too good.
     Those that are called "none of these" are scored in two ways: by their most probable category, and as wrong.
 
     Writes to OUT: [bold]scores.csv[/], [bold]categories.csv[/], [bold]confusion.csv[/], [bold]confused.csv[/],

@@ -37,7 +37,7 @@ def locate(
     truth: Annotated[
         Path,
         typer.Argument(
-            help="CSV of labelled tiles (image,row,col,label), or a folder of masks named as the images.",
+            help="CSV of labelled tiles (image,row,col,label), or a folder of masks with the names of the images.",
             metavar="TRUTH",
         ),
     ],

@@ -21,12 +21,12 @@ __all__ = ["movie"]
 _LABELS = {
     ("masks", "mean dice"): "masks: mean Dice",
     ("masks", "least dice"): "masks: least Dice",
-    ("masks", "largest count error"): "masks: largest error of count",
+    ("masks", "largest count error"): "masks: largest count error",
     ("drift", "frames"): "drift: frames scored",
     ("drift", "rms_px"): "drift: RMS error (px)",
     ("drift", "worst_px"): "drift: worst frame (px)",
     ("drift", "wrong_frames"): "drift: frames off by more than 1 px",
-    ("drift", "bad_frames"): "drift: frames with something wrong",
+    ("drift", "bad_frames"): "drift: faulty frames",
     ("drift", "bad_frames_flagged"): "drift: of these, flagged",
     ("drift", "good_frames_flagged"): "drift: good frames flagged",
     ("links", "true_links"): "links: true ones",
@@ -41,7 +41,8 @@ def movie(
     truth: Annotated[
         Path,
         typer.Argument(
-            help="Folder with masks named or numbered as the frames, or with drift.csv, tracks.csv, events.csv.",
+            help="Folder with masks that have the names or numbers of the frames, or with drift.csv, tracks.csv, "
+            "events.csv.",
             metavar="TRUTH",
         ),
     ],

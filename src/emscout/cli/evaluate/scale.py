@@ -46,7 +46,7 @@ def scale(
 ) -> None:
     """Read the printed scales of images and score them against a table of what is printed.
 
-    An empty value in the table means that the image has no usable scale: one claimed there is false. The halves are
+    An empty value in the table means that the image has no usable scale: a scale claimed there is false. The halves are
     split by a hash of each paper's DOI.
 
     Writes to OUT: [bold]scores.csv[/] and [bold]images.csv[/].
@@ -64,7 +64,7 @@ def scale(
         table.add_row(label, spell_score(int(scores[name])))
     for name, label in _SHARES.items():
         table.add_row(label, spell_score(scores[name], "{:.1%}"))
-    table.add_row("seconds an image", f"{scores['seconds_per_image']:.2f}")
+    table.add_row("seconds per image", f"{scores['seconds_per_image']:.2f}")
     screen.print(table)
     if out is not None:
         claim()

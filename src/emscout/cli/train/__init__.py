@@ -10,7 +10,7 @@ _COMMANDS = {name: f"{__name__}.{name}:{name}" for name in ("particles", "classi
 
 
 def _train() -> None:
-    """Train a network on images of your own."""
+    """Train a network on your own images."""
 
 
-app = make_group("train", "Train a network on images of your own.", _COMMANDS, _train)
+app = make_group("train", "Train a network on your own images.", _COMMANDS, _train)

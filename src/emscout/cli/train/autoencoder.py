@@ -30,8 +30,8 @@ def autoencoder(
 ) -> None:
     """Train a network on a movie, without labels, that finds its particles.
 
-    Sub-images are cut from the frames, flipped and rotated, and an autoencoder too narrow to reproduce their noise
-    learns to reproduce them. Its reconstruction of a frame, smoothed and thresholded, gives the particles.
+    Sub-images are cut from the frames, flipped and rotated, and an autoencoder that is too narrow to reproduce
+    their noise learns to reproduce them. Its reconstruction of a frame, smoothed and thresholded, gives the particles.
 
     Writes to RUN: [bold]model.onnx[/] to use with [bold]emscout movie --model[/], its card [bold]model.md[/], and for
     each epoch [bold]reconstructions/epoch_001.png[/] (a frame it was not trained on, beside its reconstruction) and

@@ -39,7 +39,7 @@ def classifier(
         bool, typer.Option("--resume", help="Continue the run in RUN; options given here replace its own.")
     ] = False,
 ) -> None:
-    """Train a classifier on labelled pictures of your own.
+    """Train a classifier on your own labelled pictures.
 
     DATA contains one folder of pictures for each category, or is a CSV (path, category, source). Pictures with the same
     source in [bold]sources.csv[/] (file, source), and near-duplicates, are never on both sides of the split; exact

@@ -27,7 +27,7 @@ def particles(
         bool, typer.Option("--resume", help="Continue the run in RUN; options given here replace its own.")
     ] = False,
 ) -> None:
-    """Train the network that finds particles on labelled images of your own.
+    """Train the network that finds particles on your own labelled images.
 
     DATA contains images/ and labels/ with label images of the same names, or COCO, ImageJ ROI or Labelme files beside
     the images; images with the same source in [bold]sources.csv[/] (name, source) are never on both sides of the split.

@@ -168,7 +168,9 @@ def check_linkage(linkage: str, metric: str) -> None:
     if metric not in METRICS:
         raise UsageError(f"There is no metric '{metric}': choose one of {', '.join(METRICS)}.")
     if linkage == "ward" and metric != "euclidean":
-        raise UsageError("The linkage 'ward' needs euclidean distances: choose another linkage or that metric.")
+        raise UsageError(
+            "The linkage 'ward' needs euclidean distances: choose another linkage, or the metric 'euclidean'."
+        )
 
 
 def cluster_tiles(
@@ -272,7 +274,7 @@ def assess_cluster_counts(
 
 def _check_count(values: np.ndarray, n_clusters: int) -> None:
     if n_clusters < 1:
-        raise UsageError(f"{n_clusters} is not a number of clusters: ask for 2 or more.")
+        raise UsageError(f"The number of clusters must be 2 or more, not {n_clusters}.")
     if n_clusters > len(values):
         raise UsageError(
             f"{len(values)} tile(s) cannot form {n_clusters} clusters: ask for fewer clusters or a finer grid."
@@ -280,8 +282,8 @@ def _check_count(values: np.ndarray, n_clusters: int) -> None:
     different = len(np.unique(values[: MOST_FITTED * 5], axis=0))
     if n_clusters > different:
         raise UsageError(
-            f"The {len(values)} tiles are of only {different} kind(s) and cannot form {n_clusters} clusters: ask for "
-            "fewer clusters, or check whether the images are empty."
+            f"The {len(values)} tiles have only {different} distinct set(s) of statistics, which cannot form "
+            f"{n_clusters} clusters: ask for fewer clusters, or check whether the images are empty."
         )
 
 

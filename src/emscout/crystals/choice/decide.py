@@ -148,7 +148,7 @@ def decide(
     elif 1 <= target <= recipe.n_clusters:
         tiles["target"] = (tiles["cluster"] == target).fillna(False).to_numpy(bool)
     else:
-        raise UsageError(f"There is no cluster {target} to target: they are numbered 1 to {recipe.n_clusters}.")
+        raise UsageError(f"There is no cluster {target}: clusters are numbered 1 to  {recipe.n_clusters}.")
     labelled = [*crystal, *not_crystal]
     question = None
     if len(usable) > len(set(labelled)):

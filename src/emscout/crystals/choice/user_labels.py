@@ -196,8 +196,8 @@ def load_user_labels(path: Path) -> UserLabels:
         raise ReadError(f"'{path}' is not a knowledge file of this emscout: give one that `save_knowledge` wrote.")
     if content.get("model") != model.name:
         raise UsageError(
-            f"'{path}' was learned from other statistics (those of {content.get('model')}; this emscout uses those of "
-            f"{model.name}): teach it again with `like` and `unlike`."
+            f"'{path}' was made with other statistics (those of {content.get('model')}; this emscout uses those of "
+            f"{model.name}): label tiles again with `like` and `unlike`."
         )
     try:
         examples, crystal = np.array(content["examples"], float), list(content["crystal"])
@@ -206,7 +206,7 @@ def load_user_labels(path: Path) -> UserLabels:
     except (KeyError, TypeError, ValueError):
         whole = False
     if not whole:
-        raise ReadError(f"'{path}' is damaged: its examples are incomplete. Give another file, or teach it again.")
+        raise ReadError(f"'{path}' is damaged: its examples are incomplete. Give another file, or label tiles again.")
     return UserLabels(model.name, tuple(tuple(row) for row in examples.tolist()), tuple(crystal))
 
 

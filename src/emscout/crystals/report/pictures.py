@@ -192,7 +192,7 @@ def _principal_plane(values: np.ndarray, statistics: Sequence[str]) -> tuple[np.
     for number, direction in enumerate(directions[:2]):
         heaviest = np.argsort(-np.abs(direction), kind="stable")[:2]
         made_of = ", ".join(statistics[index].replace("_", " ") for index in heaviest)
-        labels.append(f"component {number + 1} ({shares[number]:.0%} of the differences; mostly {made_of})")
+        labels.append(f"component {number + 1} ({shares[number]:.0%} of the variance; mostly {made_of})")
     # The sign of a component is arbitrary: it is chosen so that the heaviest statistic grows with the component.
     signs = [np.sign(direction[np.abs(direction).argmax()]) or 1.0 for direction in directions[:2]]
     return values @ directions[:2].T * signs, (labels[0], labels[-1])

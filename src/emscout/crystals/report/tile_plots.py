@@ -181,7 +181,7 @@ def plot_dendrogram(
             axes.annotate(str(len(group)), foot, (0, -42), textcoords="offset points", ha="center", fontsize=7)
         axes.set_ylim(bottom=0)
         axes.set_ylabel(distance)
-        axes.set_xlabel("a tile of each group, and how many tiles it has", labelpad=48)
+        axes.set_xlabel("one tile of each group, and the number of tiles in the group", labelpad=48)
         axes.spines["bottom"].set_visible(False)
         return _pixels(figure)
 

@@ -114,7 +114,7 @@ def survey_images(
     trust : {'metadata', 'bar'} or None
         Which pixel size to take where the file and the printed scale bar disagree.
     pixel_size_nm : float or None
-        Edge of a pixel in nm, which overrules both.
+        Pixel size in nm, which overrides both.
     workers : int or None
         Number of processes, as for `emscout.compute.map_tasks`.
     progress : callable or None
@@ -183,7 +183,9 @@ def _attempt(task: Opening | Task, *, work: Callable[[Any], Result]) -> Result |
 
 
 def _crashed(task: Opening | Task) -> _Failure:
-    return _Failure(f"'{task.source.place}' ended its process; it most likely ran out of memory: try `workers=1`.")
+    return _Failure(
+        f"'{task.source.place}' ended its process, most likely because it ran out of memory: try `workers=1`."
+    )
 
 
 def _keep_done(

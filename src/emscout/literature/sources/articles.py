@@ -46,7 +46,7 @@ def open_article(path: Path) -> Document:
     pictures = tuple(picture for _, picture in found if picture)
     if not pictures:
         raise ReadError(
-            f"None of the {len(mentions)} pictures of '{path}' lies beside it (the first is '{mentions[0].source}'): "
+            f"None of the {len(mentions)} pictures of '{path}' is in its folder (the first is '{mentions[0].source}'): "
             "put them into the same folder."
         )
     return Document(path, doi, _figures(path, found), (path, *pictures))
@@ -69,7 +69,7 @@ def _figures(path: Path, found: list[tuple[_Mention, Path | None]]) -> Iterator[
 
 
 def _missing(path: Path, source: str) -> np.ndarray:
-    raise ReadError(f"The picture '{source}' of '{path}' does not lie beside it: put it into the same folder.")
+    raise ReadError(f"The picture '{source}' of '{path}' is missing: put it into the same folder.")
 
 
 def _picture_of(path: Path, source: str) -> Path | None:

@@ -80,7 +80,7 @@ def _open(path: Path) -> pypdfium2.PdfDocument:
             raise ReadError(f"'{path}' has no pages: download it again.")
     except pypdfium2.PdfiumError as error:
         if "assword" in str(error) or "ecurity" in str(error):
-            raise ReadError(f"'{path}' is locked by a password: save it without one.") from error
+            raise ReadError(f"'{path}' is protected by a password: save it without one.") from error
         raise _damaged(path) from error
     return pdf
 

@@ -58,7 +58,7 @@ def too_large(name: str, width: int, height: int) -> ReadError:
     """The error for a figure of more than `MOST_PX`."""
     return ReadError(
         f"'{name}' is {width} x {height} px, more than the {MOST_PX // 1_000_000} million pixels a figure may have: "
-        "save it smaller or cut it up; a single large micrograph is for emscout analyze."
+        "save it smaller or cut it into parts; give a single large micrograph to emscout analyze."
     )
 
 

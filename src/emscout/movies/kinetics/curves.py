@@ -37,7 +37,7 @@ def measure_curves(
     Returns
     -------
     DataFrame
-        One row a frame: ``frame``, ``time_s`` where known, then ``n``, ``mean_radius_px``, ``coverage``,
+        One row per frame: ``frame``, ``time_s`` where known, then ``n``, ``mean_radius_px``, ``coverage``,
         ``volume_px3`` (as spheres), each with ``_low`` and ``_high``.
 
     Notes

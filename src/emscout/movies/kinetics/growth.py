@@ -151,8 +151,8 @@ def _with_intervals(fits: np.ndarray) -> tuple[float, ...]:
     figures: list[float] = []
     for value, *resampled in fits.T:
         known = np.isfinite(resampled)
-        told = len(resampled) > 0 and np.isfinite(value) and known.mean() > 0.5
-        low, high = np.percentile(np.array(resampled)[known], [2.5, 97.5]) if told else (np.nan, np.nan)
+        is_known = len(resampled) > 0 and np.isfinite(value) and known.mean() > 0.5
+        low, high = np.percentile(np.array(resampled)[known], [2.5, 97.5]) if is_known else (np.nan, np.nan)
         figures += [float(value), float(low), float(high)]
     return tuple(figures)
 

@@ -1,4 +1,4 @@
-"""Why sizes changed: ripening told from coalescence, particle by particle."""
+"""Why sizes changed: distinguishes ripening from coalescence, particle by particle."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def assign_mechanisms(tracks: pd.DataFrame, events: pd.DataFrame, field_area_px2
     Returns
     -------
     DataFrame
-        One row a particle:
+        One row per particle:
 
         - ``particle``, ``first_frame``, ``last_frame``, ``frames`` (in which it is seen);
         - ``beginning``, ``end``: kind of the event with which it came and went; empty where the movie begins or ends;

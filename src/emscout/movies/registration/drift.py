@@ -86,7 +86,7 @@ def estimate_drift(
     Returns
     -------
     DataFrame
-        One row a frame: ``frame`` (from 0); ``row_px``, ``col_px``, the place of the specimen's image relative to the
+        One row per frame: ``frame`` (from 0); ``row_px``, ``col_px``, the place of the specimen's image relative to the
         first good frame (to align, shift the frame by minus this); ``quality``, the correlation with the average (0
         to 1; noise lowers it, so compare within a movie only); ``status``, ``ok`` or what is wrong: ``blank``,
         ``saturated``, ``incomplete`` (rows are missing), ``blurred``, ``doubled`` (exposed while the specimen jumped),

@@ -82,7 +82,7 @@ def write_clip(
 
 
 def _note(every: int) -> str:
-    return f"It shows one frame of {every}." if every > 1 else ""
+    return f"It shows one frame in {every}." if every > 1 else ""
 
 
 def _report_each(

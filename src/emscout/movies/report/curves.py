@@ -96,7 +96,7 @@ def plot_drift(drift: pd.DataFrame, time_axis: TimeAxis) -> str:
                 )
         path.plot(time, drift["row_px"], color=BLUE, linewidth=1.4, label="down")
         path.plot(time, drift["col_px"], color=ORANGE, linewidth=1.4, label="to the right")
-        path.set_ylabel("specimen has moved (px)")
+        path.set_ylabel("displacement of the specimen (px)")
         path.legend(**(ABOVE | {"ncols": 5}))
         fit.plot(time, drift["quality"], color=INK, linewidth=0.9)
         fit.set_ylim(0, 1.05)

@@ -59,7 +59,8 @@ def summarise(tables: Mapping[str, pd.DataFrame], time_axis: TimeAxis, nm_per_px
     flagged, wrong, real = _count_errors(events)
     if wrong:
         text = (
-            f"{_count(flagged, 'event is flagged as an error', 'events are flagged as errors')} of the segmentation: "
+            f"{_count(flagged, 'event is', 'events are')} flagged as "
+            f"{'a segmentation error' if flagged == 1 else 'segmentation errors'}: "
             "mergers that conserve neither area nor volume, mergers undone a few frames later, and particles seen for "
             "only a frame or two."
         )
@@ -107,8 +108,8 @@ def _describe_drift(drift: pd.DataFrame, measured: int, time_axis: TimeAxis, nm_
     text = f"{_count(n, 'frame', 'frames')}{span}; {share} measured."
     bad = drift["status"] != "ok"
     if bad.any():
-        has, was = ("frame has", "was") if bad.sum() == 1 else ("frames have", "were")
-        text += f" {bad.sum()} {has} something wrong and {was} skipped."
+        faulty = "frame is faulty and was" if bad.sum() == 1 else "frames are faulty and were"
+        text += f" {bad.sum()} {faulty} skipped."
     if measured == 1:
         return text
     return f"{text} The specimen moved over a range of {length}, which was corrected."
@@ -147,7 +148,7 @@ def _describe_curves(curves: pd.DataFrame, nm_per_px: float | None) -> str:
     )
     text += ", ".join(parts) + "." if parts else "nothing changed by more than its uncertainty."
     if unsure:
-        text += f" Within its band, so perhaps unchanged: {', '.join(unsure)}."
+        text += f" Within the uncertainty, so perhaps unchanged: {', '.join(unsure)}."
     return text
 
 
@@ -171,7 +172,7 @@ def _describe_mechanism(particles: pd.DataFrame, events: pd.DataFrame, losses: L
     gone = losses.ripening + losses.coalescence + losses.unexplained
     _, wrong, real = _count_errors(events)
     if wrong > max(real, _FEW):
-        verdict = "Errors of the segmentation outnumber the events, so no mechanism is claimed."
+        verdict = "Segmentation errors outnumber the events, so no mechanism is claimed."
     elif gone < _FEW:
         verdict = "Too few particles were lost inside the field to say by which mechanism the particles coarsened."
     elif losses.unexplained > gone / 2:
@@ -188,7 +189,7 @@ def _describe_mechanism(particles: pd.DataFrame, events: pd.DataFrame, losses: L
     text = (
         f"{verdict} Of {_count(len(particles), 'particle', 'particles')} followed, {losses.ripening or 'none'} shrank "
         f"to nothing while larger neighbours grew, {losses.coalescence or 'none'} merged into another{joined}, "
-        f"{losses.unexplained or 'none'} vanished without that being explained, and {losses.left or 'none'} left the "
+        f"{losses.unexplained or 'none'} vanished without explanation, and {losses.left or 'none'} left the "
         "field."
     )
     there = particles[(particles["end"] == "") & (particles["frames"] > 2) & (particles["last_frame"] >= last)]
@@ -228,7 +229,7 @@ def _describe_growth(growth: pd.DataFrame) -> str:
     text = f"From {source}, n in rⁿ − r₀ⁿ = kt is {best['n']:.1f} (95 % interval {low:.1f} to {high:.1f}). "
     fits = [f"{n} ({name})" for n, name, _ in LAWS if low <= n <= high]
     if high - low > WIDEST_INTERVAL:
-        text += "So wide an interval does not tell which law holds."
+        text += "The interval is too wide to tell which law holds."
     elif fits:
         text += f"That agrees with {' and with '.join(fits)}."
     else:
@@ -237,7 +238,7 @@ def _describe_growth(growth: pd.DataFrame) -> str:
         text += f" The mean radius alone gives {mean['n']:.1f} ({mean['n_low']:.1f} to {mean['n_high']:.1f})."
     if high - low <= WIDEST_INTERVAL and not best["explains"]:
         text += (
-            " The law is that of ripening, which does not prevail here: it describes the curve and explains nothing."
+            " This is the law of ripening, which does not prevail here: it describes the curve but does not explain it."
         )
     return text
 
@@ -246,16 +247,18 @@ def _describe_distribution(shapes: pd.DataFrame) -> str:
     table = shapes.set_index("shape")[["aic", "kolmogorov", "n"]].astype(float)
     (lsw, lsw_apart, n), (bell, bell_apart, _) = table.loc[["lsw", "log-normal"]].to_numpy().tolist()
     if not math.isfinite(lsw + bell):
-        return f"Too few sizes ({n:.0f}) to compare with the distributions that ripening and coalescence leave."
-    better, other = ("LSW shape of ripening", "log-normal") if lsw < bell else ("log-normal shape", "LSW")
+        return (
+            f"There are too few sizes ({n:.0f}) to compare with the distributions that ripening and coalescence leave."
+        )
+    better, other = ("LSW distribution of ripening", "log-normal") if lsw < bell else ("log-normal distribution", "LSW")
     difference = abs(lsw - bell)
     if difference < _CLEAR_AIC:
-        text = "The last sizes fit the LSW shape of ripening and the log-normal one about equally well"
+        text = "The last sizes fit the LSW distribution of ripening and the log-normal one about equally well"
     else:
         text = f"The last sizes fit the {better} better than the {other} one (AIC lower by {format_number(difference)})"
     if min(lsw_apart, bell_apart) > _KOLMOGOROV / math.sqrt(max(n, 1)):
         text += ", but neither fits well"
     return (
-        f"{text}. The greatest distances between the cumulative curves are {lsw_apart:.2f} (LSW) and "
+        f"{text}. The largest distances between the cumulative distributions are {lsw_apart:.2f} (LSW) and "
         f"{bell_apart:.2f} (log-normal)."
     )

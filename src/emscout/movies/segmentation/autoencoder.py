@@ -177,7 +177,7 @@ def normalise(image: np.ndarray) -> tuple[np.ndarray, float, float]:
     usual = np.clip(values[finite], low, high)
     centre, spread = float(usual.mean()), float(usual.std())
     if spread == 0:
-        raise NothingToFindError("The image carries no contrast, so there is nothing to find in it.")
+        raise NothingToFindError("The image has no contrast, so there is nothing to find in it.")
     grey = np.where(finite, (values - centre) / spread, 0.0)
     return np.clip(grey, -_MOST_SPREADS, _MOST_SPREADS).astype(np.float32), centre, spread
 

@@ -59,7 +59,7 @@ def link_particles(
     Parameters
     ----------
     particles : DataFrame
-        One row a particle and frame: ``frame``, ``row_px``, ``col_px`` (in the drift-corrected field), ``area_px2``,
+        One row per particle and frame: ``frame``, ``row_px``, ``col_px`` (in the drift-corrected field), ``area_px2``,
         and ``label`` when `labels` are given. Frames without a row (blank ones, say) are skipped and do not
         count as gaps. Other columns are kept.
     labels : callable or None

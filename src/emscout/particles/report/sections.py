@@ -30,7 +30,7 @@ _FIGURES_OF_LENGTH = (
     ("d50", "D50 (median)"),
     ("d90", "D90"),
     ("mean_diameter", "Mean diameter"),
-    ("area_weighted_mean_diameter", "Mean diameter by area"),
+    ("area_weighted_mean_diameter", "Area-weighted mean diameter"),
     ("std_diameter", "Standard deviation"),
 )
 _SOURCES = {

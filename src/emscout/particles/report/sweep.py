@@ -19,8 +19,8 @@ _LINES = {
 }
 
 _AXES = {
-    "max_uncertainty_nats": "largest mean mutual information of a particle kept (nats)",
-    "min_probability": "least probability of a particle kept",
+    "max_uncertainty_nats": "threshold of the mean mutual information of a particle (nats)",
+    "min_probability": "threshold of the probability of a particle",
 }
 
 

@@ -77,7 +77,7 @@ def segment_bayesian(
         When the model cannot be loaded.
     """
     if samples < 1:
-        raise UsageError(f"The number of samples is 1 or more, not {samples}.")
+        raise UsageError(f"The number of samples must be 1 or more, not {samples}.")
     if diameter_px is not None and not 0 < diameter_px < np.inf:
         raise UsageError(f"A typical diameter of {diameter_px} px makes no sense: give a positive one.")
     loaded = load_model(model)
@@ -191,7 +191,7 @@ def read_settings(model: Model) -> Settings:
         if model.description["task"] == "particles":
             return Settings(**model.description["settings"])
     except TypeError as error:
-        raise ModelError(f"{name}: this model is of another version of emscout; train or export it anew.") from error
+        raise ModelError(f"{name}: this model is from another version of emscout: train or export it again.") from error
     raise ModelError(f"{name}: this is not a model that finds particles.")
 
 
@@ -201,7 +201,7 @@ def normalise_grey(image: np.ndarray) -> np.ndarray:
     finite = np.isfinite(grey)
     values = grey[finite]
     if values.size == 0 or values.min() == values.max():
-        raise NothingToFindError("The image carries no contrast, so there is nothing to find in it.")
+        raise NothingToFindError("The image has no contrast, so there is nothing to find in it.")
     low, high = np.percentile(values, (0.5, 99.5))
     if low == high:
         low, high = values.min(), values.max()

@@ -176,13 +176,13 @@ def component_tree(view: View) -> Tree:
 def _is_edge_maximum(tree: Tree) -> np.ndarray:
     """Whether a region's outline is steeper than that of the regions next in line below and above."""
     n = len(tree.level)
-    heir = np.full(n + 1, -1)  # the largest child carries the line on; the others begin one
+    main_child = np.full(n + 1, -1)  # the largest child carries the line on; the others begin one
     order = np.argsort(tree.area, kind="stable")
-    heir[tree.parent[order]] = order
-    heir[n] = -1
-    parent_edge = np.where(heir[tree.parent] == np.arange(n), tree.edge[tree.parent], -1.0) if n else np.zeros(0)
-    heir_edge = np.where(heir[:n] >= 0, tree.edge[heir[:n]], -1.0) if n else np.zeros(0)
-    return (tree.edge >= parent_edge) & (tree.edge >= heir_edge)
+    main_child[tree.parent[order]] = order
+    main_child[n] = -1
+    parent_edge = np.where(main_child[tree.parent] == np.arange(n), tree.edge[tree.parent], -1.0) if n else np.zeros(0)
+    main_child_edge = np.where(main_child[:n] >= 0, tree.edge[main_child[:n]], -1.0) if n else np.zeros(0)
+    return (tree.edge >= parent_edge) & (tree.edge >= main_child_edge)
 
 
 def _explanations(tree: Tree, node: int, view: View) -> list[list[Particle]]:

@@ -135,7 +135,7 @@ def segment_component_tree(
 def _scene(image: np.ndarray) -> Scene:
     finite = image if image.dtype.kind != "f" or np.isfinite(image).all() else image[np.isfinite(image)]
     if finite.size == 0 or finite.min() == finite.max():
-        raise NothingToFindError("The image carries no contrast, so there is nothing to find in it.")
+        raise NothingToFindError("The image has no contrast, so there is nothing to find in it.")
     # Percentiles, as a few hot pixels must not stretch the grey range.
     sparse = finite.ravel()[:: max(1, finite.size // 2_000_000)]
     low, middle, high = (float(value) for value in np.percentile(sparse, (0.01, 50, 99.99)))

@@ -60,7 +60,7 @@ def plot_calibration(bins: pd.DataFrame, path: Path) -> None:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         size = 12 + 120 * bins["count"] / max(1, bins["count"].max())
         axes.scatter(bins["confidence"], bins["accuracy"], s=size, color=_BLUE, alpha=0.8)
-        _label(axes, "probability of the named category", "share that is right")
+        _label(axes, "probability of the category", "share that is right")
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
         figure.savefig(path, dpi=150)
 
@@ -77,7 +77,7 @@ def plot_coverage(curve: pd.DataFrame, path: Path) -> None:
     with styled():
         figure, axes = _new_axes()
         axes.plot(curve["coverage"], curve["accuracy"], color=_BLUE)
-        _label(axes, "share of pictures answered, the surest first", "accuracy of those")
+        _label(axes, "share of pictures classified, the most certain first", "accuracy of those")
         axes.set(xlim=(0, 1.02), ylim=(min(0.5, *curve["accuracy"], 0.5), 1.02))
         figure.savefig(path, dpi=150)
 
@@ -95,7 +95,7 @@ def plot_learning_curve(curve: pd.DataFrame, path: Path) -> None:
         figure, axes = _new_axes()
         axes.plot(curve["n"], curve["accuracy"], "o-", color=_BLUE, label="accuracy")
         axes.plot(curve["n"], curve["macro_f1"], "s--", color=_WARM, label="macro-F1")
-        _label(axes, "pictures trained on", "score on pictures of other sources")
+        _label(axes, "number of training pictures", "score on pictures of other sources")
         axes.set(ylim=(0, 1.02), xlim=(0, None))
         axes.legend(frameon=False, fontsize=9)
         figure.savefig(path, dpi=150)
