@@ -85,9 +85,10 @@ def measure_aggregates(particles: pd.DataFrame, labels: np.ndarray, nm_per_px: f
     Returns
     -------
     DataFrame
-        One row per aggregate of two particles or more: ``aggregate``, ``n_particles``, its centre of mass ``row_px`` and
-        ``col_px``, projected ``area_px2``, ``equivalent_circular_diameter_px``, ``radius_of_gyration_px`` (root mean
-        square distance of its pixels from the centre) and ``touches_border``; with ``_nm`` columns where calibrated.
+        One row per aggregate of two particles or more: ``aggregate``, ``n_particles``, its centre of mass ``row_px``
+        and ``col_px``, projected ``area_px2``, ``equivalent_circular_diameter_px``, ``radius_of_gyration_px`` (root
+        mean square distance of its pixels from the centre) and ``touches_border``; with ``_nm`` columns where
+        calibrated.
     """
     number = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
     number[particles["label"]] = particles["aggregate"].fillna(0)
