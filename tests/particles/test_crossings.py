@@ -23,7 +23,7 @@ def _pieces(*masks):
         for number, box in enumerate(ndimage.find_objects(labels), 1):
             piece = labels[box] == number
             found.append(
-                Candidate(0, box[0].start, box[1].start, piece, np.zeros(piece.shape, np.float16), np.ones(6), None)
+                Candidate(0, box[0].start, box[1].start, piece, np.zeros(piece.shape, np.float16), np.ones(7), None)
             )
     return found
 

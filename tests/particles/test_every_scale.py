@@ -31,7 +31,7 @@ def _disc(level, row, col, radius, p=0.9):
     rows, cols = np.mgrid[:side, :side] + 0.5
     away = np.hypot(rows + top - row / factor, cols + left - col / factor)
     mask = away <= radius / factor
-    return Candidate(level, top, left, mask, np.zeros(mask.shape, np.float16), np.zeros(6), None), p
+    return Candidate(level, top, left, mask, np.zeros(mask.shape, np.float16), np.zeros(7), None), p
 
 
 def _choose(*discs, level="auto", shape=(256, 256)):
@@ -60,7 +60,7 @@ def _spots(shape, count, seed=0, radius=6):
 def test_a_large_image_gives_the_particles_of_one_piece():
     image = _spots((1500, 2300), 500)
     pyramid = Pyramid(image)
-    candidates = find_candidates(pyramid, _BrightIsMatter(), (), FieldSettings())
+    candidates = find_candidates(pyramid, _BrightIsMatter(), (), FieldSettings(), lambda found: np.ones(len(found)))
     finest = [one for one in candidates if one.level == 0]
     whole = pyramid.part(0, slice(0, 1500), slice(0, 2300))
     channels = contrast_channels(whole)

@@ -142,7 +142,16 @@ class Model(_Loaded):
 class FieldModel(_Loaded):
     """A network that says of each pixel what lies there: see `emscout.particles.segmenters.fields`."""
 
-    described = ("name", "task", "stride_px", "dropout_rate", "dropout_channels", "settings", "calibration")
+    described = (
+        "name",
+        "task",
+        "stride_px",
+        "dropout_rate",
+        "dropout_channels",
+        "settings",
+        "calibration",
+        "min_probability",
+    )
     task = "particle fields"
     purpose = "finds particles by fields"
 

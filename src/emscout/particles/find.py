@@ -14,8 +14,10 @@ from emscout.particles.aggregates import measure_aggregates
 from emscout.particles.distributions import radial_distribution, size_distribution, summarize_particles
 from emscout.particles.measure import measure_particles
 from emscout.particles.options import ParticleOptions
+from emscout.particles.recall import CountEstimate, estimate_count
 from emscout.particles.segment import (
     Segmenter,
+    count_calibration,
     default_thresholds,
     drop_annotations,
     is_network,
@@ -159,15 +161,25 @@ def _find(
     figures = summarize_particles(particles, shape, nm_per_px, field_px2=field_px2, seed=options.seed)
     # dtype object: one row of counts and lengths, which must not turn all into floats.
     summary = to_physical(pd.DataFrame([figures], dtype=object), nm_per_px)
-    expected = None if segmentation.score is None else round(float(particles["probability"].sum()), 1)
-    if expected is not None and expected < _DOUBTFUL * len(particles):
+    right = None if segmentation.score is None else float(particles["probability"].sum())
+    if right is not None and right < _DOUBTFUL * len(particles):
         warnings.append(
             Notice(
                 "doubtful",
                 "The only particle found is probably not a particle."
                 if len(particles) == 1
-                else f"Only about {expected:.0f} of the {len(particles)} particles found are expected to be right.",
+                else f"Only about {right:.0f} of the {len(particles)} particles found are expected to be right.",
                 "Look at the overlay, or drop the doubtful ones with `min_probability=0.5`.",
+            )
+        )
+    true = _estimate_true_count(segmentation, doubtful, model)
+    if true is not None and true.low > len(particles):
+        warnings.append(
+            Notice(
+                "missed",
+                f"{len(particles)} particles were found, but about {true.expected:.0f} are probably there (95 %: "
+                f"{true.low:.0f} to {true.high:.0f}).",
+                "Look at the overlay for particles without an outline.",
             )
         )
     centroids, areas_px2 = particles[["row_px", "col_px"]].to_numpy(), particles["area_px2"].to_numpy()
@@ -185,7 +197,9 @@ def _find(
             "calibration_note": next((n.sentence for n in micrograph.warnings if n.code == "pixel-size"), ""),
             **{str(name): summary[name].iloc[0] for name in summary},
             "count_dropped": int(doubtful.labels.max(initial=0)),
-            "count_expected": expected,
+            "count_expected": None if right is None else round(right if true is None else true.expected, 1),
+            "count_expected_low": None if true is None else round(true.low, 1),
+            "count_expected_high": None if true is None else round(true.high, 1),
         },
         measure_aggregates(particles, segmentation.labels, nm_per_px),
         size_distribution(particles),
@@ -193,6 +207,14 @@ def _find(
         annotations,
         tuple(warnings),
     )
+
+
+def _estimate_true_count(found: Segmentation, doubtful: Segmentation, model: str | Segmenter) -> CountEstimate | None:
+    """The true number of particles, where a network's validation says how many it misses."""
+    if found.score is None or doubtful.score is None or not isinstance(model, str) or not is_network(model):
+        return None
+    coefficients = count_calibration(model)
+    return None if coefficients is None else estimate_count(found.score, doubtful.score, coefficients)
 
 
 def detect_particles(

@@ -29,6 +29,7 @@ __all__ = [
     "Polarity",
     "Segmenter",
     "check_settings",
+    "count_calibration",
     "default_thresholds",
     "drop_annotations",
     "find_segmenter",
@@ -215,6 +216,11 @@ def default_thresholds(model: str | Path) -> tuple[float | None, float | None]:
     if isinstance(loaded, FieldModel):
         return None, loaded.description["min_probability"]
     return read_settings(loaded).max_uncertainty, None
+
+
+def count_calibration(model: str | Path) -> dict[str, Any] | None:
+    """What a network's validation says about the particles it misses: for `emscout.particles.recall.estimate_count`."""
+    return load_particle_model(model).description["calibration"].get("count")
 
 
 def segment_particles(

@@ -79,7 +79,8 @@ def describe_image(row: Mapping[Any, Any], particles: pd.DataFrame) -> dict[str,
         "d50": _number(row.get(f"d50_{unit}")),
         "d90": _number(row.get(f"d90_{unit}")),
         "count_dropped": int(row["count_dropped"]) if pd.notna(row.get("count_dropped")) else 0,
-        "count_expected": _number(row.get("count_expected")),
+        "count_expected": _count(row.get("count_expected")),
+        "count_range": [_count(row.get(f"count_expected_{end}")) for end in ("low", "high")],
         "picture": None,
         "uncertainty": None,
     }
@@ -247,6 +248,11 @@ def _with_interval(value: float, low: float, high: float) -> tuple[str, str]:
         return _number(value), ""
     decimals = 1 - math.floor(math.log10((high - low) / 2))
     return _rounded(value, decimals), f"{_rounded(low, decimals)} – {_rounded(high, decimals)}"
+
+
+def _count(value: Any) -> str:
+    """A whole number; nothing for what is not known."""
+    return "" if value is None or pd.isna(value) else f"{value:.0f}"
 
 
 def _number(value: Any) -> str:

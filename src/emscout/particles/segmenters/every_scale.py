@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,8 +35,12 @@ from emscout.particles.segmenters.pyramid import FEATURES, Candidate, Pyramid, e
 
 __all__ = ["segment_every_scale"]
 
-CANDIDATE_FEATURES = (*FEATURES, "log_diameter_squared", "agreement")
+CANDIDATE_FEATURES = (*FEATURES, "log_diameter_squared", "level", "agreement")
 PARTICLE_FEATURES = ("candidate_logit", "same_sign", "relative_size_squared", "nested")
+
+
+_HOPELESS = 0.003
+"""What is less likely to be a particle by itself is noise, whatever other scales show."""
 
 
 class Found(NamedTuple):
@@ -105,9 +110,14 @@ def predict_candidates(
 ) -> Found:
     """Everything that `segment_every_scale` draws, and what it leaves out."""
     candidates, overlaps = search_image(image, model, samples=samples, seed=seed)
-    calibration = model.description["calibration"]
-    features = candidate_features(candidates, measure_agreement(candidates, overlaps))
-    first = estimate_probability(features, calibration["candidate"], CANDIDATE_FEATURES)
+    return choose_candidates(candidates, overlaps, model.description["calibration"], level)
+
+
+def choose_candidates(
+    candidates: list[Candidate], overlaps: Overlaps, calibration: dict[str, Any], level: Level = "auto"
+) -> Found:
+    """How likely each candidate is to be right, and which of them count."""
+    first = estimate_alone(candidates, calibration, measure_agreement(candidates, overlaps))
     kept, inside = drop_rivals(candidates, first, overlaps)
     probability = first.copy()
     if kept:
@@ -125,17 +135,27 @@ def search_image(
     description = model.description
     masks = draw_masks(samples, description["dropout_channels"], description["dropout_rate"], seed)
     pyramid = Pyramid(image)
-    found = find_candidates(pyramid, model, masks, read_settings(model))
-    candidates = [one for _, level in groupby(found, key=attrgetter("level")) for one in join_crossings([*level])]
+    weigh = partial(estimate_alone, calibration=description["calibration"])
+    found = find_candidates(pyramid, model, masks, read_settings(model), weigh)
+    likely = [one for one, p in zip(found, weigh(found), strict=True) if p >= _HOPELESS]
+    candidates = [one for _, level in groupby(likely, key=attrgetter("level")) for one in join_crossings([*level])]
     return candidates, find_overlaps(candidates, {one.level: pyramid.shape(one.level) for one in candidates})
 
 
-def candidate_features(candidates: Sequence[Candidate], agreement: np.ndarray) -> np.ndarray:
-    """`CANDIDATE_FEATURES` (n, 8) of candidates."""
+def estimate_alone(
+    candidates: Sequence[Candidate], calibration: dict[str, Any], agreement: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """How likely each candidate is by itself to match a true particle: float (n,)."""
+    return estimate_probability(candidate_features(candidates, agreement), calibration["candidate"], CANDIDATE_FEATURES)
+
+
+def candidate_features(candidates: Sequence[Candidate], agreement: np.ndarray | float) -> np.ndarray:
+    """`CANDIDATE_FEATURES` (n, 10) of candidates."""
     own = np.array([one.features for one in candidates]).reshape(-1, len(FEATURES))
     size = own[:, FEATURES.index("log_diameter")]
     own[:, FEATURES.index("contrast")] = np.abs(own[:, FEATURES.index("contrast")])
-    return np.column_stack([own, size**2, agreement])
+    level = np.array([one.level for one in candidates])
+    return np.column_stack([own, size**2, level, np.broadcast_to(agreement, size.shape)])
 
 
 def particle_features(candidates: Sequence[Candidate], probability: np.ndarray, nested: Sequence[bool]) -> np.ndarray:

@@ -6,7 +6,7 @@ to the tile that holds its centre; one that is larger than the overlap of tiles 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise, product
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ _LEAST_CORE = 0.04
 _SAMPLED_PX = 2**24
 """Of larger images every n-th pixel tells the range of greys."""
 
-FEATURES = ("matter", "ridge", "outline", "information", "log_diameter", "contrast")
+FEATURES = ("matter", "ridge", "outline", "information", "log_diameter", "contrast", "extent")
 
 
 class Candidate(NamedTuple):
@@ -47,9 +47,10 @@ class Candidate(NamedTuple):
 
     ``level`` says at which scale it was found: the image at 2**-level times its size. ``row`` and ``col`` are where
     ``mask`` (bool, (h, w)) begins, in pixels of that scale. ``information`` (float16, (h, w)) is the mutual information
-    in nats, ``features`` (float, (6,)) are `FEATURES`: mean chance of a particle, highest ridge, mean chance of an
-    outline along its rim, mean mutual information, logarithm of the diameter in pixels of the scale, and how much
-    brighter it is than its surroundings. ``core`` (bool, (h, w)) is where its core lies, None where it has none.
+    in nats. ``features`` (float, (7,)) are `FEATURES`: mean chance of a particle, highest ridge, mean chance of an
+    outline along its rim, mean mutual information, logarithm of the diameter in pixels of the scale, how much brighter
+    it is than its surroundings, and the share of its bounding box that it fills. ``core`` (bool, (h, w)) is where its
+    core lies, None where it has none.
     """
 
     level: int
@@ -156,7 +157,7 @@ def find_candidates(
     model: FieldModel,
     masks: tuple[np.ndarray, np.ndarray],
     settings: FieldSettings,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    weigh: Callable[[Sequence[Candidate]], np.ndarray],
 ) -> list[Candidate]:
     """What may be a particle at any scale of an image, finer scales first.
 
@@ -167,22 +168,24 @@ def find_candidates(
     masks : tuple of two ndarrays
         Dropout masks of the samples.
     settings : FieldSettings
-    progress : callable
-        Called with the number of tiles done, and of all.
+    weigh : callable
+        ``weigh(candidates)`` gives how likely each is to be a particle: float (n,).
     """
-    levels = [*pyramid.levels]
-    count = {level: len(list(_tiles(pyramid.shape(level)))) for level in levels}
-    found: list[Candidate] = []
-    done = 0
-    for level in levels:
-        for one in search_level(pyramid, level, model, masks, settings):
-            found += one
-            done += 1
-            progress(done, sum(count.values()))
-        if level == 0 and (own := [candidate.features[4] for candidate in found]) and np.median(own) < np.log(_TINY_PX):
-            finer = [one for some in search_level(pyramid, -1, model, masks, settings) for one in some]
-            found = finer + found
-    return found
+
+    def search(level: int) -> list[Candidate]:
+        return [one for some in search_level(pyramid, level, model, masks, settings) for one in some]
+
+    first, *coarser = (search(level) for level in pyramid.levels)
+    finer = search(-1) if first and _typical_diameter(first, weigh(first)) < _TINY_PX else []
+    return [*finer, *first, *(one for level in coarser for one in level)]
+
+
+def _typical_diameter(candidates: Sequence[Candidate], weights: np.ndarray) -> float:
+    """Median diameter, in pixels of their scale, of what the candidates are likely to be."""
+    sizes = np.array([one.features[FEATURES.index("log_diameter")] for one in candidates])
+    order = np.argsort(sizes)
+    total = np.cumsum(weights[order])
+    return float(np.exp(sizes[order[np.searchsorted(total, total[-1] / 2)]]))
 
 
 def search_level(
@@ -252,6 +255,7 @@ def _cut_out(
                 inner[mask].mean(),
                 np.log(diameter),
                 grey[box][mask].mean() - around,
+                area / mask.size,
             ]
         )
         inside = mask & (cores[box] > 0.5)
