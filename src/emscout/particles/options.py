@@ -59,8 +59,8 @@ class ParticleOptions:
     level: Level = field(
         default="auto",
         metadata={
-            "help": "Which particles count where some lie in or on larger ones, as on a support or in a shell: "
-            "smallest, largest, or all; auto decides from the image, and says so."
+            "help": "Networks that look at every scale only: which particles count where some lie in or on larger "
+            "ones, as on a support or in a shell: smallest, largest, or all; auto decides from the image, and says so."
         },
     )
     samples: Annotated[int, Ge(1)] = field(
