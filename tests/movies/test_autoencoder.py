@@ -171,7 +171,7 @@ def test_networks_are_not_mistaken_for_one_another(model):
 @pytest.mark.parametrize(
     "setting", [{"diameter": "20px"}, {"samples": 5}, {"min_probability": 0.5}, {"max_uncertainty": 0.1}]
 )
-def test_options_that_an_autoencoder_pays_no_attention_to_are_refused(frame, model, setting):
+def test_options_that_have_no_effect_on_an_autoencoder_are_refused(frame, model, setting):
     (name,) = setting
     with pytest.raises(UsageError, match=f"`{name}` has no effect on an autoencoder"):
         follow_particles([frame[0]] * 2, model=str(model), **setting)

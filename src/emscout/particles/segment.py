@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from emscout.errors import NothingToFindError, UsageError
+from emscout.errors import ModelError, NothingToFindError, UsageError
 from emscout.micrograph import Micrograph, Segmentation
 from emscout.models import MODELS, FieldModel, load_particle_model
 from emscout.particles.segmenters.bayesian import read_settings, segment_bayesian, select_particles
@@ -177,7 +178,8 @@ def check_settings(model: str, settings: Mapping[str, Any]) -> None:
     asked = [name for name, default in _SETTINGS.items() if name in settings and settings[name] != default]
     if is_network(model) and {"diameter", "level"} & set(asked):
         # A network that looks at every scale needs no diameter, and one that looks at one scale sees no levels.
-        taken -= {"diameter" if isinstance(load_particle_model(model), FieldModel) else "level"}
+        with suppress(ModelError):  # a file for another task is refused where it is used
+            taken -= {"diameter" if isinstance(load_particle_model(model), FieldModel) else "level"}
     unused = [name for name in asked if name not in taken]
     if model == WATERSHED:
         unused += [name for name in ("min_probability", "max_uncertainty") if settings.get(name) is not None]
