@@ -23,7 +23,7 @@ from emscout.training.finish import finish
 from emscout.training.losses import particle_loss
 from emscout.training.network import ParticleNetwork, draw_masks
 from emscout.training.options import TrainingOptions, open_run
-from emscout.training.schedule import choose_device, rate_factor, update_average
+from emscout.training.schedule import choose_device, computes_in_bfloat16, rate_factor, update_average
 from emscout.training.validation import export_draft, save_pictures, spell_scores, validate
 from emscout.training.weights import load_imagenet_weights, load_model_weights
 
@@ -221,7 +221,7 @@ def take_step(state: State, data: Labelled, annotations: Tensor, batch: int, rat
         group["lr"] = group["highest"] * rate
     grey, instances, boxes, image_index, ignored = draw_batch(data, annotations, batch, SIDE_PX, state.generator)
     masks = draw_masks(batch, state.mask_generator, device)
-    with torch.autocast(device.type, torch.bfloat16):
+    with torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bfloat16(device)):
         output = state.network(grey.contiguous(memory_format=torch.channels_last), *masks)
     loss = particle_loss(output.float(), instances, boxes, image_index, ignored, state.generator)
     state.optimizer.zero_grad(set_to_none=True)

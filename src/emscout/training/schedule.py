@@ -8,7 +8,7 @@ from torch import nn
 from emscout.errors import UsageError
 from emscout.training.options import Device
 
-__all__ = ["choose_device", "rate_factor", "update_average"]
+__all__ = ["choose_device", "computes_in_bfloat16", "rate_factor", "update_average"]
 
 CONSTANT_PART = 0.4
 """Part of the run before the learning rate falls to zero in a straight line."""
@@ -29,6 +29,11 @@ def choose_device(device: Device) -> torch.device:
         raise UsageError("PyTorch finds no GPU here: leave out `device=cuda`, or install PyTorch for CUDA.")
     wanted = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(wanted if device == "auto" else device)
+
+
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether 16-bit numbers are faster there: a CPU without instructions for them takes ten times as long."""
+    return device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def rate_factor(step: int, progress: float, constant_part: float = CONSTANT_PART) -> float:
