@@ -88,6 +88,18 @@ class _Loaded:
         raise NotImplementedError
 
 
+def _takes_masks(
+    session: InferenceSession, inputs: tuple[str, ...], outputs: tuple[str, ...], channels: list[int]
+) -> bool:
+    """Whether a graph has these inputs, an image and dropout masks of so many channels each, and these outputs."""
+    shapes = {tensor.name: tensor.shape for tensor in session.get_inputs()}
+    return (
+        tuple(shapes) == inputs
+        and all(len(shape) == 4 and shape[1] == count for shape, count in zip(shapes.values(), channels, strict=True))
+        and tuple(tensor.name for tensor in session.get_outputs()) == outputs
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Model(_Loaded):
     """A network that finds particles."""
@@ -109,15 +121,7 @@ class Model(_Loaded):
 
     @classmethod
     def fits(cls, session: InferenceSession, description: dict[str, Any]) -> bool:
-        inputs = {tensor.name: tensor.shape for tensor in session.get_inputs()}
-        channels = [1, *description["dropout_channels"]]
-        return (
-            tuple(inputs) == INPUT_NAMES
-            and all(
-                len(shape) == 4 and shape[1] == count for shape, count in zip(inputs.values(), channels, strict=True)
-            )
-            and tuple(tensor.name for tensor in session.get_outputs()) == OUTPUT_NAMES
-        )
+        return _takes_masks(session, INPUT_NAMES, OUTPUT_NAMES, [1, *description["dropout_channels"]])
 
     def run(self, image: np.ndarray, masks: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """Maps (5, H, W) float32 of a grey image (H, W) float32 whose sides are multiples of the stride."""
@@ -157,15 +161,7 @@ class FieldModel(_Loaded):
 
     @classmethod
     def fits(cls, session: InferenceSession, description: dict[str, Any]) -> bool:
-        inputs = {tensor.name: tensor.shape for tensor in session.get_inputs()}
-        channels = [2, *description["dropout_channels"]]
-        return (
-            tuple(inputs) == FIELD_INPUT_NAMES
-            and all(
-                len(shape) == 4 and shape[1] == count for shape, count in zip(inputs.values(), channels, strict=True)
-            )
-            and tuple(tensor.name for tensor in session.get_outputs()) == FIELD_OUTPUT_NAMES
-        )
+        return _takes_masks(session, FIELD_INPUT_NAMES, FIELD_OUTPUT_NAMES, [2, *description["dropout_channels"]])
 
     def run(
         self, channels: np.ndarray, masks: tuple[np.ndarray, np.ndarray]

@@ -243,7 +243,7 @@ def _by_kind(scored: Sequence[ScoredImage], limits: dict[str, float | None]) -> 
     rows = []
     for kind, count in Counter(image.kind for image in scored).most_common():
         some = [image for image in scored if image.kind == kind]
-        summary = summarize(_score(some, **limits))
+        summary = summarize(_score_kept(some, **limits))
         row: dict[Hashable, Any] = {"kind": kind, "images": count}
         row |= summary.loc["pooled", ["n_true", "n_predicted", "precision_50", "recall_50", "f1_50"]].to_dict()
         row |= summary.loc["mean", ["f1_50", "paper_mean_iou"]].rename({"f1_50": "f1_50_mean"}).to_dict()

@@ -133,8 +133,7 @@ def fit_probabilities(samples: list[Sample]) -> dict[str, Any]:
         kept, inside = drop_rivals(sample.candidates, probability, sample.overlaps)
         if not kept:
             continue
-        left = [sample.candidates[index] for index in kept]
-        rows.append(particle_features(left, probability[kept], [index in inside for index in kept]))
+        rows.append(particle_features(sample.candidates, probability, kept, inside))
         right.append(sample.right[kept])
         known.append(sample.known[kept])
     return {"candidate": first, "particle": _fit(rows, right, known, PARTICLE_FEATURES)}

@@ -200,13 +200,23 @@ def normalise_grey(image: np.ndarray) -> np.ndarray:
     grey = image.astype(np.result_type(image.dtype, np.float32))
     finite = np.isfinite(grey)
     values = grey[finite]
+    low, high = grey_range(values)
+    grey[~finite] = np.nan
+    return np.clip((grey - low) / (high - low), 0, 1).astype(np.float32)
+
+
+def grey_range(values: np.ndarray) -> tuple[float, float]:
+    """The 0.5th and 99.5th percentile of finite grey values (n,); their ends where these are the same.
+
+    Raises
+    ------
+    NothingToFindError
+        When there are no values, or all are the same.
+    """
     if values.size == 0 or values.min() == values.max():
         raise NothingToFindError("The image has no contrast, so there is nothing to find in it.")
     low, high = np.percentile(values, (0.5, 99.5))
-    if low == high:
-        low, high = values.min(), values.max()
-    grey[~finite] = np.nan
-    return np.clip((grey - low) / (high - low), 0, 1).astype(np.float32)
+    return (values.min(), values.max()) if low == high else (low, high)
 
 
 def resize(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -7,7 +7,7 @@ doi:10.1038/s41592-020-01018-x) and StarDist in spirit; Monte-Carlo dropout and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -26,6 +26,7 @@ from emscout.particles.segmenters.nesting import (
     Choice,
     Level,
     Overlaps,
+    areas_px2,
     choose_level,
     drop_rivals,
     find_overlaps,
@@ -121,9 +122,7 @@ def choose_candidates(
     kept, inside = drop_rivals(candidates, first, overlaps)
     probability = first.copy()
     if kept:
-        features = particle_features(
-            [candidates[index] for index in kept], first[kept], [index in inside for index in kept]
-        )
+        features = particle_features(candidates, first, kept, inside)
         probability[kept] = estimate_probability(features, calibration["particle"], PARTICLE_FEATURES)
     return Found(candidates, probability, choose_level(candidates, kept, inside, probability, level))
 
@@ -158,17 +157,21 @@ def candidate_features(candidates: Sequence[Candidate], agreement: np.ndarray | 
     return np.column_stack([own, size**2, level, np.broadcast_to(agreement, size.shape)])
 
 
-def particle_features(candidates: Sequence[Candidate], probability: np.ndarray, nested: Sequence[bool]) -> np.ndarray:
-    """`PARTICLE_FEATURES` (n, 4) of the candidates that are left: how each compares with the others of its image."""
-    clipped = np.clip(probability, 1e-6, 1 - 1e-6)
-    bright = np.array([one.features[FEATURES.index("contrast")] for one in candidates]) > 0
+def particle_features(
+    candidates: Sequence[Candidate], probability: np.ndarray, kept: Sequence[int], inside: Container[int]
+) -> np.ndarray:
+    """`PARTICLE_FEATURES` (n, 4) of the candidates that are kept: how each compares with the others of its image."""
+    left = [candidates[index] for index in kept]
+    clipped = np.clip(probability[kept], 1e-6, 1 - 1e-6)
+    bright = np.array([one.features[FEATURES.index("contrast")] for one in left]) > 0
     total = clipped.sum()
     share = clipped[bright].sum() / total
     same = np.where(bright, share, 1 - share)
-    size = np.array([one.features[FEATURES.index("log_diameter")] + one.level * np.log(2) for one in candidates])
+    size = np.array([one.features[FEATURES.index("log_diameter")] + one.level * np.log(2) for one in left])
+    nested = np.array([index in inside for index in kept], float)
     order = np.argsort(size)
     middle = size[order][np.searchsorted(np.cumsum(clipped[order]), total / 2)]
-    return np.column_stack([np.log(clipped / (1 - clipped)), same, (size - middle) ** 2, np.array(nested, float)])
+    return np.column_stack([np.log(clipped / (1 - clipped)), same, (size - middle) ** 2, nested])
 
 
 def read_settings(model: FieldModel) -> FieldSettings:
@@ -195,7 +198,7 @@ def draw_particles(shape: tuple[int, ...], found: Found, indices: Sequence[int])
     drawn = [cores[index] if only_cores else found.candidates[index] for index in indices]
     labels, uncertainty = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
     core_labels = np.zeros(shape, np.int32) if found.choice.nested == "cores" and not only_cores else None
-    for place in np.argsort([_area_px2(one) for one in drawn], kind="stable")[::-1]:
+    for place in np.argsort(areas_px2(drawn), kind="stable")[::-1]:
         row, col, mask, information = at_image_size(drawn[place])
         area = labels[row : row + mask.shape[0], col : col + mask.shape[1]]
         mask = mask[: area.shape[0], : area.shape[1]]
@@ -215,10 +218,6 @@ def draw_particles(shape: tuple[int, ...], found: Found, indices: Sequence[int])
         found.probability[list(indices)][present],
         None if core_labels is None else number[core_labels],
     )
-
-
-def _area_px2(one: Candidate) -> float:
-    return np.count_nonzero(one.mask) * 4.0**one.level
 
 
 def at_image_size(one: Candidate) -> tuple[int, int, np.ndarray, np.ndarray]:

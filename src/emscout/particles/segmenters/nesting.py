@@ -10,7 +10,16 @@ import numpy as np
 
 from emscout.particles.segmenters.pyramid import Candidate
 
-__all__ = ["Choice", "Level", "Overlaps", "choose_level", "drop_rivals", "find_overlaps", "measure_agreement"]
+__all__ = [
+    "Choice",
+    "Level",
+    "Overlaps",
+    "areas_px2",
+    "choose_level",
+    "drop_rivals",
+    "find_overlaps",
+    "measure_agreement",
+]
 
 Level = Literal["auto", "smallest", "largest", "all"]
 

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from emscout.errors import NothingToFindError
 from emscout.models import FieldModel
+from emscout.particles.segmenters.bayesian import grey_range
 from emscout.particles.segmenters.fields import FieldSettings, Greys, label_fields, local_contrast, window_channels
 
 __all__ = ["FEATURES", "Candidate", "Pyramid", "enlarge_mask", "find_candidates"]
@@ -80,11 +80,7 @@ class Pyramid:
         step = int(np.ceil(np.sqrt(image.size / _SAMPLED_PX)))
         values = np.asarray(image[::step, ::step])
         values = values[np.isfinite(values)]
-        if values.size == 0 or values.min() == values.max():
-            raise NothingToFindError("The image carries no contrast, so there is nothing to find in it.")
-        low, high = np.percentile(values, (0.5, 99.5))
-        if low == high:
-            low, high = values.min(), values.max()
+        low, high = grey_range(values)
         self._image, self._low, self._range = image, np.float32(low), np.float32(high) - np.float32(low)
         self._fill = np.float32((np.median(values) - low) / (high - low))
         self._halves = [self._halve(_Scale(self, 0))]
